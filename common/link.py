@@ -1,0 +1,47 @@
+"""What both pipelines see of the network: two channels, no aiortc. `avcall.signaling.peer` makes real ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+
+class Channel(Enum):
+    MEDIA = "media"
+    """Unordered, never retransmitted, packets of at most `wire.MTU_BYTES`."""
+    CONTROL = "control"
+    """Ordered and reliable; msgpack messages of `avcall.common.control`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WireBytes:
+    """Bytes at the socket since the link opened, UDP and IP headers, acks and keep-alives included."""
+
+    up: int
+    down: int
+
+
+class LinkClosed(Exception):  # noqa: N818 - a state, not an error
+    """The link is gone: closed here, by the peer, or lost."""
+
+
+class Link(Protocol):
+    """An open connection to the one peer."""
+
+    def send(self, channel: Channel, data: bytes) -> None:
+        """Queues one message. Media is dropped (and counted) rather than queued behind a congested link; after the
+        link has closed, sending does nothing."""
+
+    async def receive(self) -> tuple[Channel, bytes]:
+        """The next message.
+
+        Raises:
+            LinkClosed: no more will come.
+        """
+
+    def wire_bytes(self) -> WireBytes:
+        """What has crossed the socket so far."""
+
+    async def close(self) -> None:
+        """Flushes the control channel briefly, then closes; may be called twice."""

@@ -1,0 +1,1 @@
+"""Networks and their weightless twins, weights, training and metrics."""

@@ -1,0 +1,78 @@
+"""Where any keypoint-based reenactment network plugs in. Read this file first.
+
+    sender:    image -> FaceMesh -> KeypointDetector -> keypoints -> wire
+    receiver:  pivot -> Reenactor.encode (once a pivot) -> Reenactor.drive (once a frame) -> SuperResolver -> Enhancer
+
+Images at these seams are numpy uint8 (H, W, 3) RGB, keypoints float32 (K, 2) as in `avcall.common.keypoints`; tensors,
+devices and foreign conventions stay inside an implementation. A weightless twin stands behind every Protocol in
+`avcall.models.classical` and `avcall.models.twins`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from avcall.common.keypoints import Image, Keypoints, Landmarks
+
+
+@dataclass(frozen=True, slots=True)
+class ModelId:
+    """What the handshake compares: a detector and a reenactor are a pair and share one id."""
+
+    name: str
+    weights: str
+    """First 8 hex digits of the sha256 of the weights (of the defining constants, where there are none)."""
+
+
+class KeypointDetector(Protocol):
+    """Finds the keypoints that travel, in a square crop."""
+
+    @property
+    def model(self) -> ModelId: ...
+
+    def detect(self, image: Image, landmarks: Landmarks) -> Keypoints:
+        """Keypoints of one crop. `landmarks` is the face mesh of the same crop, in its coordinates."""
+
+
+class Encoded(Protocol):
+    """What `Reenactor.encode` returns: a value only its reenactor looks into. Several may be alive at once."""
+
+
+class Reenactor(Protocol):
+    """Animates a real picture by keypoints."""
+
+    @property
+    def model(self) -> ModelId: ...
+
+    @property
+    def device(self) -> str:
+        """Where it computes: "cpu" or "cuda"."""
+
+    def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
+        """All work that depends on the pivot alone; once a pivot."""
+
+    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
+        """The pivot moved to the driving keypoints, in the pivot's size; once a frame. Driving an encoded pivot by its
+        own keypoints gives the pivot back, or nearly so."""
+
+
+class Interpolator(Protocol):
+    """Makes the picture between two pictures."""
+
+    def interpolate(self, before: Image, after: Image, fraction: float) -> Image:
+        """The picture at `fraction` in [0, 1] of the way; both inputs share one size."""
+
+
+class SuperResolver(Protocol):
+    """Enlarges a picture."""
+
+    def upscale(self, image: Image, side: int) -> Image:
+        """The square picture at `side` pixels."""
+
+
+class Enhancer(Protocol):
+    """Repairs what the stages before it did to a face."""
+
+    def enhance(self, image: Image) -> Image:
+        """A picture of the same size."""

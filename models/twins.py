@@ -1,0 +1,32 @@
+"""Weightless twins of the stages after the reenactor: the honest baseline of every network that replaces one."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from avcall.common.keypoints import Image
+
+
+class BlendInterpolator:
+    """Linear blend of the two pictures."""
+
+    def interpolate(self, before: Image, after: Image, fraction: float) -> Image:
+        return np.asarray(cv2.addWeighted(before, 1.0 - fraction, after, fraction, 0.0), dtype=np.uint8)
+
+
+class BicubicSuperResolver:
+    """Bicubic enlargement (area averaging where the picture shrinks)."""
+
+    def upscale(self, image: Image, side: int) -> Image:
+        if image.shape[:2] == (side, side):
+            return image
+        how = cv2.INTER_CUBIC if side > image.shape[0] else cv2.INTER_AREA
+        return np.asarray(cv2.resize(image, (side, side), interpolation=how), dtype=np.uint8)
+
+
+class IdentityEnhancer:
+    """Leaves the picture as it is."""
+
+    def enhance(self, image: Image) -> Image:
+        return image

@@ -1,0 +1,1 @@
+"""Capture, detection, pivot choice and packetising: the half of a call that sends."""
