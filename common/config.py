@@ -1,0 +1,73 @@
+"""Settings as frozen dataclasses; the command line makes its flags from their fields (`flag` carries the help).
+
+A field `voice_kbps` becomes `--voice-kbps`; a bool field becomes `--name/--no-name`; a tuple field may be given several times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+DEFAULT_SIGNAL = "ws://127.0.0.1:8765"
+DEFAULT_MODEL = "classical"
+DISPLAY_FPS = 25.0
+
+
+def flag(default: Any, text: str, *, choices: tuple[str, ...] = (), metavar: str = "", required: bool = False) -> Any:
+    """A dataclass field that is also a command-line flag; `required` flags have `default` only for the type."""
+    return field(default=default, metadata={"help": text, "choices": choices, "metavar": metavar, "required": required})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallConfig:
+    """What both ends of a call share."""
+
+    room: str = flag("", "name of the room; both ends give the same one", metavar="ROOM", required=True)
+    signal: str = flag(DEFAULT_SIGNAL, "address of the signaling server, ws://HOST:PORT or wss://...", metavar="URL")
+    wait_s: float = flag(60.0, "how long to wait for the other end to arrive", metavar="SECONDS")
+    stun: tuple[str, ...] = flag(
+        (), "STUN server HOST:PORT besides those the signaling server names", metavar="HOST:PORT"
+    )
+    turn: tuple[str, ...] = flag(
+        (), "TURN relay USER:PASSWORD@HOST:PORT besides those the server names", metavar="RELAY"
+    )
+    bind: str = flag(
+        "", "only use this local address for media (127.0.0.1 for a call inside one machine)", metavar="ADDRESS"
+    )
+    model: str = flag(DEFAULT_MODEL, "reenactment model; both ends must use the same", metavar="NAME")
+    device: str = flag("auto", "where networks compute", choices=("auto", "cpu", "cuda"))
+    seconds: float = flag(0.0, "end the call after this long; 0 means when told to", metavar="SECONDS")
+    trace: Path | None = flag(None, "write every frame and event to this folder, for reports", metavar="DIR")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SendConfig(CallConfig):
+    """`avcall send`."""
+
+    camera: int | None = flag(
+        None, "number of the camera, from 0; the first one if neither this nor --video is given", metavar="N"
+    )
+    video: Path | None = flag(None, "send this file instead of a camera, at its own pace", metavar="FILE")
+    loop: bool = flag(False, "start the file again when it ends")
+    mic: str = flag("", "microphone by name or number; the system's default if not given", metavar="DEVICE")
+    audio: bool = flag(True, "send sound")
+    size: int = flag(256, "side of the square picture in pixels", metavar="PIXELS")
+    fps: float = flag(25.0, "frames a second", metavar="FPS")
+    voice_kbps: float = flag(8.0, "bit rate of the speech coder", metavar="KBPS")
+    voice_frame_ms: int = flag(60, "length of one coded piece of speech", choices=("20", "40", "60"))
+    pivot_kbytes: float = flag(5.0, "aim for pivots of at most this many kilobytes", metavar="KB")
+    pivot_max_age_s: float = flag(10.0, "send a fresh pivot at least this often", metavar="SECONDS")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReceiveConfig(CallConfig):
+    """`avcall receive`."""
+
+    window: bool = flag(True, "show the call in a window")
+    display_size: int = flag(512, "side of the window's picture in pixels", metavar="PIXELS")
+    record: Path | None = flag(None, "record picture and sound to this file", metavar="FILE.mp4")
+    audio: bool = flag(True, "play the sound (a recording has it in any case)")
+    speaker: str = flag("", "speaker by name or number; the system's default if not given", metavar="DEVICE")
+    stats: bool = flag(False, "print one line of figures a second")
+    max_delay_ms: float = flag(1000.0, "longest play-out delay the jitter buffer may choose", metavar="MS")
