@@ -1,0 +1,18 @@
+"""Fixtures that many tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def clips_dir() -> Path:
+    """The folder of real talking-head clips (train/, val/, test/ inside)."""
+    default = Path(__file__).parents[1] / ".." / "shared" / "data" / "talking_heads"
+    folder = Path(os.environ.get("AVCALL_CLIPS", default)).resolve()
+    if not (folder / "test").is_dir():
+        pytest.skip("the real talking-head clips are not here; point AVCALL_CLIPS at them to run this test")
+    return folder
