@@ -1,6 +1,6 @@
 """Settings as frozen dataclasses; the command line makes its flags from their fields (`flag` carries the help).
 
-A field `voice_kbps` becomes `--voice-kbps`; a bool field becomes `--name/--no-name`; a tuple field may be given several times.
+A field `voice_kbps` becomes `--voice-kbps`, a bool field `--name/--no-name`; a tuple field may be given several times.
 """
 
 from __future__ import annotations

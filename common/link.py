@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from avcall.common.control import Message
+from avcall.common.wire import Packet
+
 
 class Channel(Enum):
     MEDIA = "media"
@@ -45,3 +48,13 @@ class Link(Protocol):
 
     async def close(self) -> None:
         """Flushes the control channel briefly, then closes; may be called twice."""
+
+
+class Endpoint(Protocol):
+    """A pipeline as the session sees it: what arrives is handed to it on the event loop, parsed."""
+
+    def on_packet(self, packet: Packet, size_bytes: int, now_ms: float) -> None:
+        """A media packet; those meant for the other pipeline are ignored."""
+
+    def on_message(self, message: Message, now_ms: float) -> None:
+        """A control message; likewise."""
