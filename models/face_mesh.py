@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avcall.common.errors import AvcallError
 from avcall.common.keypoints import Image, Landmarks
@@ -76,3 +78,19 @@ def _quiet_stderr() -> Iterator[None]:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+
+
+def mesh_triangles() -> NDArray[np.int64]:
+    """The mesh's triangles (852, 3) as mediapipe publishes their edges; eyes and mouth are holes. The order and the
+    winding of the triangles mean nothing."""
+    from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION
+
+    near: dict[int, set[int]] = {}
+    for start, end in FACEMESH_TESSELATION:
+        near.setdefault(start, set()).add(end)
+        near.setdefault(end, set()).add(start)
+    found = {tuple(sorted((a, b, c))) for a in near for b in near[a] for c in near[a] & near[b]}
+    sides = Counter(frozenset(pair) for a, b, c in found for pair in ((a, b), (b, c), (a, c)))
+    # three edges that close on themselves around a nostril are no face: each already belongs to two triangles
+    real = [t for t in found if min(sides[frozenset(pair)] for pair in ((t[0], t[1]), (t[1], t[2]), (t[0], t[2]))) < 3]
+    return np.array(sorted(real), dtype=np.int64)

@@ -1,0 +1,146 @@
+"""The weightless reenactor on a public-domain portrait (NASA's astronaut, from scikit-image)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+
+from avcall.common.keypoints import CHIN, LID_LEFT, LOWER_LIP, MESH_INDICES, Image, Keypoints, Landmarks
+from avcall.models.classical import ClassicalReenactor, MeshDetector
+from avcall.models.face_mesh import FaceMesh
+
+
+@pytest.fixture(scope="module")
+def portrait() -> Image:
+    return np.asarray(cv2.resize(skimage.data.astronaut()[0:230, 110:340], (256, 256), interpolation=cv2.INTER_AREA))
+
+
+@pytest.fixture(scope="module")
+def landmarks(portrait: Image) -> Landmarks:
+    mesh = FaceMesh(video=False)
+    found = mesh.find(portrait)
+    mesh.close()
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def keypoints(portrait: Image, landmarks: Landmarks) -> Keypoints:
+    return MeshDetector().detect(portrait, landmarks)
+
+
+@pytest.fixture(scope="module")
+def reenactor() -> ClassicalReenactor:
+    return ClassicalReenactor("cpu")
+
+
+def test_detector_gives_the_mesh_points(portrait: Image, landmarks: Landmarks) -> None:
+    keypoints = MeshDetector().detect(portrait, landmarks)
+    assert keypoints.shape == (10, 2)
+    assert keypoints.dtype == np.float32
+    assert np.array_equal(keypoints, landmarks[list(MESH_INDICES), :2])
+
+
+def test_both_share_one_id(reenactor: ClassicalReenactor) -> None:
+    assert reenactor.model == MeshDetector().model
+    assert reenactor.model.name == "classical"
+    assert len(bytes.fromhex(reenactor.model.weights)) == 4
+    assert reenactor.device == "cpu"
+
+
+def test_own_keypoints_give_the_pivot_back(
+    reenactor: ClassicalReenactor, portrait: Image, keypoints: Keypoints
+) -> None:
+    shown = reenactor.drive(reenactor.encode(portrait, keypoints), keypoints)
+    assert shown.dtype == np.uint8
+    assert np.abs(shown.astype(int) - portrait).max() <= 2
+
+
+@pytest.mark.parametrize("side", [64, 200, 512, 1024])
+def test_any_square_size(reenactor: ClassicalReenactor, portrait: Image, keypoints: Keypoints, side: int) -> None:
+    pivot = np.asarray(cv2.resize(portrait, (side, side), interpolation=cv2.INTER_AREA))
+    shown = reenactor.drive(reenactor.encode(pivot, keypoints), keypoints + np.float32(0.03))
+    assert shown.shape == (side, side, 3)
+    assert np.abs(shown.astype(int) - pivot).mean() > 0.3
+
+
+def test_far_background_does_not_move(reenactor: ClassicalReenactor, portrait: Image, keypoints: Keypoints) -> None:
+    shown = reenactor.drive(reenactor.encode(portrait, keypoints), keypoints + np.array([0.06, 0.02], np.float32))
+    assert np.array_equal(shown[:, :12], portrait[:, :12])
+    assert np.array_equal(shown[:, -12:], portrait[:, -12:])
+    assert not np.array_equal(shown, portrait)
+
+
+def test_a_lowered_lid_changes_its_eye_only(
+    reenactor: ClassicalReenactor, portrait: Image, landmarks: Landmarks, keypoints: Keypoints
+) -> None:
+    driving = keypoints.copy()
+    driving[LID_LEFT, 1] = landmarks[145, 1]
+    encoded = reenactor.encode(portrait, keypoints)
+    change = np.abs(reenactor.drive(encoded, driving).astype(int) - portrait).mean(axis=2)
+
+    def around(index: int) -> float:
+        x, y = ((landmarks[index, :2] + 1) * 127.5).astype(int)
+        return float(change[y - 3 : y + 4, x - 5 : x + 6].mean())
+
+    assert around(159) > 8.0
+    assert around(386) < 0.25 * around(159)
+    assert around(1) < 1.0
+
+
+def test_an_opened_mouth_is_dark_and_moves_the_chin(
+    reenactor: ClassicalReenactor, portrait: Image, keypoints: Keypoints
+) -> None:
+    driving = keypoints.copy()
+    driving[LOWER_LIP, 1] += 0.12
+    driving[CHIN, 1] += 0.1
+    shown = reenactor.drive(reenactor.encode(portrait, keypoints), driving)
+    middle = (driving[:2].mean(axis=0) + 1) * 127.5
+    x, y = middle.round().astype(int)
+    assert shown[y - 1 : y + 2, x - 3 : x + 4].mean() < 90
+    mesh = FaceMesh(video=False)
+    found = mesh.find(shown)
+    mesh.close()
+    assert found is not None
+    assert np.linalg.norm(found[14, :2] - found[13, :2]) > 0.5 * 0.12
+
+
+@pytest.mark.parametrize(
+    "driving",
+    [
+        np.zeros((10, 2), np.float32),
+        np.full((10, 2), 40.0, np.float32),
+        np.full((10, 2), np.nan, np.float32),
+        np.zeros((3, 2), np.float32),
+    ],
+)
+def test_senseless_keypoints_show_the_pivot(
+    reenactor: ClassicalReenactor, portrait: Image, keypoints: Keypoints, driving: Keypoints
+) -> None:
+    shown = reenactor.drive(reenactor.encode(portrait, keypoints), driving)
+    assert np.array_equal(shown, portrait)
+
+
+def test_wild_keypoints_still_make_a_picture(
+    reenactor: ClassicalReenactor, portrait: Image, keypoints: Keypoints
+) -> None:
+    encoded = reenactor.encode(portrait, keypoints)
+    random = np.random.default_rng(3)
+    for size in (0.05, 0.2, 0.6):
+        shown = reenactor.drive(encoded, keypoints + random.normal(0, size, keypoints.shape).astype(np.float32))
+        assert shown.shape == portrait.shape
+
+
+def test_without_a_face_a_spline_carries_the_points(reenactor: ClassicalReenactor, keypoints: Keypoints) -> None:
+    drawing = np.full((256, 256, 3), 200, np.uint8)
+    for x, y in ((keypoints + 1) * 127.5).round().astype(int):
+        cv2.circle(drawing, (int(x), int(y)), 3, (20, 20, 160), -1)
+    encoded = reenactor.encode(drawing, keypoints)
+    assert np.abs(reenactor.drive(encoded, keypoints).astype(int) - drawing).max() <= 2
+    driving = keypoints + np.array([0.1, 0.05], np.float32)
+    shown = reenactor.drive(encoded, driving)
+    for x, y in ((driving + 1) * 127.5).round().astype(int):
+        assert shown[y, x, 0] < 120
+    assert np.array_equal(shown[:, 0], drawing[:, 0])
