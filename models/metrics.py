@@ -1,8 +1,7 @@
 """Likeness and motion of a shown video against the original, in numpy and OpenCV alone (no torch, no weights).
 
-Pictures are uint8 (H, W, 3) RGB; a video is a sequence of them, at 25 frames a second unless told otherwise, and the two
-videos of a comparison run frame by frame in step. Faces are measured in `avcall.models.metrics_face`, perceptual distance
-in `avcall.models.lpips` and `avcall.models.dists`.
+Pictures are uint8 (H, W, 3) RGB; a video is a sequence of them, and the two videos of a comparison run frame by frame
+in step. Faces are measured in `avcall.models.metrics_face`, perceptual distance in `avcall.models.lpips` and `.dists`.
 """
 
 from __future__ import annotations
