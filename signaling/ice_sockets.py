@@ -1,0 +1,107 @@
+"""What avcall changes in one ICE connection of aioice: which addresses it uses, and a meter on its sockets.
+
+Everything is done to the one `aioice.Connection` handed in, never to the library, and before it gathers candidates.
+aioice offers neither: it always gathers on every address of the machine but 127.0.0.1, and counts nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from avcall.common.link import WireBytes
+
+_UDP_IPV4_BYTES = 28
+_UDP_IPV6_BYTES = 48
+_TCP_MORE_BYTES = 12
+"""A TCP header has 20 bytes, a UDP header 8; relays over TCP are counted so, one segment for each write."""
+
+LOOPBACK = "127.0.0.1"
+
+
+class WireMeter:
+    """Bytes of all datagrams through the sockets it was put on, with their UDP and IP headers."""
+
+    def __init__(self) -> None:
+        self._up = 0
+        self._down = 0
+
+    def bytes(self) -> WireBytes:
+        return WireBytes(self._up, self._down)
+
+    def put_on(self, protocol: Any) -> None:
+        """Counts what this `aioice` protocol sends and receives, keep-alives and relay framing included."""
+        inner = getattr(protocol.transport, "_TurnTransport__inner_protocol", None)
+        if inner is not None:  # relayed: count at the relay's own socket, where the framing is on
+            protocol = inner
+        over_tcp = not hasattr(protocol, "datagram_received")
+        header = _headers(protocol.transport) + (_TCP_MORE_BYTES if over_tcp else 0)
+        arriving = "data_received" if over_tcp else "datagram_received"
+        hand_on = getattr(protocol, arriving)
+
+        def arrive(data: bytes, *rest: Any) -> None:
+            self._down += len(data) + header
+            hand_on(data, *rest)
+
+        setattr(protocol, arriving, arrive)
+        protocol.transport = _MeteredTransport(protocol.transport, self, header)
+
+    def sent(self, size_bytes: int) -> None:
+        self._up += size_bytes
+
+
+class _MeteredTransport:
+    """A transport of asyncio that counts what it is asked to send."""
+
+    def __init__(self, transport: Any, meter: WireMeter, header_bytes: int) -> None:
+        self._transport = transport
+        self._meter = meter
+        self._header_bytes = header_bytes
+
+    def sendto(self, data: bytes, *rest: Any) -> None:
+        self._meter.sent(len(data) + self._header_bytes)
+        self._transport.sendto(data, *rest)
+
+    def write(self, data: bytes) -> None:
+        self._meter.sent(len(data) + self._header_bytes)
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class _MeteredProtocols(list[Any]):
+    """aioice's list of sockets: each is metered as it is put in, before it asks a STUN server or checks a path."""
+
+    def __init__(self, meter: WireMeter) -> None:
+        super().__init__()
+        self._meter = meter
+
+    def append(self, protocol: Any) -> None:
+        self._meter.put_on(protocol)
+        super().append(protocol)
+
+    def __iadd__(self, protocols: Iterable[Any]) -> _MeteredProtocols:  # type: ignore[override, misc]
+        for protocol in protocols:
+            self.append(protocol)
+        return self
+
+
+def prepare(connection: Any, meter: WireMeter, bind: str = "") -> None:
+    """Meters an `aioice.Connection` and restricts it to the address `bind`, if one is given.
+
+    Without `bind` it uses all addresses but loopback, or loopback where the machine has no other.
+    """
+    connection._protocols = _MeteredProtocols(meter)
+    gather = connection.get_component_candidates
+
+    async def gather_on(component: int, addresses: list[str], timeout: int = 5) -> Any:
+        wanted = [bind] if bind else addresses or [LOOPBACK]
+        return await gather(component=component, addresses=wanted, timeout=timeout)
+
+    connection.get_component_candidates = gather_on
+
+
+def _headers(transport: Any) -> int:
+    name = transport.get_extra_info("sockname")
+    return _UDP_IPV6_BYTES if name and ":" in str(name[0]) else _UDP_IPV4_BYTES

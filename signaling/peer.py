@@ -1,0 +1,242 @@
+"""The peer connection: `avcall.common.link.Link` over WebRTC data channels. The only module that knows aiortc."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from aiortc import RTCConfiguration, RTCDataChannel, RTCIceServer, RTCPeerConnection, RTCSessionDescription
+
+from avcall.common.errors import CallError, ConfigError
+from avcall.common.link import Channel, LinkClosed, WireBytes
+from avcall.common.stats import Stats
+from avcall.signaling.ice_sockets import WireMeter, prepare
+from avcall.signaling.messages import FromServer, IceServer, PeerLeft, Signal
+
+logger = logging.getLogger(__name__)
+
+CONNECT_S = 20.0
+MEDIA_QUEUE_BYTES = 16 * 1024
+"""Media that waits here for the congestion window; more is dropped, as late media is worthless."""
+_INBOUND_MEDIA = 256
+_INBOUND_CONTROL = 256
+_FLUSH_S = 1.0
+_CLOSE_S = 3.0
+_BAD_DESCRIPTION = (ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError)
+"""What aiortc's SDP parser raises on nonsense from the peer."""
+
+
+class SignalPath(Protocol):
+    """What `connect` needs of a `SignalingClient`."""
+
+    async def send(self, data: dict[str, Any]) -> None: ...
+
+    async def receive(self) -> FromServer: ...
+
+
+class PeerLeftError(CallError):
+    """The other one left the room before the connection stood; someone else may come."""
+
+
+async def connect(
+    signaling: SignalPath,
+    *,
+    offerer: bool,
+    ice_servers: Sequence[IceServer] = (),
+    bind: str = "",
+    stats: Stats | None = None,
+    timeout_s: float = CONNECT_S,
+) -> PeerLink:
+    """Makes the connection to the one peer: offer, answer, ICE, DTLS, two open channels.
+
+    Raises:
+        CallError: no path between the two within `timeout_s`, or nonsense from the peer.
+        PeerLeftError: the peer left meanwhile.
+        ConfigError: `bind` is not an address of this machine.
+    """
+    link = PeerLink(ice_servers, bind, stats or Stats())
+    try:
+        async with asyncio.timeout(timeout_s):
+            await link.negotiate(signaling, offerer)
+            await link.opened()
+    except TimeoutError as error:
+        await link.close()
+        raise CallError(
+            f"no connection to the peer within {timeout_s:.0f} s: check that the firewalls let UDP through; "
+            "between two networks give --stun or --turn"
+        ) from error
+    except BaseException:
+        await link.close()
+        raise
+    return link
+
+
+class PeerLink:
+    """Two data channels of one RTCPeerConnection. Made by `connect`."""
+
+    def __init__(self, ice_servers: Sequence[IceServer], bind: str, stats: Stats) -> None:
+        self._stats = stats
+        self._bind = bind
+        servers = [
+            RTCIceServer(server.url, server.username or None, server.credential or None) for server in ice_servers
+        ]
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        self._media = self._peer.createDataChannel("media", ordered=False, maxRetransmits=0, negotiated=True, id=0)
+        self._control = self._peer.createDataChannel("control", negotiated=True, id=1)
+        self._inbound: deque[tuple[Channel, bytes]] = deque()
+        self._waiting: dict[Channel, int] = {Channel.MEDIA: 0, Channel.CONTROL: 0}
+        self._arrived = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._closed = False
+        self._meter = WireMeter()
+        prepare(self._ice_connection(), self._meter, bind)
+        self._forgive_late_sends()
+        for channel, kind in ((self._media, Channel.MEDIA), (self._control, Channel.CONTROL)):
+            self._listen(channel, kind)
+        self._peer.on("connectionstatechange", self._changed.set)
+
+    # ---- setting up
+
+    async def negotiate(self, signaling: SignalPath, offerer: bool) -> None:
+        """Exchanges session descriptions through the signaling server."""
+        if offerer:
+            await self._describe(signaling)
+            await self._accept(await _description(signaling, "answer"))
+        else:
+            await self._accept(await _description(signaling, "offer"))
+            await self._describe(signaling)
+
+    async def opened(self) -> None:
+        """Waits until both channels are open."""
+        while not (self._media.readyState == "open" and self._control.readyState == "open"):
+            if self._peer.connectionState in ("failed", "closed"):
+                raise CallError(
+                    "no path to the peer: check that the firewalls let UDP through; "
+                    "between two networks give --stun or --turn"
+                )
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _describe(self, signaling: SignalPath) -> None:
+        await self._peer.setLocalDescription()
+        if self._bind and not self._ice_connection().local_candidates:
+            raise ConfigError(f"--bind {self._bind}: not an address of this machine; see 'ip address'")
+        described = self._peer.localDescription
+        await signaling.send({"kind": described.type, "sdp": described.sdp})
+
+    async def _accept(self, description: RTCSessionDescription) -> None:
+        try:
+            await self._peer.setRemoteDescription(description)
+        except _BAD_DESCRIPTION as error:
+            raise CallError("the peer's session description makes no sense: is it another program?") from error
+
+    def _listen(self, channel: RTCDataChannel, kind: Channel) -> None:
+        channel.on("message", lambda data: self._take(kind, data))
+        channel.on("open", self._changed.set)
+        channel.on("close", self._on_close)
+
+    def _ice_connection(self) -> Any:
+        sctp = self._peer.sctp
+        assert sctp is not None, "the data channels have made it"
+        return sctp.transport.transport.iceGatherer._connection
+
+    def _forgive_late_sends(self) -> None:
+        """aiortc sends from tasks of its own: if the peer has just hung up, they would die of ConnectionError and print
+        a traceback. What is sent then is lost anyway, so it is swallowed here, for this connection only."""
+        assert self._peer.sctp is not None
+        dtls = self._peer.sctp.transport
+        send = dtls._send_data
+
+        async def send_if_open(data: bytes) -> None:
+            try:
+                await send(data)
+            except ConnectionError:
+                logger.debug("%d bytes came too late for a closed connection", len(data))
+
+        dtls._send_data = send_if_open  # type: ignore[method-assign]
+
+    # ---- the Link
+
+    def send(self, channel: Channel, data: bytes) -> None:
+        """See Link. Media that would wait behind more than MEDIA_QUEUE_BYTES counts as "media_dropped_congested"."""
+        if self._closed:
+            return
+        out = self._media if channel is Channel.MEDIA else self._control
+        if out.readyState != "open":
+            return
+        if channel is Channel.MEDIA and out.bufferedAmount + len(data) > MEDIA_QUEUE_BYTES:
+            self._stats.count("media_dropped_congested")
+            return
+        out.send(data)
+
+    async def receive(self) -> tuple[Channel, bytes]:
+        """See Link. At most 256 media packets wait; then the oldest go, counted as "media_dropped_inbound"."""
+        while not self._inbound:
+            if self._closed:
+                raise LinkClosed
+            self._arrived.clear()
+            await self._arrived.wait()
+        channel, data = self._inbound.popleft()
+        self._waiting[channel] -= 1
+        return channel, data
+
+    def wire_bytes(self) -> WireBytes:
+        """See Link. All datagrams of the ICE sockets: STUN, DTLS, SCTP and its acks, with UDP and IP headers. The
+        two or three datagrams that allocate a TURN relay come before its socket is known and are not in it."""
+        return self._meter.bytes()
+
+    async def close(self) -> None:
+        """See Link."""
+        if self._peer.connectionState == "connected" and not self._closed:
+            await self._flush()
+        self._on_close()
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await self._peer.close()
+        except TimeoutError:
+            logger.debug("the peer connection took too long to close")
+
+    async def _flush(self) -> None:
+        sctp = self._peer.sctp
+        assert sctp is not None
+        for _ in range(int(_FLUSH_S / 0.02)):
+            if self._control.readyState != "open":
+                return
+            if not (sctp._data_channel_queue or sctp._outbound_queue or sctp._sent_queue):
+                return
+            await asyncio.sleep(0.02)
+
+    def _take(self, channel: Channel, data: str | bytes) -> None:
+        if isinstance(data, str):
+            self._stats.count("packets_malformed")
+            return
+        limit = _INBOUND_MEDIA if channel is Channel.MEDIA else _INBOUND_CONTROL
+        if self._waiting[channel] >= limit:
+            self._stats.count(f"{channel.value}_dropped_inbound")
+            if channel is Channel.CONTROL:
+                return
+            del self._inbound[next(i for i, (kind, _) in enumerate(self._inbound) if kind is Channel.MEDIA)]
+            self._waiting[channel] -= 1
+        self._inbound.append((channel, data))
+        self._waiting[channel] += 1
+        self._arrived.set()
+
+    def _on_close(self) -> None:
+        self._closed = True
+        self._arrived.set()
+        self._changed.set()
+
+
+async def _description(signaling: SignalPath, kind: str) -> RTCSessionDescription:
+    while True:
+        message = await signaling.receive()
+        if isinstance(message, PeerLeft):
+            raise PeerLeftError("the other one has left the room")
+        if isinstance(message, Signal) and message.data.get("kind") == kind:
+            sdp = message.data.get("sdp")
+            if not isinstance(sdp, str):
+                raise CallError("the peer's session description makes no sense: is it another program?")
+            return RTCSessionDescription(sdp=sdp, type=kind)
