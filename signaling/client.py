@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from types import TracebackType
@@ -30,6 +31,7 @@ from avcall.signaling.messages import (
 logger = logging.getLogger(__name__)
 
 _CONNECT_S = 8.0
+_CLOSE_S = 1.0
 _HEARTBEAT_S = 15.0
 _MAX_NONSENSE = 20
 _BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -61,6 +63,7 @@ class SignalingClient:
         try:
             await self._enter_room()
         except BaseException:
+            await self._close_socket()
             await self._http.close()
             raise
         return self
@@ -68,13 +71,9 @@ class SignalingClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._socket is not None and not self._socket.closed:
-            try:
-                async with asyncio.timeout(1.0):
-                    await self._send(Leave())
-                    await self._socket.close()
-            except (ConnectionError, TimeoutError, SignalingError):
-                logger.debug("the signaling server did not take our leave")
+        with contextlib.suppress(SignalingError):
+            await self._send(Leave())
+        await self._close_socket()
         if self._http is not None:
             await self._http.close()
 
@@ -141,8 +140,15 @@ class SignalingClient:
                 return True
         return False
 
+    async def _close_socket(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(TimeoutError, aiohttp.ClientError, ConnectionError):
+                async with asyncio.timeout(_CLOSE_S):
+                    await self._socket.close()
+
     async def _enter_room(self) -> None:
         assert self._http is not None
+        await self._close_socket()
         try:
             async with asyncio.timeout(_CONNECT_S):
                 self._socket = await self._http.ws_connect(
