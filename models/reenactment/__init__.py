@@ -1,0 +1,1 @@
+"""The reenactment networks: keypoint detector, dense motion, generator, and their numpy-facing adapters."""

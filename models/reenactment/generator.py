@@ -1,0 +1,166 @@
+"""The reenactment network: warps the pivot's pixels and features by one flow and repairs what a warp cannot know.
+
+The pivot's own pixels go through to the output at full resolution under a learned mask, so skin, hair and background
+stay as sharp as the pivot and stand still where nothing moves; the decoder paints the inside of mouths, teeth, lids and
+what the head uncovers. No normalisation layers: what holds for a crop in training holds for the whole picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avcall.models.reenactment.config import NetworkConfig
+from avcall.models.reenactment.motion import DenseMotion, cell_centres, convolution, double, heat_maps, sample
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPivot:
+    """What depends on the pivot alone: the picture (N, 3, S, S), a quarter of it, features at S/2, S/4, S/8, points."""
+
+    picture: Tensor
+    small: Tensor
+    features: tuple[Tensor, Tensor, Tensor]
+    keypoints: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """Squares of the output to compute instead of all of it: training learns more from many crops than few pictures.
+
+    `left` and `top` (N,) and `side` are in eighths of the resolution's cells: multiples of 8 pixels, divided by 8.
+    """
+
+    left: Tensor
+    top: Tensor
+    side: int
+
+    def cut(self, maps: Tensor, cell: int) -> Tensor:
+        """The crops of maps (N, C, S/cell, S/cell)."""
+        scale = 8 // cell
+        size = self.side * scale
+        tops, lefts = (self.top * scale).tolist(), (self.left * scale).tolist()
+        return torch.stack([one[:, y : y + size, x : x + size] for one, y, x in zip(maps, tops, lefts, strict=True)])
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """The picture and, for the losses, what it was made from."""
+
+    picture: Tensor
+    warped: Tensor
+    coarsely_warped: Tensor
+    repaired: Tensor
+    """Share of the picture (N, 1, S, S) that does not come from the warp."""
+    residual: Tensor
+
+
+class Block(nn.Module):
+    """Residual block of two convolutions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, 1, 1)
+        self.second = nn.Conv2d(channels, channels, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.leaky_relu(x + self.second(functional.leaky_relu(self.first(x), 0.1)), 0.1)
+
+
+class SingleBlock(nn.Module):
+    """Residual block of one convolution, where maps are large."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.only = nn.Conv2d(channels, channels, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.leaky_relu(x + self.only(x), 0.1)
+
+
+class ReenactmentNetwork(nn.Module):
+    """`encode` once a pivot, `drive` once a frame; pictures are float32 (N, 3, S, S), RGB, [0, 1], S a multiple of 32."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        half, quarter, eighth = config.encoder
+        self.encode_half = convolution(12, half)
+        self.encode_quarter = convolution(half, quarter, 2)
+        self.encode_eighth = nn.Sequential(
+            convolution(quarter, eighth, 2), *(Block(eighth) for _ in range(config.blocks))
+        )
+        self.motion = DenseMotion(config)
+        told = config.motion_features
+        self.refine = nn.Sequential(
+            convolution(12 + told + config.keypoints, config.refine),
+            convolution(config.refine, config.refine),
+            nn.Conv2d(config.refine, 2, 3, 1, 1),
+        )
+        out_half, out_quarter, out_eighth = config.decoder
+        self.decode_eighth = nn.Sequential(
+            convolution(eighth + told, out_eighth),
+            *(Block(out_eighth) for _ in range(config.blocks)),
+            nn.Conv2d(out_eighth, out_quarter, 1),
+        )
+        self.decode_quarter = nn.Sequential(
+            convolution(out_quarter + quarter + told, out_quarter),
+            *(SingleBlock(out_quarter) for _ in range(config.blocks)),
+            nn.Conv2d(out_quarter, out_half, 1),
+        )
+        self.decode_half = nn.Sequential(
+            convolution(out_half + half + 12 + config.keypoints, out_half),
+            *(SingleBlock(out_half) for _ in range(config.blocks)),
+        )
+        self.paint = nn.Conv2d(out_half, 16, 3, 1, 1)
+        for head in (self.refine[2], self.paint):
+            assert isinstance(head, nn.Conv2d) and head.bias is not None
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+        nn.init.constant_(self.paint.bias[12:], -4.0)
+
+    def encode(self, picture: Tensor, keypoints: Tensor) -> EncodedPivot:
+        """All work that depends on the pivot alone."""
+        half = self.encode_half(functional.pixel_unshuffle(picture, 2))
+        quarter = self.encode_quarter(half)
+        eighth = self.encode_eighth(quarter)
+        small = functional.avg_pool2d(picture, 4)
+        # sampling works on float32 maps: convert once here, not in every frame
+        return EncodedPivot(picture, small, (half.float(), quarter.float(), eighth.float()), keypoints)
+
+    def drive(self, pivot: EncodedPivot, driving: Tensor, crop: Crop | None = None) -> Driven:
+        """The pivot moved to the driving keypoints (N, K, 2); only inside the crops where they are given."""
+        side = pivot.picture.shape[-1]
+        count, device = driving.shape[0], driving.device
+        coarse, told, visible = self.motion(pivot.small, pivot.keypoints, driving, side)
+        whole = cell_centres(side, side, device).permute(2, 0, 1)[None].expand(count, -1, -1, -1)
+        heat = heat_maps(driving, cell_centres(side, side // 2, device), 0.03)
+        if crop is not None:
+            coarse, told, visible = crop.cut(coarse, 4), crop.cut(told, 4), crop.cut(visible, 4)
+            whole, heat = crop.cut(whole, 1), crop.cut(heat, 2)
+        flow = functional.interpolate(coarse, scale_factor=4.0, mode="bilinear", align_corners=False)
+        coarsely_warped = sample(pivot.picture, (whole + flow).permute(0, 2, 3, 1), side)
+        told_half = double(told)
+        residual = 0.05 * self.refine(torch.cat([functional.pixel_unshuffle(coarsely_warped, 2), told_half, heat], 1))
+        residual = residual.float()
+        finer = functional.interpolate(residual, scale_factor=2.0, mode="bilinear", align_corners=False)
+        where = whole + flow + finer
+        warped = sample(pivot.picture, where.permute(0, 2, 3, 1), side)
+
+        half, quarter, eighth = pivot.features
+        where_half = functional.avg_pool2d(where, 2)
+        where_quarter = functional.avg_pool2d(where_half, 2)
+        where_eighth = functional.avg_pool2d(where_quarter, 2)
+        x = sample(eighth, where_eighth.permute(0, 2, 3, 1), side) * functional.avg_pool2d(visible, 2)
+        x = self.decode_eighth(torch.cat([x, functional.avg_pool2d(told.float(), 2)], 1))
+        y = sample(quarter, where_quarter.permute(0, 2, 3, 1), side) * visible
+        x = self.decode_quarter(torch.cat([double(x), y, told], 1))
+        y = sample(half, where_half.permute(0, 2, 3, 1), side)
+        x = self.decode_half(torch.cat([double(x), y, functional.pixel_unshuffle(warped, 2), heat], 1))
+        painted = self.paint(x).float()
+        repaired = torch.sigmoid(functional.pixel_shuffle(painted[:, 12:], 2))
+        picture = warped * (1.0 - repaired) + functional.pixel_shuffle(painted[:, :12], 2)
+        return Driven(picture, warped, coarsely_warped, repaired, residual)

@@ -1,0 +1,198 @@
+"""Dense motion from ten points: candidate motions computed from them, mixed by a small UNet.
+
+FOMM sends a Jacobian with each keypoint; eighty bytes have no room for that. So the receiver derives local motion from
+the points themselves: besides "stays where it is" and one translation a point (as in FOMM), the least-squares
+similarity and affine of all ten, their thin-plate spline, and affines of the mouth, the jaw and either eye. The UNet
+chooses between them at each place and adds a small residual of its own.
+
+All motion is backward: at a place of the driving frame, where in the pivot its content comes from. Displacements are
+in keypoint units (the side of the picture is 2).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avcall.common.keypoints import (
+    CHIN,
+    EYE_LEFT,
+    EYE_RIGHT,
+    LID_LEFT,
+    LID_RIGHT,
+    LOWER_LIP,
+    MOUTH_LEFT,
+    MOUTH_RIGHT,
+    NOSE,
+    UPPER_LIP,
+)
+from avcall.models.reenactment.config import NetworkConfig
+
+PARTS = (
+    (UPPER_LIP, LOWER_LIP, MOUTH_LEFT, MOUTH_RIGHT),
+    (LOWER_LIP, MOUTH_LEFT, MOUTH_RIGHT, CHIN),
+    (LID_LEFT, EYE_LEFT, NOSE),
+    (LID_RIGHT, EYE_RIGHT, NOSE),
+)
+"""Groups of keypoints that move together and get an affine motion of their own."""
+GLOBAL_MOTIONS = 4 + len(PARTS)
+"""Identity, similarity, affine, thin-plate spline, and one affine a part; a translation a point comes after these."""
+_AFFINE_RIDGE = 1e-3
+_PART_RIDGE = 2e-3
+_SPLINE_RIDGE = 1e-3
+
+
+def cell_centres(side: int, cells: int, device: torch.device | str = "cpu") -> Tensor:
+    """Centres (cells, cells, 2) of the cells that a picture of `side` pixels is divided into, in keypoint units."""
+    step = side / cells
+    axis = ((torch.arange(cells, device=device, dtype=torch.float32) + 0.5) * step - 0.5) * (2.0 / (side - 1)) - 1.0
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return torch.stack([x, y], dim=-1)
+
+
+def sample(source: Tensor, where: Tensor, side: int) -> Tensor:
+    """Bilinear samples of a map (N, C, h, w) at places (N, H, W, 2) given in the keypoint units of a picture of `side`.
+
+    A map of fewer cells than pixels holds its values at the centres of its cells; the factor puts them there under
+    `align_corners=True`. Outside, the edge is repeated.
+    """
+    cells = source.shape[-1]
+    scale = (side - 1) / side * cells / (cells - 1)
+    return functional.grid_sample(
+        source.float(), where * scale, mode="bilinear", padding_mode="border", align_corners=True
+    )
+
+
+def heat_maps(points: Tensor, grid: Tensor, sigma: float) -> Tensor:
+    """Gaussians (N, K, H, W) of height 1 around the points (N, K, 2), on a grid (H, W, 2) of cell centres."""
+    x = torch.exp(-((grid[0, :, 0] - points[..., :1]) ** 2) / (2 * sigma**2))
+    y = torch.exp(-((grid[:, 0, 1] - points[..., 1:]) ** 2) / (2 * sigma**2))
+    return y[..., :, None] * x[..., None, :]
+
+
+def candidate_displacements(pivot: Tensor, driving: Tensor, grid: Tensor) -> Tensor:
+    """Displacements (N, M, H, W, 2) of the M = GLOBAL_MOTIONS + K candidate motions at the grid's places (H, W, 2),
+    from keypoints (N, K, 2) of the pivot and of the driving frame. The first is zero: the background stays."""
+    pivot, driving = pivot.float(), driving.float()
+    count, points = pivot.shape[:2]
+    height, width = grid.shape[:2]
+    places = grid.reshape(1, -1, 2).expand(count, -1, -1)
+    similar_places, similar_points = _similarity(pivot, driving, places)
+    rest = pivot - similar_points  # what the similarity leaves unexplained at the points
+    moves = [torch.zeros_like(places), similar_places - places]
+    everything = tuple(range(points))
+    moves.append(similar_places + _affine(driving, rest, everything, places, _AFFINE_RIDGE) - places)
+    moves.append(similar_places + _spline(driving, rest, places) - places)
+    for part in PARTS:
+        moves.append(similar_places + _affine(driving, rest, part, places, _PART_RIDGE) - places)
+    globals_ = torch.stack(moves, dim=1).view(count, GLOBAL_MOTIONS, height, width, 2)
+    locals_ = (pivot - driving)[:, :, None, None].expand(-1, -1, height, width, -1)
+    return torch.cat([globals_, locals_], dim=1)
+
+
+def _similarity(pivot: Tensor, driving: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the least-squares rotation, scaling and shift from driving to pivot takes the places and the points."""
+    to, origin = pivot.mean(1, keepdim=True), driving.mean(1, keepdim=True)
+    a, b = driving - origin, pivot - to
+    power = (a**2).sum((1, 2)).clamp_min(1e-6)
+    cosine = (a * b).sum((1, 2)) / power
+    sine = (a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]).sum(1) / power
+    turn = torch.stack([torch.stack([cosine, sine], -1), torch.stack([-sine, cosine], -1)], -2)
+    return (places - origin) @ turn + to, a @ turn + to
+
+
+def _affine(driving: Tensor, rest: Tensor, part: tuple[int, ...], places: Tensor, ridge: float) -> Tensor:
+    """Ridge regression of the rest at some points by an affine map, evaluated at the places (N, P, 2)."""
+    chosen = list(part)
+    origin = driving[:, chosen].mean(1, keepdim=True)
+    a = driving[:, chosen] - origin
+    shift = rest[:, chosen].mean(1, keepdim=True)
+    normal = a.transpose(1, 2) @ a + ridge * len(chosen) * torch.eye(2, device=a.device)
+    linear = _inverse2(normal) @ (a.transpose(1, 2) @ (rest[:, chosen] - shift))
+    return (places - origin) @ linear + shift
+
+
+def _inverse2(matrix: Tensor) -> Tensor:
+    """Inverse of 2x2 matrices (N, 2, 2)."""
+    (a, b), (c, d) = matrix[:, 0].unbind(-1), matrix[:, 1].unbind(-1)
+    return torch.stack([torch.stack([d, -b], -1), torch.stack([-c, a], -1)], -2) / (a * d - b * c)[:, None, None]
+
+
+def _kernel(squared: Tensor) -> Tensor:
+    """r^2 log r, the thin plate's own."""
+    return 0.5 * squared * torch.log(squared + 1e-9)
+
+
+def _spline(driving: Tensor, rest: Tensor, places: Tensor) -> Tensor:
+    """Thin-plate spline through the rest at all points (nearly: ridge against jitter), at the places (N, P, 2)."""
+    count, points = driving.shape[:2]
+    ones = torch.ones(count, points, 1, device=driving.device)
+    inside = _kernel(((driving[:, :, None] - driving[:, None]) ** 2).sum(-1))
+    inside = inside + _SPLINE_RIDGE * torch.eye(points, device=driving.device)
+    plane = torch.cat([driving, ones], -1)
+    # a hair off zero keeps the system solvable when points coincide
+    corner = -1e-6 * torch.eye(3, device=driving.device).expand(count, -1, -1)
+    system = torch.cat([torch.cat([inside, plane], 2), torch.cat([plane.transpose(1, 2), corner], 2)], 1)
+    right = torch.cat([rest, torch.zeros(count, 3, 2, device=driving.device)], 1)
+    weights = torch.linalg.solve(system, right)
+    squared = (places**2).sum(-1, keepdim=True) - 2 * places @ driving.transpose(1, 2) + (driving**2).sum(-1)[:, None]
+    return (
+        _kernel(squared.clamp_min(0)) @ weights[:, :points] + places @ weights[:, points : points + 2] + weights[:, -1:]
+    )
+
+
+def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.LeakyReLU(0.1, inplace=True))
+
+
+def double(features: Tensor) -> Tensor:
+    """The map at twice the side."""
+    return functional.interpolate(features, scale_factor=2.0, mode="nearest")
+
+
+class DenseMotion(nn.Module):
+    """Chooses between the candidate motions at a quarter of the picture's side."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        first, second, third, fourth = config.motion
+        seen = 3 * GLOBAL_MOTIONS + 2 * config.keypoints + 4
+        self.enter = convolution(seen, first)
+        self.down = nn.ModuleList(
+            nn.Sequential(convolution(a, b, 2), convolution(b, b))
+            for a, b in ((first, second), (second, third), (third, fourth))
+        )
+        self.up = nn.ModuleList(
+            nn.Sequential(convolution(a + b, b)) for a, b in ((fourth, third), (third, second), (second, first))
+        )
+        self.features = nn.Conv2d(first, config.motion_features, 1)
+        self.choice = nn.Conv2d(first, GLOBAL_MOTIONS + config.keypoints, 3, 1, 1)
+        self.rest = nn.Conv2d(first, 3, 3, 1, 1)
+        for head in (self.choice, self.rest):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+        with torch.no_grad():  # begin as a spline
+            self.choice.bias[3] = 3.0  # type: ignore[index]
+
+    def forward(self, small: Tensor, pivot: Tensor, driving: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
+        """From the pivot's picture (N, 3, S/4, S/4) and both sets of keypoints (N, K, 2): the displacement
+        (N, 2, S/4, S/4), the features for the generator and the visibility (N, 1, S/4, S/4) in [0, 1]."""
+        count, _, cells, _ = small.shape
+        grid = cell_centres(side, cells, small.device)
+        moves = candidate_displacements(pivot, driving, grid)
+        shown = [small] + [sample(small, grid + moves[:, m], side) for m in range(1, GLOBAL_MOTIONS)]
+        heat = torch.cat([heat_maps(driving, grid, 0.06), heat_maps(pivot, grid, 0.06)], 1)
+        # similarity and spline as numbers, so that the network knows how far things move
+        far = 8.0 * moves[:, (1, 3)].permute(0, 1, 4, 2, 3).reshape(count, 4, cells, cells)
+        x = self.enter(torch.cat([*shown, heat, far], 1))
+        skips = []
+        for down in self.down:
+            skips.append(x)
+            x = down(x)
+        for up in self.up:
+            x = up(torch.cat([double(x), skips.pop()], 1))
+        choice = torch.softmax(self.choice(x).float(), 1)
+        rest = self.rest(x).float()
+        displacement = torch.einsum("nmhw,nmhwc->nchw", choice, moves) + 0.05 * rest[:, :2]
+        return displacement, self.features(x), torch.sigmoid(rest[:, 2:] + 2.0)

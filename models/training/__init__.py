@@ -1,0 +1,1 @@
+"""Training of the reenactment networks: data packs, losses, the loop, checkpoints."""

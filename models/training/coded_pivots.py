@@ -1,0 +1,61 @@
+"""Pivots as a receiver decodes them: a chain of SVT-AV1 frames a second apart, so that training sees their faults."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from avcall.common.errors import AvcallError
+from avcall.common.keypoints import Image
+
+QUALITIES = (45, 40)
+"""crf of the chains; each starts half a second after the one before, so a pack holds a coded pivot every half second."""
+_LOW_DELAY = "pred-struct=1:lookahead=0:scd=0:lp=1"
+
+
+def code_chain(images: list[Image], second: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Codes every `second`-th image against the one coded before it, once for each of QUALITIES.
+
+    Returns the decoded pictures (m, H, W, 3) and the index of the image that each of them shows, in order of index.
+    """
+    pictures: list[Image] = []
+    index: list[int] = []
+    for number, crf in enumerate(QUALITIES):
+        chosen = range(number * second // len(QUALITIES), len(images), second)
+        pictures += code([images[i] for i in chosen], crf)
+        index += chosen
+    order = np.argsort(np.array(index), kind="stable")
+    return np.stack(pictures)[order], np.array(index, dtype=np.int32)[order]
+
+
+def code(images: list[Image], crf: int) -> list[Image]:
+    """The images as decoded from one low-delay AV1 stream at a constant rate factor."""
+    if not images:
+        return []
+    height, width = images[0].shape[:2]
+    encoder = av.CodecContext.create("libsvtav1", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+    encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
+    encoder.gop_size = 100_000
+    encoder.options = {"preset": "8", "crf": str(crf), "svtav1-params": _LOW_DELAY}
+    decoder = av.CodecContext.create("libdav1d", "r")
+    decoder.thread_count = 1
+    decoded: list[Image] = []
+
+    def take(packet: object) -> None:
+        decoded.extend(np.asarray(frame.to_ndarray(format="rgb24")) for frame in decoder.decode(packet))
+
+    for number, image in enumerate(images):
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame.pts = number
+        for packet in encoder.encode(frame):
+            take(packet)
+    for packet in encoder.encode(None):
+        take(packet)
+    take(None)
+    if len(decoded) != len(images):
+        raise AvcallError(f"the AV1 coder gave {len(decoded)} pictures for {len(images)}: is PyAV's libsvtav1 intact?")
+    return decoded

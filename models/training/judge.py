@@ -1,0 +1,109 @@
+"""Looks at the moving average on fixed pairs of the val clips: figures for the log and a sheet of pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avcall.common.keypoints import Image, Keypoints, to_pixels
+from avcall.models.face_mesh import FaceMesh
+from avcall.models.lpips import Lpips
+from avcall.models.reenactment.generator import ReenactmentNetwork
+from avcall.models.training.pairs import Pack, TrainingClip
+
+FRAMES_PER_CLIP = 2
+MAX_CLIPS = 16
+SHEET_ROWS = 8
+_LIPS = (13, 14, 61, 291, 0, 17, 78, 308)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    protocol: str
+    pivot: Image
+    pivot_keypoints: Keypoints
+    driving: Image
+    keypoints: Keypoints
+
+
+class Judge:
+    """Two protocols, as in `avcall evaluate`: the first frame as the only pivot, and a coded pivot within the last second."""
+
+    def __init__(self, data: Path, device: torch.device) -> None:
+        pack = Pack(data, "val")
+        self._device = device
+        self._lpips = Lpips("alex").to(device)
+        self._mesh = FaceMesh(video=False)
+        self._cases = [case for clip in pack.clips[:MAX_CLIPS] for case in _cases(clip, round(pack.fps))]
+
+    @torch.inference_mode()
+    def judge(self, network: ReenactmentNetwork, sheet: Path) -> dict[str, Any]:
+        """Mean LPIPS of picture, warp and repeated pivot, and lip landmark distance in pixels, by protocol."""
+        found: dict[str, dict[str, list[float]]] = {}
+        rows: dict[str, list[Image]] = {}
+        for case in self._cases:
+            scores = found.setdefault(case.protocol, {})
+            pivot, truth = self._tensor(case.pivot), self._tensor(case.driving)
+            points = [torch.from_numpy(p)[None].to(self._device) for p in (case.pivot_keypoints, case.keypoints)]
+            with torch.autocast(self._device.type, torch.bfloat16):
+                driven = network.drive(network.encode(pivot, points[0]), points[1])
+            picture, warped = _image(driven.picture), _image(driven.warped)
+            target = self._lpips.features(truth)
+            for name, shown in (("lpips", driven.picture), ("warp_lpips", driven.warped), ("repeat_lpips", pivot)):
+                scores.setdefault(name, []).append(
+                    float(self._lpips.compare(self._lpips.features(shown.clamp(0, 1)), target))
+                )
+            distance = self._lip_distance(picture, case.driving)
+            if distance is not None:
+                scores.setdefault("lip_px", []).append(distance)
+            repaired = _image(driven.repaired.expand(-1, 3, -1, -1))
+            rows.setdefault(case.protocol, []).append(
+                np.concatenate([case.pivot, case.driving, warped, picture, repaired], 1)
+            )
+        chosen = [
+            image for shown in rows.values() for image in shown[1 :: max(1, len(shown) * len(rows) // SHEET_ROWS)]
+        ]
+        if not cv2.imwrite(str(sheet), np.concatenate(chosen)[..., ::-1]):
+            raise OSError(f"cannot write {sheet}")
+        return {
+            protocol: {name: round(float(np.mean(values)), 4) for name, values in scores.items()}
+            for protocol, scores in found.items()
+        }
+
+    def _tensor(self, image: Image) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(image)).to(self._device).permute(2, 0, 1)[None].float() / 255.0
+
+    def _lip_distance(self, shown: Image, truth: Image) -> float | None:
+        found = [self._mesh.find(image) for image in (shown, truth)]
+        if found[0] is None or found[1] is None:
+            return None
+        side = truth.shape[0]
+        a, b = (to_pixels(points[list(_LIPS), :2], side, side) for points in (found[0], found[1]))
+        return float(np.linalg.norm(a - b, axis=-1).mean() * 256 / side)
+
+
+def _cases(clip: TrainingClip, second: int) -> list[_Case]:
+    total = len(clip.frames)
+    cases = []
+    for number in np.linspace(total * 0.2, total - 1, FRAMES_PER_CLIP).astype(int):
+        driving, points = np.array(clip.frames[number]), clip.keypoints[number]
+        cases.append(_Case("first_frame", np.array(clip.frames[0]), clip.keypoints[0], driving, points))
+        ages = number - clip.coded_index
+        recent = np.flatnonzero((ages > second // 4) & (ages <= second))
+        if len(recent):
+            at = int(recent[0])
+            start = int(clip.coded_index[at])
+            cases.append(_Case("pivot_1s", np.array(clip.coded[at]), clip.keypoints[start], driving, points))
+    return cases
+
+
+def _image(picture: Tensor) -> NDArray[np.uint8]:
+    scaled = (picture[0].clamp(0, 1) * 255.0 + 0.5).permute(1, 2, 0)
+    return np.asarray(scaled.to(torch.uint8).cpu().numpy(), dtype=np.uint8)

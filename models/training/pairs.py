@@ -1,0 +1,176 @@
+"""Pairs to learn from: a pivot and a driving frame of one clip, drawn from a pack by (seed, rank, step) alone.
+
+A draw depends on nothing that came before it, so a resumed run sees the pairs that an unbroken one would have seen.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avcall.common.errors import InputError
+from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LID_LEFT, LID_RIGHT, LOWER_LIP, MESH_INDICES, UPPER_LIP
+
+MIRROR = (0, 1, 3, 2, 4, 5, 7, 6, 9, 8)
+"""Which keypoint each one becomes in a mirrored picture."""
+RECENT_SHARE, FAR_SHARE = 0.5, 0.35
+"""Share of pivots that are coded and at most RECENT_S old, and uncoded and of any age; the rest are coded, of any age."""
+RECENT_S = 2.0
+CANDIDATES = 4
+NOISE_PX = 0.3
+"""Deviation of the keypoints' noise, in pixels at 256: what the wire's quantisation and the mesh's jitter leave."""
+CROP_EIGHTHS = 16
+"""Side of the learned crops in units of 8 pixels, at 256."""
+ANYWHERE_SHARE = 0.45
+"""Share of crops that may lie anywhere; the others lie on the face."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingClip:
+    """One clip of a pack, mapped into memory."""
+
+    name: str
+    frames: NDArray[np.uint8]
+    coded: NDArray[np.uint8]
+    coded_index: NDArray[np.int32]
+    keypoints: NDArray[np.float32]
+    """(n, 10, 2): the mesh points of every frame."""
+    shape: NDArray[np.float32]
+    """(n, 8): mouth opening, lids and head pose in units of their own deviation, to choose pairs that differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """A batch: pictures uint8 (N, S, S, 3), keypoints float32 (N, 10, 2), crops in eighths of... 8 pixels."""
+
+    pivot: Tensor
+    driving: Tensor
+    pivot_keypoints: Tensor
+    driving_keypoints: Tensor
+    crop_left: Tensor
+    crop_top: Tensor
+    mirrored: Tensor
+
+
+class Pack:
+    """The clips of one split of a pack."""
+
+    def __init__(self, folder: Path, split: str) -> None:
+        """
+        Raises:
+            InputError: no pack there, or an empty split.
+        """
+        try:
+            manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+        except FileNotFoundError as error:
+            raise InputError(f"--data {folder} is no training pack: make one with avcall prepare") from error
+        self.resolution = int(manifest["resolution"])
+        self.fps = float(manifest["fps"])
+        self.clips = [_load(folder / split / c["name"], c["name"]) for c in manifest["clips"] if c["split"] == split]
+        if not self.clips:
+            raise InputError(f"--data {folder} has no {split} clips: make the pack again with avcall prepare")
+        lengths = np.array([len(clip.frames) for clip in self.clips], dtype=np.float64)
+        # between one clip one vote and one frame one vote: long clips hold more, but of the same person
+        self._weights = np.sqrt(lengths) / np.sqrt(lengths).sum()
+
+    def draw(self, generator: np.random.Generator, count: int) -> Pairs:
+        """A batch of pairs."""
+        rows = [self._draw_one(generator) for _ in range(count)]
+        pivot, driving, pivot_points, driving_points, left, top, mirrored = zip(*rows, strict=True)
+        return Pairs(
+            torch.from_numpy(np.stack(pivot)),
+            torch.from_numpy(np.stack(driving)),
+            torch.from_numpy(np.stack(pivot_points)),
+            torch.from_numpy(np.stack(driving_points)),
+            torch.tensor(left),
+            torch.tensor(top),
+            torch.tensor(mirrored),
+        )
+
+    def _draw_one(self, generator: np.random.Generator) -> tuple[Any, ...]:
+        clip = self.clips[generator.choice(len(self.clips), p=self._weights)]
+        total = len(clip.frames)
+        kind = generator.random()
+        if kind < RECENT_SHARE:
+            number = int(generator.integers(len(clip.coded_index)))
+            first = int(clip.coded_index[number])
+            choices = generator.integers(first, min(total, first + round(RECENT_S * self.fps) + 1), CANDIDATES)
+            pivot, start = clip.coded[number], first
+        elif kind < RECENT_SHARE + FAR_SHARE:
+            start = int(generator.integers(total))
+            choices = generator.integers(0, total, CANDIDATES)
+            pivot = clip.frames[start]
+        else:
+            number = int(generator.integers(len(clip.coded_index)))
+            start = int(clip.coded_index[number])
+            choices = generator.integers(0, total, CANDIDATES)
+            pivot = clip.coded[number]
+        end = int(choices[0])
+        if generator.random() < 0.6:  # of some candidates, the one whose mouth, lids and pose differ most
+            change = np.abs(clip.shape[choices] - clip.shape[start]) @ generator.exponential(size=clip.shape.shape[1])
+            end = int(choices[np.argmax(change)])
+        mirrored = bool(generator.random() < 0.5)
+        pivot_points = self._noisy(clip.keypoints[start], generator)
+        driving_points = self._noisy(clip.keypoints[end], generator)
+        left, top = self._crop(clip.keypoints[end], generator)
+        driving = clip.frames[end]
+        if mirrored:
+            pivot, driving = pivot[:, ::-1], driving[:, ::-1]
+            pivot_points, driving_points = mirror(pivot_points), mirror(driving_points)
+            left = self.resolution // 8 - CROP_EIGHTHS - left
+        return pivot, driving, pivot_points, driving_points, left, top, mirrored
+
+    def _noisy(self, points: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
+        noise = generator.normal(size=points.shape) * (NOISE_PX * 2 / 255 * generator.random())
+        return (points + noise).astype(np.float32)
+
+    def _crop(self, points: NDArray[np.float32], generator: np.random.Generator) -> tuple[int, int]:
+        """Left and top of a crop in units of 8 pixels."""
+        room = self.resolution // 8 - CROP_EIGHTHS
+        if generator.random() < ANYWHERE_SHARE:
+            left, top = generator.integers(0, room + 1, 2)
+            return int(left), int(top)
+        lips_or_lids = points[:4] if generator.random() < 0.6 else points[6:]
+        centre = (lips_or_lids.mean(0) + 1) / 2 * self.resolution / 8 + generator.uniform(-3, 3, 2)
+        left, top = np.clip(np.round(centre - CROP_EIGHTHS / 2), 0, room)
+        return int(left), int(top)
+
+
+def mirror(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The keypoints of the mirrored picture."""
+    return points[list(MIRROR)] * np.array([-1.0, 1.0], dtype=np.float32)
+
+
+def face_shape(keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, 8): mouth opening, both lids' height over the outer corner, and the points' mean and spread: what pairs
+    should differ in."""
+    size = np.linalg.norm(keypoints[:, EYE_LEFT] - keypoints[:, EYE_RIGHT], axis=-1, keepdims=True)
+    mouth = np.linalg.norm(keypoints[:, LOWER_LIP] - keypoints[:, UPPER_LIP], axis=-1, keepdims=True)
+    lids = keypoints[:, [LID_LEFT, LID_RIGHT], 1] - keypoints[:, [EYE_LEFT, EYE_RIGHT], 1]
+    about = keypoints - keypoints.mean(1, keepdims=True)
+    turn = np.stack([about[:, 5, 0], about[:, 5, 1]], -1)  # the nose against the face's middle
+    columns = np.concatenate([mouth / size, lids / size, keypoints.mean(1), turn / size, size], 1)
+    return np.asarray(columns / (columns.std(0) + 1e-2), dtype=np.float32)
+
+
+def _load(folder: Path, name: str) -> TrainingClip:
+    try:
+        landmarks = np.load(folder / "landmarks.npy", mmap_mode="r")
+        keypoints = np.ascontiguousarray(landmarks[:, list(MESH_INDICES), :2])
+        return TrainingClip(
+            name,
+            np.load(folder / "frames.npy", mmap_mode="r"),
+            np.load(folder / "coded.npy", mmap_mode="r"),
+            np.load(folder / "coded_index.npy"),
+            keypoints,
+            face_shape(keypoints),
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: a damaged clip ({error}): make the pack again with avcall prepare") from error

@@ -1,0 +1,99 @@
+"""A training run in one safetensors file: weights, moving average, Adam's moments, step and elapsed time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from avcall.common.errors import CheckpointError
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What an exact continuation needs; the pairs follow from seed and step."""
+
+    size: str
+    step: int
+    elapsed_s: float
+    network: dict[str, Tensor]
+    average: dict[str, Tensor]
+    moments: dict[str, Tensor]
+
+    @classmethod
+    def take(
+        cls,
+        network: nn.Module,
+        average: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        size: str,
+        step: int,
+        elapsed_s: float,
+    ) -> Checkpoint:
+        """Copies the state of a run."""
+        moments = {
+            f"{index}.{name}": value.detach().cpu().clone()
+            for index, state in optimiser.state_dict()["state"].items()
+            for name, value in state.items()
+        }
+        copies = [{k: v.detach().cpu().clone() for k, v in m.state_dict().items()} for m in (network, average)]
+        return cls(size, step, elapsed_s, copies[0], copies[1], moments)
+
+    def put(self, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        """Puts the state back.
+
+        Raises:
+            CheckpointError: it is that of another network.
+        """
+        try:
+            network.load_state_dict(self.network)
+            average.load_state_dict(self.average)
+        except RuntimeError as error:
+            raise CheckpointError(f"the checkpoint is of another network than --size {self.size} asks for") from error
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in self.moments.items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = value
+        optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+    def save(self, path: Path) -> None:
+        """Writes the file whole or not at all."""
+        tensors = {
+            f"{part}/{name}": value.contiguous()
+            for part, values in (("network", self.network), ("average", self.average), ("moments", self.moments))
+            for name, value in values.items()
+        }
+        about = {"size": self.size, "step": self.step, "elapsed_s": self.elapsed_s}
+        partial = path.with_suffix(".part")
+        save_file(tensors, partial, {"avcall_training": json.dumps(about)})
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Checkpoint:
+        """Reads a run's file.
+
+        Raises:
+            CheckpointError: missing, damaged, or no training checkpoint.
+        """
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "moments": {}}
+        try:
+            with safe_open(path, "pt") as file:
+                about = json.loads((file.metadata() or {})["avcall_training"])
+                for key in file.keys():  # noqa: SIM118  (no mapping)
+                    part, name = key.split("/", 1)
+                    parts[part][name] = file.get_tensor(key)
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise CheckpointError(f"{path} is no whole training checkpoint ({error}): start the run again") from error
+        return cls(about["size"], about["step"], about["elapsed_s"], **parts)
+
+
+@torch.no_grad()
+def average_into(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Moves the exponential moving average towards the network's weights."""
+    held = [p.data for p in average.parameters()]
+    torch._foreach_lerp_(held, [p.data for p in network.parameters()], 1.0 - decay)
