@@ -6,9 +6,11 @@ aioice offers neither: it always gathers on every address of the machine but 127
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
 from typing import Any
 
+from avcall.common.errors import ConfigError
 from avcall.common.link import WireBytes
 
 _UDP_IPV4_BYTES = 28
@@ -85,6 +87,21 @@ class _MeteredProtocols(list[Any]):
         for protocol in protocols:
             self.append(protocol)
         return self
+
+
+def check_address(bind: str) -> None:
+    """Tries whether sockets can be opened on `bind`; the empty string is always good.
+
+    Raises:
+        ConfigError: it is not an address of this machine.
+    """
+    if not bind:
+        return
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((bind, 0))
+    except OSError as error:
+        raise ConfigError(f"--bind {bind}: not an address of this machine; see 'ip address'") from error
 
 
 def prepare(connection: Any, meter: WireMeter, bind: str = "") -> None:

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 from aiortc import RTCConfiguration, RTCDataChannel, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 
-from avcall.common.errors import CallError, ConfigError
+from avcall.common.errors import CallError
 from avcall.common.link import Channel, LinkClosed, WireBytes
 from avcall.common.stats import Stats
-from avcall.signaling.ice_sockets import WireMeter, prepare
+from avcall.signaling.ice_sockets import WireMeter, check_address, prepare
 from avcall.signaling.messages import FromServer, IceServer, PeerLeft, Signal
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,9 @@ _INBOUND_MEDIA = 256
 _INBOUND_CONTROL = 256
 _FLUSH_S = 1.0
 _CLOSE_S = 3.0
+_ICE_STEP_S = 0.03
+"""Longer than aioice pauses between two steps of connecting."""
+_NONSENSE = "the peer's session description makes no sense: is the other end another program?"
 _BAD_DESCRIPTION = (ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError)
 """What aiortc's SDP parser raises on nonsense from the peer."""
 
@@ -57,6 +60,7 @@ async def connect(
         PeerLeftError: the peer left meanwhile.
         ConfigError: `bind` is not an address of this machine.
     """
+    check_address(bind)
     link = PeerLink(ice_servers, bind, stats or Stats())
     try:
         async with asyncio.timeout(timeout_s):
@@ -79,7 +83,6 @@ class PeerLink:
 
     def __init__(self, ice_servers: Sequence[IceServer], bind: str, stats: Stats) -> None:
         self._stats = stats
-        self._bind = bind
         servers = [
             RTCIceServer(server.url, server.username or None, server.credential or None) for server in ice_servers
         ]
@@ -122,16 +125,17 @@ class PeerLink:
 
     async def _describe(self, signaling: SignalPath) -> None:
         await self._peer.setLocalDescription()
-        if self._bind and not self._ice_connection().local_candidates:
-            raise ConfigError(f"--bind {self._bind}: not an address of this machine; see 'ip address'")
         described = self._peer.localDescription
         await signaling.send({"kind": described.type, "sdp": described.sdp})
 
     async def _accept(self, description: RTCSessionDescription) -> None:
+        sections = [line[2:].split(" ")[0] for line in description.sdp.splitlines() if line.startswith("m=")]
+        if sections != ["application"] or "\na=fingerprint:" not in description.sdp:  # no tracks, and no DTLS without
+            raise CallError(_NONSENSE)
         try:
             await self._peer.setRemoteDescription(description)
         except _BAD_DESCRIPTION as error:
-            raise CallError("the peer's session description makes no sense: is it another program?") from error
+            raise CallError(_NONSENSE) from error
 
     def _listen(self, channel: RTCDataChannel, kind: Channel) -> None:
         channel.on("message", lambda data: self._take(kind, data))
@@ -192,10 +196,15 @@ class PeerLink:
         """See Link."""
         if self._peer.connectionState == "connected" and not self._closed:
             await self._flush()
+        was_open = self._media.readyState != "connecting"
         self._on_close()
         try:
             async with asyncio.timeout(_CLOSE_S):
                 await self._peer.close()
+                if not was_open:
+                    # aioice, closed while it connects, may yet succeed and start to check consent: close that too.
+                    await asyncio.sleep(_ICE_STEP_S)
+                    await self._ice_connection().close()
         except TimeoutError:
             logger.debug("the peer connection took too long to close")
 
@@ -238,5 +247,5 @@ async def _description(signaling: SignalPath, kind: str) -> RTCSessionDescriptio
         if isinstance(message, Signal) and message.data.get("kind") == kind:
             sdp = message.data.get("sdp")
             if not isinstance(sdp, str):
-                raise CallError("the peer's session description makes no sense: is it another program?")
+                raise CallError(_NONSENSE)
             return RTCSessionDescription(sdp=sdp, type=kind)

@@ -20,6 +20,7 @@ from avcall.common.link import Channel, Endpoint, Link, LinkClosed, WireBytes
 from avcall.common.stats import Stats
 from avcall.signaling.client import SignalingClient
 from avcall.signaling.ice_servers import stun_server, turn_server
+from avcall.signaling.ice_sockets import check_address
 from avcall.signaling.messages import IceServer, PeerJoined
 from avcall.signaling.peer import PeerLeftError, connect
 
@@ -192,6 +193,7 @@ async def open_session(config: CallConfig, hello: Hello, clock: Clock, stats: St
         CallError, ModelMismatchError: no path to the peer, or it cannot be understood.
         ConfigError: --stun, --turn or --bind.
     """
+    check_address(config.bind)
     own_servers = [*map(stun_server, config.stun), *map(turn_server, config.turn)]
     async with SignalingClient(config.signal, config.room) as signaling:
         link = await _meet(signaling, config, own_servers, stats)
