@@ -3,7 +3,7 @@
 It is used in every call until a network is ready, stands in where one fails, and is every network's honest baseline.
 `encode` fits mediapipe's face mesh to the pivot; `drive` moves the mesh (`avcall.models.classical_face`), turns it
 into a backward map (`avcall.models.classical_warp`), and opens and closes eyes and mouth
-(`avcall.models.classical_openings`). Without a face mesh in the pivot (a drawing, an animal) a thin-plate spline
+(`avcall.models.classical_openings`, `avcall.models.classical_mouth`). Without a face mesh in the pivot (a drawing, an animal) a thin-plate spline
 through the ten points does what it can.
 """
 
@@ -18,12 +18,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, MESH_INDICES, Image, Keypoints, Landmarks
-from avcall.models import classical_face, classical_openings
-from avcall.models.classical_face import OVAL, Array, FaceModel, build_face, move_face
-from avcall.models.classical_openings import FILL_TRIANGLES, Openings, build_openings, paint_openings
+from avcall.models import classical_face, classical_mouth, classical_openings
+from avcall.models.classical_face import OVAL, Array, FaceModel, Motion, build_face, move_face
+from avcall.models.classical_mouth import MouthLook, mouth_look, paint_mouth
+from avcall.models.classical_openings import (
+    CONTOURS,
+    MOUTH,
+    fill_corners,
+    fill_triangles,
+    hole_window,
+    near_triangles,
+    paint_eye,
+    strip_sources,
+)
 from avcall.models.classical_tps import spline_displacement
 from avcall.models.classical_warp import base_grid, enlarge, mesh_displacement, sample
-from avcall.models.face_mesh import FaceMesh, mesh_triangles
+from avcall.models.face_mesh import POINTS, FaceMesh, mesh_triangles
 from avcall.models.interfaces import Encoded, ModelId
 
 _RINGS = ((1.12, 0.95), (1.35, 0.6), (1.65, 0.22), (2.0, 0.0))
@@ -35,7 +45,8 @@ _EYES_APART = (0.4, 2.5)
 _REACH = 2.0
 """Nor are points farther out than this (1 is the picture's edge)."""
 
-_CONSTANTS = (2, MESH_INDICES, _RINGS, _EYES_APART, _REACH, classical_face.CONSTANTS, classical_openings.CONSTANTS)
+_PARTS = (classical_face.CONSTANTS, classical_openings.CONSTANTS, classical_mouth.CONSTANTS)
+_CONSTANTS = (MESH_INDICES, _RINGS, _EYES_APART, _REACH, _PARTS)
 _MODEL = ModelId("classical", hashlib.sha256(repr(_CONSTANTS).encode()).hexdigest()[:8])
 
 
@@ -59,9 +70,18 @@ class EncodedPivot:
     keypoints: Keypoints
     picture: Tensor
     """float32 (1, 3, H, W) in [0, 255] on the reenactor's device."""
-    face: FaceModel | None
+    face: MovableFace | None
     """None where the pivot shows no face mesh."""
-    openings: Openings | None
+
+
+@dataclass(frozen=True, slots=True)
+class MovableFace:
+    """What is prepared of a pivot with a face."""
+
+    model: FaceModel
+    mouth: MouthLook
+    near: tuple[Tensor, ...]
+    """Of each hole of the mesh, the triangles around it."""
 
 
 class ClassicalReenactor:
@@ -84,13 +104,15 @@ class ClassicalReenactor:
     def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
         """`pivot` uint8 (S, S, 3) of any side, `keypoints` (10, 2) measured on it by the sender."""
         landmarks = self._mesh.find(pivot)
-        picture = torch.from_numpy(np.ascontiguousarray(pivot)).to(self._device)
-        face = openings = None
+        planes = torch.from_numpy(np.ascontiguousarray(pivot)).to(self._device).permute(2, 0, 1)[None].float()
+        face = None
         if landmarks is not None and _believable(keypoints, landmarks[np.array(MESH_INDICES), :2]):
-            face = build_face(landmarks, keypoints)
-            openings = build_openings(pivot, face)
-        planes = picture.permute(2, 0, 1)[None].float().contiguous()
-        return EncodedPivot(pivot.copy(), keypoints.copy(), planes, face, openings)
+            model = build_face(landmarks, keypoints)
+            _, vertices = _vertices(model, move_face(model, keypoints))
+            near = [near_triangles(model, self._triangles.cpu().numpy(), vertices, i) for i in range(len(CONTOURS))]
+            near_tensors = tuple(torch.from_numpy(triangles).to(self._device) for triangles in near)
+            face = MovableFace(model, mouth_look(pivot, model, self._device), near_tensors)
+        return EncodedPivot(pivot.copy(), keypoints.copy(), planes.contiguous(), face)
 
     @torch.inference_mode()
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
@@ -98,17 +120,35 @@ class ClassicalReenactor:
         assert isinstance(encoded, EncodedPivot)
         if not _believable(keypoints, encoded.keypoints):
             return encoded.image.copy()
-        side = encoded.image.shape[0]
+        base = self._base(encoded.image.shape[0])
+        if encoded.face is not None:
+            return _to_image(self._drive_face(encoded.picture, encoded.face, keypoints, base))
+        coarse = spline_displacement(encoded.keypoints, keypoints, self._base(_COARSEST_GRID))
+        return _to_image(sample(encoded.picture, base + enlarge(coarse, len(base))))
+
+    def _drive_face(self, picture: Tensor, face: MovableFace, keypoints: Keypoints, base: Tensor) -> Tensor:
+        """(3, S, S) in about [0, 255]."""
+        side = len(base)
+        motion = move_face(face.model, keypoints)
+        target, source = (self._tensor(points) for points in _vertices(face.model, motion))
         grid = min(max(side // 2, _COARSEST_GRID), _FINEST_GRID)
-        base = self._base(side)
-        if encoded.face is None or encoded.openings is None:
-            coarse = spline_displacement(encoded.keypoints, keypoints, self._base(_COARSEST_GRID))
-            return _to_image(sample(encoded.picture, base + enlarge(coarse, side)))
-        motion = move_face(encoded.face, keypoints)
-        target, source = _with_rings(encoded.face, motion.moved)
-        coarse = mesh_displacement(self._tensor(target), self._tensor(source), self._triangles, grid)
+        coarse, _ = mesh_displacement(target, source, self._triangles, grid)
         displacement = enlarge(coarse, side)
-        return _to_image(paint_openings(encoded.picture, base, displacement, encoded.face, encoded.openings, motion))
+        windows = [hole_window(motion, face.model, hole, side) for hole in range(len(CONTOURS))]
+        for window, near in zip(windows, face.near, strict=True):
+            if window is not None:  # lids and lips meet in seams that the coarse map would smear
+                fine, covered = mesh_displacement(target, source, near, side, window)
+                part = displacement[window.slices]
+                part[covered] = fine[covered]
+        result = sample(picture, base + displacement)
+        for hole, window in enumerate(windows):
+            if window is None:
+                continue
+            if hole == MOUTH:
+                paint_mouth(result, picture, base, face.model, face.mouth, motion, window)
+            else:
+                paint_eye(result, picture, base, displacement[window.slices], face.model, motion, hole, window)
+        return result
 
     def _base(self, side: int) -> Tensor:
         if side not in self._grids:
@@ -132,27 +172,27 @@ def _all_triangles() -> NDArray[np.int64]:
     count = len(OVAL)
     rings = []
     for ring in range(len(_RINGS)):
-        inner = list(OVAL) if ring == 0 else [468 + (ring - 1) * count + i for i in range(count)]
-        outer = [468 + ring * count + i for i in range(count)]
+        inner = list(OVAL) if ring == 0 else [POINTS + (ring - 1) * count + i for i in range(count)]
+        outer = [POINTS + ring * count + i for i in range(count)]
         for i in range(count):
             j = (i + 1) % count
             rings += [(inner[i], inner[j], outer[i]), (inner[j], outer[j], outer[i])]
-    return np.concatenate([np.array(rings[::-1]), np.array(FILL_TRIANGLES), mesh_triangles()])
+    return np.concatenate(
+        [np.array(rings[::-1]), np.array(fill_triangles(POINTS + len(_RINGS) * count)), mesh_triangles()]
+    )
 
 
-def _with_rings(face: FaceModel, moved: Array) -> tuple[Array, Array]:
-    """Target and source positions (468 + rings, 2)."""
+def _vertices(face: FaceModel, motion: Motion) -> tuple[Array, Array]:
+    """Target and source positions (V, 2) of the mesh, the rings and the strips across eyes and mouth."""
     oval = np.array(OVAL)
     outline = face.mesh[oval, :2]
     centre = outline.mean(axis=0)
-    shift = moved[oval, :2] - outline
-    sources = [face.mesh[:, :2]]
-    targets = [moved[:, :2]]
-    for reach, share in _RINGS:
-        ring = centre + reach * (outline - centre)
-        sources.append(ring)
-        targets.append(ring + share * shift)
-    return np.concatenate(targets), np.concatenate(sources)
+    shift = motion.moved[oval, :2] - outline
+    skin, strips = strip_sources(face, motion)
+    rings = [centre + reach * (outline - centre) for reach, _ in _RINGS]
+    moved_rings = [ring + share * shift for ring, (_, share) in zip(rings, _RINGS, strict=True)]
+    moved_strips = motion.moved[fill_corners(), :2]
+    return np.concatenate([motion.moved[:, :2], *moved_rings, moved_strips]), np.concatenate([skin, *rings, strips])
 
 
 def _to_image(planes: Tensor) -> Image:

@@ -46,6 +46,7 @@ UPPER_LIP_BODY = (184, 74, 73, 72, 11, 302, 303, 304, 408, 183, 42, 41, 38, 12, 
 LOWER_LIP_BODY = (77, 90, 180, 85, 16, 315, 404, 320, 307, 96, 89, 179, 86, 15, 316, 403, 319, 325)
 UPPER_LIDS = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (263, 466, 388, 387, 386, 385, 384, 398, 362))
 LOWER_LIDS = ((33, 7, 163, 144, 145, 153, 154, 155, 133), (263, 249, 390, 373, 374, 380, 381, 382, 362))
+_LIDS = tuple(zip(UPPER_LIDS, LOWER_LIDS, strict=True))
 BROWS = ((70, 63, 105, 66, 107), (300, 293, 334, 296, 336))
 _OVAL_LEFT = (109, 67, 103, 54, 21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148)
 _OVAL_RIGHT = (338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377)
@@ -65,9 +66,22 @@ _SCALE_LIMIT = 0.5
 _BROAD = (EYE_LEFT, EYE_RIGHT, NOSE, MOUTH_LEFT, MOUTH_RIGHT, CHIN)
 _KERNELS = ((1.0, 0.8), (1.0, 0.3))
 """(variance, length in face units) of the covariances that spread what the pose leaves."""
+_BLINK = (0.92, 0.66)
+"""The mesh follows a lid only half way down: a lid this far open (relative to the pivot's) begins to close, and this
+far is closed."""
 _DRIVEN = np.array(MESH_INDICES)
 
-CONSTANTS = (_TRUST, _LID_TRUST_DOWN, _POINT_SPREAD, _PRIOR.tolist(), _TURN_LIMIT, _SCALE_LIMIT, _BROAD, _KERNELS)
+CONSTANTS = (
+    _TRUST,
+    _LID_TRUST_DOWN,
+    _POINT_SPREAD,
+    _PRIOR.tolist(),
+    _TURN_LIMIT,
+    _SCALE_LIMIT,
+    _BROAD,
+    _KERNELS,
+    _BLINK,
+)
 """What defines the model, for its id."""
 
 
@@ -133,7 +147,26 @@ def move_face(model: FaceModel, keypoints: Keypoints) -> Motion:
     jawed = _pose(mesh, fit, model, jaw=True)
     moved = jawed.copy()
     moved[:, :2] += _spread(model, target - jawed[_DRIVEN, :2])
+    _close_lids(model, posed, moved)
     return Motion(posed, jawed, moved)
+
+
+def _close_lids(model: FaceModel, posed: Array, moved: Array) -> None:
+    """Shuts the eyes that the driving lids say are shut."""
+    open_now = np.array([np.linalg.norm(moved[u[4], :2] - moved[w[4], :2]) for u, w in _LIDS])
+    open_posed = np.array([np.linalg.norm(posed[u[4], :2] - posed[w[4], :2]) for u, w in _LIDS])
+    ratio = open_now / np.maximum(open_posed, 1e-6)
+    # one eye's reading is noisy and eyes mostly blink together
+    ratio = (ratio + ratio.mean()) / 2.0
+    shut = smooth((_BLINK[0] - ratio) / (_BLINK[0] - _BLINK[1]))
+    for eye, (upper, lower) in enumerate(_LIDS):
+        if shut[eye] == 0.0:
+            continue
+        way = shut[eye] * (moved[list(lower)] - moved[list(upper)])
+        above = model.lids[:, eye, None] * way[4]
+        above[list(upper)] = way
+        above[list(lower)] = 0.0
+        moved += above
 
 
 def _spread(model: FaceModel, residual: Array) -> Array:
@@ -207,8 +240,8 @@ def _jaw_shape(mesh: Array, face: Array) -> Array:
     turn = np.cross(axis, mesh - joint)
     mouth = (face[61, 1] + face[291, 1]) / 2.0
     chin = face[152, 1]
-    share = _smooth((face[:, 1] - mouth) / (chin - mouth) / 0.45 + 0.35)
-    share *= 1.0 - _smooth((np.abs(face[:, 0]) - 0.45) / 0.35)
+    share = smooth((face[:, 1] - mouth) / (chin - mouth) / 0.45 + 0.35)
+    share *= 1.0 - smooth((np.abs(face[:, 0]) - 0.45) / 0.35)
     share[list(INNER_UPPER_LIP + OUTER_UPPER_LIP + UPPER_LIP_BODY)] = 0.0
     lower = np.array(INNER_LOWER_LIP[1:-1] + OUTER_LOWER_LIP[1:-1] + LOWER_LIP_BODY)
     half = abs(face[291, 0] - face[61, 0]) / 2.0
@@ -245,9 +278,9 @@ def _lip_weights(face: Array) -> Array:
         order = np.argsort(face[list(inner), 0])
         line = np.interp(face[:, 0], face[list(inner), 0][order], face[list(inner), 1][order])
         beyond = sign * (face[:, 1] - line)
-        weights[:, column] = profile * np.where(beyond < -0.01, 0.0, 1.0 - _smooth(beyond / reach))
+        weights[:, column] = profile * np.where(beyond < -0.01, 0.0, 1.0 - smooth(beyond / reach))
         whole = [*inner[1:-1], *outer[1:-1], *body]
-        weights[whole, column] = profile[whole] * (1.0 - _smooth(np.maximum(beyond[whole], 0.0) / reach))
+        weights[whole, column] = profile[whole] * (1.0 - smooth(np.maximum(beyond[whole], 0.0) / reach))
     for lip, other in ((INNER_UPPER_LIP + UPPER_LIP_BODY, 1), (INNER_LOWER_LIP + LOWER_LIP_BODY, 0)):
         weights[list(lip), other] = 0.0
     return _normalised(weights, (UPPER_LIP, LOWER_LIP))
@@ -264,7 +297,7 @@ def _lid_weights(face: Array) -> Array:
         line = np.interp(face[:, 0], arc[order, 0], arc[order, 1])
         reach = max(0.05, float(np.median(face[list(upper), 1]) - np.median(face[list(brow), 1]))) * 0.8
         above = line - face[:, 1]
-        weights[:, column] = profile * np.where(above < -0.004, 0.0, 1.0 - _smooth(above / reach))
+        weights[:, column] = profile * np.where(above < -0.004, 0.0, 1.0 - smooth(above / reach))
         weights[list(upper), column] = profile[list(upper)]
         weights[list(lower), column] = 0.0
     return _normalised(weights, (LID_LEFT, LID_RIGHT))
@@ -280,7 +313,7 @@ def _normalised(weights: Array, points: tuple[int, int]) -> Array:
     return np.clip(weights, 0.0, 1.2)
 
 
-def _smooth(x: Array) -> Array:
+def smooth(x: Array) -> Array:
     """0 below 0, 1 above 1, an S between."""
     t = np.clip(x, 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t))

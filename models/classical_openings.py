@@ -1,154 +1,164 @@
-"""Eyes and mouth: the three holes in the mesh, where skin slides over what does not move with it."""
+"""Eyes and mouth: the three holes of the mesh, where skin slides over what does not move with it.
+
+Each hole is closed by a strip of triangles with corners of its own, so that lids and lips may come from elsewhere than
+what they uncover. Here are the strips, the windows in which they are drawn finely, and the eyes; what is
+inside a mouth is in `avcall.models.classical_mouth`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from avcall.common.keypoints import Image, to_pixels
 from avcall.models.classical_face import (
+    BROWS,
     INNER_LOWER_LIP,
     INNER_UPPER_LIP,
     LOWER_LIDS,
+    OUTER_LOWER_LIP,
+    OUTER_UPPER_LIP,
     UPPER_LIDS,
     Array,
     FaceModel,
     Motion,
+    smooth,
 )
-from avcall.models.classical_warp import sample
+from avcall.models.classical_warp import Window, sample
+
+CONTOURS = (*zip(UPPER_LIDS, LOWER_LIDS, strict=True), (INNER_UPPER_LIP, INNER_LOWER_LIP))
+"""(upper, lower) contour of left eye, right eye, mouth."""
+MOUTH = 2
+_SURROUNDINGS = (
+    (*UPPER_LIDS[0], *LOWER_LIDS[0], *BROWS[0]),
+    (*UPPER_LIDS[1], *LOWER_LIDS[1], *BROWS[1]),
+    (*OUTER_UPPER_LIP, *OUTER_LOWER_LIP, 2, 164, 18, 200),
+)
+_FEATHER = 0.02
+"""Softness of the edge of an eye, in outer-eye-corner distances."""
+_TRIM = ((0.0, 0.012), (0.0, 0.012), (0.02, 0.02))
+"""How much of the upper and lower edge is taken off a closing hole's skin, in eye distances: the mesh is not exact, and
+a rim of eye white or tooth on a closed lid shows."""
+_NEAR, _MARGIN = 0.3, 0.08
+"""How far about a hole triangles are drawn finely, and how far pixels are, in eye distances."""
+
+CONSTANTS = (_FEATHER, _TRIM, _NEAR, _MARGIN)
 
 
-def _strip(upper: tuple[int, ...], lower: tuple[int, ...]) -> list[tuple[int, int, int]]:
-    """Triangles between two contours that share both ends."""
+def fill_corners() -> NDArray[np.int64]:
+    """Mesh index of each of the strips' own corners (58): upper then lower contour of each hole."""
+    return np.array([index for upper, lower in CONTOURS for index in (*upper, *lower)])
+
+
+def fill_triangles(first: int) -> list[tuple[int, int, int]]:
+    """The strips, in corners counted from `first` in the order of `fill_corners`."""
     strip = []
-    for i in range(len(upper) - 1):
-        if i > 0:
-            strip.append((upper[i], upper[i + 1], lower[i]))
-        if i < len(upper) - 2:
-            strip.append((upper[i + 1], lower[i + 1], lower[i]))
+    for upper, _ in CONTOURS:
+        count = len(upper)
+        for i in range(count - 1):
+            if i > 0:
+                strip.append((first + i, first + i + 1, first + count + i))
+            if i < count - 2:
+                strip.append((first + i + 1, first + count + i + 1, first + count + i))
+        first += 2 * count
     return strip
 
 
-FILL_TRIANGLES = [
-    triangle
-    for upper, lower in zip((*UPPER_LIDS, INNER_UPPER_LIP), (*LOWER_LIDS, INNER_LOWER_LIP), strict=True)
-    for triangle in _strip(upper, lower)
-]
-"""They close the holes of the mesh (stretching what was in them), beneath what is painted here."""
+def strip_sources(face: FaceModel, motion: Motion) -> tuple[Array, Array]:
+    """Where the skin of the mesh (468, 2) and the strips' corners (58, 2) come from in the pivot.
 
-_FEATHER = 0.02
-"""Softness of a painted edge, in outer-eye-corner distances."""
-_DARKEN = 0.28
-"""How much light is left inside a mouth, relative to the lips."""
-_GAP = (0.015, 0.07)
-"""How much wider than the pivot's a mouth must be (in eye distances) for the paint to begin, and to be full."""
-
-CONSTANTS = (_FEATHER, _DARKEN, _GAP)
-
-
-@dataclass(frozen=True, slots=True)
-class Openings:
-    """What a pivot shows of its openings."""
-
-    mouth_colour: tuple[float, float, float]
-    """RGB in [0, 255] of the dark inside of the mouth."""
+    As a hole closes, its rims are trimmed and the strip between takes on the colour of a rim, so that no eye or
+    tooth shines through the seam.
+    """
+    skin = face.mesh[:, :2].astype(np.float64)
+    filled = []
+    for (upper, lower), (trim_upper, trim_lower) in zip(CONTOURS, _TRIM, strict=True):
+        above, below = skin[list(upper)], skin[list(lower)]
+        middle = len(upper) // 2
+        closed = closing(face, motion, upper[middle], lower[middle])
+        down = _unit(below[middle] - above[middle])
+        trimmed_above = above - down * (trim_upper * closed * face.unit)
+        trimmed_below = below + down * (trim_lower * closed * face.unit)
+        skin[list(upper[1:-1])] = trimmed_above[1:-1]
+        skin[list(lower[1:-1])] = trimmed_below[1:-1]
+        rim = trimmed_below if upper is INNER_UPPER_LIP else trimmed_above
+        filled += [above + closed * (rim - above), below + closed * (rim - below)]
+    return skin, np.concatenate(filled)
 
 
-def build_openings(pivot: Image, face: FaceModel) -> Openings:
-    """Takes the mouth's dark from the pivot's own lips."""
-    side = pivot.shape[0]
-    lips = to_pixels(face.mesh[list(INNER_UPPER_LIP + INNER_LOWER_LIP), :2], side, side).round().astype(int)
-    lips = np.clip(lips, 0, side - 1)
-    shade = pivot[lips[:, 1], lips[:, 0]].astype(np.float64)
-    colour = np.median(shade, axis=0) * _DARKEN
-    return Openings((float(colour[0]), float(colour[1]), float(colour[2])))
+def closing(face: FaceModel, motion: Motion, upper: int, lower: int) -> float:
+    """0 where the hole is as open as in the pivot or more, 1 where it is shut."""
+    now = np.linalg.norm(motion.moved[lower, :2] - motion.moved[upper, :2])
+    own = np.linalg.norm(motion.posed[lower, :2] - motion.posed[upper, :2])
+    return float(smooth(np.array((1.0 - now / max(float(own), 1e-6)) * 1.25)))
 
 
-def paint_openings(
-    picture: Tensor, base: Tensor, displacement: Tensor, face: FaceModel, openings: Openings, motion: Motion
-) -> Tensor:
-    """Samples `picture` (1, 3, S, S) along `displacement` (S, S, 2) with eyes that stay put beneath their lids and a
-    mouth that is dark inside: (3, S, S)."""
-    for upper, lower in zip(UPPER_LIDS, LOWER_LIDS, strict=True):
-        _slide_lid(base, displacement, face, motion, upper, lower)
-    result = sample(picture, base + displacement)
-    _open_mouth(result, base, face, openings, motion)
-    return result
-
-
-def _slide_lid(
-    base: Tensor, displacement: Tensor, face: FaceModel, motion: Motion, upper: tuple[int, ...], lower: tuple[int, ...]
-) -> None:
-    """Within the open eye the picture follows the skull, not the lid, as far as the pivot shows it."""
-    outline = upper + lower[-2:0:-1]
-    at = list(outline)
-    polygon = motion.moved[at, :2]
-    window = _window(polygon, base.shape[0], face.unit * 0.05)
-    if window is None:
-        return
-    rows, columns = window
-    where = base[rows, columns]
-    share = _inside(where, polygon, face.unit * _FEATHER)
-    # the skull's motion across the eye as an affine map back to the pivot
-    posed = np.concatenate([motion.posed[at, :2], np.ones((len(at), 1))], axis=1)
-    affine = np.linalg.lstsq(posed, face.mesh[at, :2].astype(np.float64) - motion.posed[at, :2], rcond=None)[0]
-    solid = _affine(where, affine)
-    stretched = displacement[rows, columns]
-    # opened wider than the pivot's eye, there is nothing behind the lid: stretch instead
-    down = face.mesh[lower[4], :2] - face.mesh[upper[4], :2]
-    down = down / (np.linalg.norm(down) + 1e-9)
-    axis = torch.tensor(down, dtype=torch.float32, device=base.device)
-    further = ((stretched - solid) @ axis).clamp(min=0.0)
-    inner = solid + further[..., None] * axis
-    displacement[rows, columns] = stretched + share[..., None] * (inner - stretched)
-
-
-def _open_mouth(result: Tensor, base: Tensor, face: FaceModel, openings: Openings, motion: Motion) -> None:
-    gap = np.linalg.norm(motion.moved[14, :2] - motion.moved[13, :2])
-    was = np.linalg.norm(face.mesh[14, :2] - face.mesh[13, :2])
-    strength = float(np.clip(((gap - was) / face.unit - _GAP[0]) / (_GAP[1] - _GAP[0]), 0.0, 1.0))
-    if strength == 0.0:
-        return
-    polygon = motion.moved[list(INNER_UPPER_LIP + INNER_LOWER_LIP[-2:0:-1]), :2]
-    window = _window(polygon, base.shape[0], face.unit * 0.05)
-    if window is None:
-        return
-    rows, columns = window
-    share = strength * _inside(base[rows, columns], polygon, face.unit * _FEATHER)
-    colour = torch.tensor(openings.mouth_colour, device=base.device)[:, None, None]
-    patch = result[:, rows, columns]
-    result[:, rows, columns] = patch + share * (torch.minimum(patch, colour) - patch)
-
-
-def _affine(where: Tensor, matrix: Array) -> Tensor:
-    """(x, y, 1) of `where` (h, w, 2) times `matrix` (3, 2)."""
-    m = torch.tensor(matrix, dtype=torch.float32, device=where.device)
-    return where @ m[:2] + m[2]
-
-
-def _window(polygon: Array, side: int, margin: float) -> tuple[slice, slice] | None:
-    """Rows and columns of the pixels within `margin` of the polygon's box; None outside the picture."""
+def hole_window(motion: Motion, face: FaceModel, hole: int, side: int) -> Window | None:
+    """The pixels in and around a hole; None outside the picture."""
+    polygon = outline(motion.moved, hole)
+    margin = _MARGIN * face.unit
     low = np.floor((polygon.min(axis=0) - margin + 1.0) * (side - 1) / 2.0).astype(int).clip(0, side)
     high = np.ceil((polygon.max(axis=0) + margin + 1.0) * (side - 1) / 2.0).astype(int).clip(-1, side - 1) + 1
-    if (high <= low).any():
+    if (high - low < 2).any():
         return None
-    return slice(low[1], high[1]), slice(low[0], high[0])
+    return Window(int(low[1]), int(low[0]), int(high[1] - low[1]), int(high[0] - low[0]))
 
 
-def _inside(where: Tensor, polygon: Array, feather: float) -> Tensor:
-    """1 inside the polygon (N, 2), 0 outside, soft over `feather` within its edge: (h, w)."""
+def near_triangles(face: FaceModel, triangles: NDArray[np.int64], vertices: Array, hole: int) -> NDArray[np.int64]:
+    """Those of `triangles` (T, 3) that may show in the hole's window."""
+    polygon = outline(face.mesh, hole)
+    reach = _NEAR * face.unit
+    corners = vertices[triangles]
+    near = (corners.max(axis=1) > polygon.min(axis=0) - reach) & (corners.min(axis=1) < polygon.max(axis=0) + reach)
+    return np.asarray(triangles[near.all(axis=1)])
+
+
+def outline(points: Array, hole: int) -> Array:
+    """The hole's edge as a polygon (N, 2)."""
+    upper, lower = CONTOURS[hole]
+    return points[list(upper + lower[-2:0:-1]), :2]
+
+
+def paint_eye(
+    result: Tensor, picture: Tensor, base: Tensor, stretched: Tensor, face: FaceModel, motion: Motion, hole: int,
+    window: Window,
+) -> None:  # fmt: skip
+    """Within the moved lids the eye stays with the skull; `stretched` (h, w, 2) is the displacement of the strip."""
+    rows, columns = window.slices
+    where = base[rows, columns]
+    share = depth_inside(where, outline(motion.moved, hole)).div(face.unit * _FEATHER).clamp(0.0, 1.0)
+    solid = back_to_pivot(where, motion, face, hole) - where
+    # opened wider than the pivot's eye there is nothing behind the lid: stretch instead
+    upper, lower = CONTOURS[hole]
+    down = torch.tensor(_unit(face.mesh[lower[4], :2] - face.mesh[upper[4], :2]), dtype=torch.float32).to(base.device)
+    further = ((stretched - solid) @ down).clamp(min=0.0)
+    eye = sample(picture, where + solid + further[..., None] * down)
+    result[:, rows, columns] += share * (eye - result[:, rows, columns])
+
+
+def back_to_pivot(where: Tensor, motion: Motion, face: FaceModel, hole: int) -> Tensor:
+    """Where `where` (h, w, 2) was in the pivot if it moves with the skull: the affine map of the hole's surroundings."""
+    at = list(_SURROUNDINGS[hole])
+    moved = motion.posed[at, :2]
+    design = np.concatenate([moved, np.ones((len(at), 1))], axis=1)
+    matrix = np.linalg.lstsq(design, face.mesh[at, :2] - moved, rcond=None)[0]
+    m = torch.tensor(matrix, dtype=torch.float32, device=where.device)
+    return where + where @ m[:2] + m[2]
+
+
+def depth_inside(where: Tensor, polygon: Array) -> Tensor:
+    """Distance of each of `where` (h, w, 2) to the edge of `polygon` (N, 2), negative outside: (h, w)."""
     p = torch.tensor(polygon, dtype=torch.float32, device=where.device)
-    q = torch.roll(p, -1, dims=0)
-    edge = q - p
-    rel = where[:, :, None] - p  # (h, w, N, 2)
-    along = ((rel * edge).sum(-1) / (edge * edge).sum(-1).clamp(min=1e-12)).clamp(0.0, 1.0)
-    distance = (rel - along[..., None] * edge).square().sum(-1).amin(-1).sqrt()
-    # crossings of a ray to the right, for inside or outside
-    above = (p[:, 1] > where[:, :, None, 1]) != (q[:, 1] > where[:, :, None, 1])
-    cross = rel[..., 0] * edge[:, 1] - rel[..., 1] * edge[:, 0]
-    hits = (above & ((cross < 0) == (edge[:, 1] > 0))).sum(-1)
-    inside = hits % 2 == 1
-    return torch.where(inside, (distance / feather).clamp(0.0, 1.0), torch.zeros_like(distance))
+    edge = torch.roll(p, -1, dims=0) - p
+    x, y = where[..., 0, None] - p[:, 0], where[..., 1, None] - p[:, 1]  # (h, w, N)
+    along = ((x * edge[:, 0] + y * edge[:, 1]) / (edge * edge).sum(-1).clamp(min=1e-12)).clamp(0.0, 1.0)
+    distance = ((x - along * edge[:, 0]).square() + (y - along * edge[:, 1]).square()).amin(-1).sqrt()
+    # a ray to the right crosses the edge an odd number of times from inside
+    spans = (y < 0.0) != (y < edge[:, 1])
+    hits = spans & ((x * edge[:, 1] - y * edge[:, 0] < 0.0) == (edge[:, 1] > 0.0))
+    return torch.where(hits.sum(-1) % 2 == 1, distance, -distance)
+
+
+def _unit(vector: Array) -> Array:
+    return np.asarray(vector / (np.linalg.norm(vector) + 1e-9))

@@ -5,6 +5,8 @@ Positions are (x, y) in the keypoint convention (`align_corners=True`). One path
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,18 +19,38 @@ def base_grid(side: int, device: torch.device) -> Tensor:
     return torch.stack([x, y], dim=-1)
 
 
-def mesh_displacement(target: Tensor, source: Tensor, triangles: Tensor, side: int) -> Tensor:
-    """Where each pixel of a `side` x `side` grid comes from, minus where it is: float32 (side, side, 2).
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of pixels in a square picture."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+
+def mesh_displacement(
+    target: Tensor, source: Tensor, triangles: Tensor, side: int, window: Window | None = None
+) -> tuple[Tensor, Tensor]:
+    """Where each pixel of a `side` x `side` grid comes from, minus where it is: float32 (side, side, 2), and which
+    pixels lie in some triangle: bool (side, side). With `window`, only that part of the grid.
 
     `target` and `source` (V, 2) are the corners' new and old positions. Where triangles overlap (a fold, a cheek
     behind a nose) the later one in `triangles` (T, 3) wins; where there is none the displacement is zero.
     """
     device = target.device
+    window = window or Window(0, 0, side, side)
     scale = (side - 1) / 2.0
-    corners = ((target + 1.0) * scale)[triangles]  # (T, 3, 2) in grid pixels
+    origin = torch.tensor([window.left, window.top], dtype=torch.float32, device=device)
+    size = torch.tensor([window.width, window.height], dtype=torch.float32, device=device)
+    corners = ((target + 1.0) * scale - origin)[triangles]  # (T, 3, 2) in grid pixels
     low = corners.amin(dim=1).ceil().clamp(min=0.0)
-    high = corners.amax(dim=1).floor().clamp(max=side - 1.0)
-    extent = (high - low + 1.0).clamp(min=0.0, max=float(side)).long()
+    high = torch.minimum(corners.amax(dim=1).floor(), size - 1.0)
+    extent = torch.minimum((high - low + 1.0).clamp(min=0.0), size).long()
     a, ab, ac = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     twice_area = ab[:, 0] * ac[:, 1] - ab[:, 1] * ac[:, 0]
     count = extent[:, 0] * extent[:, 1] * (twice_area.abs() > 1e-4)
@@ -47,8 +69,8 @@ def mesh_displacement(target: Tensor, source: Tensor, triangles: Tensor, side: i
     b = b[:, 0] * x + b[:, 1] * y + b[:, 2]
     c = c[:, 0] * x + c[:, 1] * y + c[:, 2]
     inside = torch.minimum(torch.minimum(b, c), 1.0 - b - c) >= -1e-3
-    pixel = (y * side + x).long()[inside]
-    winner = torch.full((side * side,), -1, dtype=torch.long, device=device)
+    pixel = (y * window.width + x).long()[inside]
+    winner = torch.full((window.height * window.width,), -1, dtype=torch.long, device=device)
     winner.scatter_reduce_(0, pixel, owner[inside], reduce="amax")
 
     moved = (source - target)[triangles]  # (T, 3, 2); within a triangle the displacement is affine
@@ -56,9 +78,11 @@ def mesh_displacement(target: Tensor, source: Tensor, triangles: Tensor, side: i
     affine = slope_b[:, :, None] * to_b[:, None, :] + slope_c[:, :, None] * to_c[:, None, :]
     affine[:, :, 2] += moved[:, 0]
     affine = torch.cat([affine, affine.new_zeros(1, 2, 3)])  # the last one, index -1, is "no triangle"
-    chosen = affine[winner].view(side, side, 2, 3)
-    line = torch.arange(side, device=device, dtype=torch.float32)
-    return chosen[..., 0] * line[None, :, None] + chosen[..., 1] * line[:, None, None] + chosen[..., 2]
+    chosen = affine[winner].view(window.height, window.width, 2, 3)
+    across = torch.arange(window.width, device=device, dtype=torch.float32)
+    down = torch.arange(window.height, device=device, dtype=torch.float32)
+    field = chosen[..., 0] * across[None, :, None] + chosen[..., 1] * down[:, None, None] + chosen[..., 2]
+    return field, (winner >= 0).view(window.height, window.width)
 
 
 def enlarge(displacement: Tensor, side: int) -> Tensor:

@@ -1,0 +1,98 @@
+"""What is inside a mouth: what the pivot shows of it, and where it shows nothing, dark and a hint of teeth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avcall.common.keypoints import Image, to_pixels
+from avcall.models.classical_face import INNER_LOWER_LIP, Array, FaceModel, Motion
+from avcall.models.classical_openings import MOUTH, back_to_pivot, depth_inside, outline
+from avcall.models.classical_warp import Window, sample
+
+_FEATHER = 0.016
+"""Softness of the lips' inner edge, in outer-eye-corner distances."""
+_DARK, _LINE = 0.36, 0.6
+"""Light left deep inside a mouth and between lips that have just parted, relative to the lips."""
+_DEEP = 0.05
+"""How far from the lips (in eye distances) it is quite dark."""
+_TEETH_BELOW, _TEETH_EDGE = 0.085, 0.025
+"""Upper teeth end this far below where the upper lip's edge was in the pivot; softness of that end."""
+_TEETH_BRIGHT, _TEETH_GREY = 0.9, 0.6
+"""Brightness of teeth relative to the cheeks, and how far they are from the cheeks' colour towards grey."""
+_TEETH_STRENGTH = 0.9
+_CHEEKS = (50, 280, 205, 425)
+
+CONSTANTS = (_FEATHER, _DARK, _LINE, _DEEP, _TEETH_BELOW, _TEETH_EDGE, _TEETH_BRIGHT, _TEETH_GREY, _TEETH_STRENGTH)
+
+
+@dataclass(frozen=True, slots=True)
+class MouthLook:
+    """Colours that the pivot suggests: RGB (3, 1, 1) in [0, 255] on the device."""
+
+    lips: Tensor
+    teeth: Tensor
+
+
+def mouth_look(pivot: Image, face: FaceModel, device: torch.device) -> MouthLook:
+    side = pivot.shape[0]
+
+    def colour(indices: tuple[int, ...]) -> Array:
+        at = to_pixels(face.mesh[list(indices), :2], side, side).round().astype(int).clip(0, side - 1)
+        return np.asarray(np.median(pivot[at[:, 1], at[:, 0]].astype(np.float64), axis=0))
+
+    lips = np.minimum(colour(INNER_LOWER_LIP), colour((0, 17, 37, 267, 84, 314)))
+    cheeks = colour(_CHEEKS)
+    grey = cheeks.mean() * np.array([1.03, 1.0, 0.95])
+    teeth = _TEETH_BRIGHT * (cheeks + _TEETH_GREY * (grey - cheeks))
+
+    def tensor(value: Array) -> Tensor:
+        return torch.tensor(value, dtype=torch.float32, device=device)[:, None, None]
+
+    return MouthLook(tensor(lips), tensor(teeth))
+
+
+def paint_mouth(
+    result: Tensor, picture: Tensor, base: Tensor, face: FaceModel, look: MouthLook, motion: Motion, window: Window
+) -> None:
+    """Fills the parted lips in `result` (3, S, S), from the back to the front: dark, painted teeth, then what the
+    pivot's own mouth shows, its lower half moving with the jaw and its upper half with the skull."""
+    rows, columns = window.slices
+    where = base[rows, columns]
+    feather = face.unit * _FEATHER
+    depth = depth_inside(where, outline(motion.moved, MOUTH))
+    share = (depth / feather).clamp(0.0, 1.0)
+    if not bool((share > 0.0).any()):
+        return
+    own = outline(face.mesh, MOUTH)
+    with_skull = back_to_pivot(where, motion, face, MOUTH)
+    # lower teeth go down as far as the lower lip does
+    drop = torch.tensor(motion.moved[14, :2] - motion.posed[14, :2], dtype=torch.float32, device=where.device)
+    with_jaw = back_to_pivot(where - drop, motion, face, MOUTH)
+
+    light = _LINE + (_DARK - _LINE) * (depth / (face.unit * _DEEP)).clamp(0.0, 1.0)
+    inside = look.lips * light
+    inside = inside + _teeth_share(with_skull, depth, face, motion) * (look.teeth - inside)
+    for source in (with_jaw, with_skull):
+        shown = (1.0 + depth_inside(source, own) / feather).clamp(0.0, 1.0)
+        inside = inside + shown * (sample(picture, source) - inside)
+    result[:, rows, columns] += share * (inside - result[:, rows, columns])
+
+
+def _teeth_share(with_skull: Tensor, depth: Tensor, face: FaceModel, motion: Motion) -> Tensor:
+    """How much of a painted upper tooth shows at each pixel: (h, w)."""
+    mesh = face.mesh.astype(np.float64)
+    down = mesh[152, :2] - mesh[10, :2]
+    down /= np.linalg.norm(down)
+    across = np.array([-down[1], down[0]])
+    half = np.linalg.norm(mesh[308, :2] - mesh[78, :2]) / 2.0
+    axes = torch.tensor(np.stack([across / half, down / face.unit], axis=1), dtype=torch.float32).to(with_skull.device)
+    local = (with_skull - torch.tensor(mesh[13, :2], dtype=torch.float32, device=with_skull.device)) @ axes
+    above_end = ((_TEETH_BELOW - local[..., 1]) / _TEETH_EDGE).clamp(0.0, 1.0)
+    centre = (1.0 - local[..., 0].square()).clamp(0.0, 1.0)
+    lip_shadow = (depth / (face.unit * 0.03)).clamp(0.0, 1.0)
+    share: Tensor = _TEETH_STRENGTH * above_end * centre * lip_shadow
+    return share
