@@ -1,0 +1,277 @@
+"""The sending end of a call, from capture to the link. The stages do the work; this file only joins them."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from avcall.common import control, wire
+from avcall.common.clock import Clock
+from avcall.common.config import SendConfig
+from avcall.common.control import Message, Mute, PivotRequest
+from avcall.common.errors import AvcallError, DeviceError
+from avcall.common.frames import AudioChunk, Pose, VideoFrame
+from avcall.common.link import Channel, Link
+from avcall.common.stats import Stats
+from avcall.common.trace import Trace
+from avcall.common.wire import Packet, PivotAck, PivotBody
+from avcall.models.face_mesh import FaceMesh
+from avcall.models.interfaces import KeypointDetector
+from avcall.models.pivot_codec import encode_pivot
+from avcall.sender.analysis import Analysis, FaceAnalyser, View
+from avcall.sender.capture import VideoSource
+from avcall.sender.microphone import AudioSource
+from avcall.sender.packetiser import KeypointPacketiser, PivotSender
+from avcall.sender.presence import FacePresence
+from avcall.sender.selector import PivotSelector, Reason, SentPivot, Sight, SimpleSelector, distance
+from avcall.sender.tracker import Mesh
+from avcall.sender.voice import VoiceEncoder
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CALM = 0.04
+"""Movement between two frames, in distances between the eye corners, below which a picture is sharp."""
+TAIL_S = 0.3
+"""The sound of a file may end this much after its picture."""
+OWN_FRACTION = 0.97
+"""Of pivot_kbytes for the picture; the rest is keypoints and headers."""
+
+logger = logging.getLogger(__name__)
+
+
+def face_mesh() -> Mesh:
+    """The mesh that follows a face from frame to frame."""
+    return FaceMesh(video=True)
+
+
+class Sender:
+    """Sends one face and one voice. Implements `avcall.common.link.Endpoint`."""
+
+    def __init__(
+        self,
+        config: SendConfig,
+        *,
+        source: VideoSource,
+        microphone: AudioSource | None,
+        detector: KeypointDetector,
+        link: Link,
+        clock: Clock,
+        executor: concurrent.futures.Executor,
+        stats: Stats,
+        trace: Trace,
+        make_mesh: Callable[[], Mesh] = face_mesh,
+        selector: PivotSelector | None = None,
+    ) -> None:
+        self._config = config
+        self._source = source
+        self._microphone = microphone
+        self._link = link
+        self._clock = clock
+        self._executor = executor
+        self._stats = stats
+        self._trace = trace
+        self._analyser = FaceAnalyser(make_mesh, detector, config.size, clock)
+        self._selector = selector or SimpleSelector(config.pivot_max_age_s * 1000.0)
+        self._voice = VoiceEncoder(config.voice_kbps, config.voice_frame_ms)
+        self._packetiser = KeypointPacketiser()
+        self._pivots = PivotSender()
+        self._pivots_changed = asyncio.Event()
+        self._presence = FacePresence()
+        self._next_pivot_id = 0
+        self._last_view: View | None = None
+        self._last_pose: Pose | None = None
+        self._muted = Mute(voice=False, video=False)
+
+    @property
+    def face_seen(self) -> bool:
+        """A face was found at least once."""
+        return self._presence.face_seen
+
+    async def run(self) -> None:
+        """Sends until the picture's source ends; cancel to stop before.
+
+        Raises:
+            InputError, DeviceError: what the picture's source met.
+        """
+        await self._compute(self._analyser.prepare)  # before the source opens: its first frames would be late
+        try:
+            async with asyncio.TaskGroup() as group:
+                pacing = group.create_task(self._pace_pivots(), name="sender-pivots")
+                voice = group.create_task(self._send_voice(), name="sender-voice")
+                await self._send_video()
+                await asyncio.wait({voice}, timeout=TAIL_S)
+                voice.cancel()
+                pacing.cancel()
+        except BaseExceptionGroup as errors:
+            known, _ = errors.split(AvcallError)
+            if known is None:
+                raise
+            raise first(known) from errors
+        finally:
+            await self._compute(self._analyser.close)
+
+    # what the peer says
+
+    def on_packet(self, packet: Packet, size_bytes: int, now_ms: float) -> None:
+        """A media packet: acknowledgements are for this end."""
+        if not isinstance(packet, PivotAck):
+            return
+        if self._pivots.acknowledge(packet, now_ms):
+            self._selector.acknowledged(packet.pivot_id)
+            self._trace.event("pivot_acknowledged", now_ms=now_ms, pivot_id=packet.pivot_id)
+        self._pivots_changed.set()
+
+    def on_message(self, message: Message, now_ms: float) -> None:
+        """A control message: requests for a pivot are for this end."""
+        if isinstance(message, PivotRequest):
+            self._stats.count("pivot_requests")
+            self._selector.request(now_ms)
+
+    def set_muted(self, *, voice: bool, video: bool) -> None:
+        """Switches microphone and camera off (True) or on, and tells the peer."""
+        if self._muted.video and not video:
+            self._selector.request(self._clock())
+        self._muted = Mute(voice=voice, video=video)
+        data = control.pack(self._muted)
+        self._stats.add_payload("control", len(data))
+        self._link.send(Channel.CONTROL, data)
+
+    # picture
+
+    async def _send_video(self) -> None:
+        async for frame in self._source.frames():
+            self._stats.counters["frames_dropped"] = self._source.dropped
+            self._stats.count("frames_captured")
+            self._stats.add_stage("capture", self._clock() - frame.capture_ms)
+            if not self._muted.video:
+                await self._send_frame(frame)
+
+    async def _send_frame(self, frame: VideoFrame) -> None:
+        in_use = self._selector.reference()
+        analysis = await self._compute(self._analyser.analyse, frame, in_use.crop if in_use else None)
+        if analysis is None:
+            self._hold(frame)
+            return
+        self._stats.add_stage("track", analysis.track_ms)
+        self._stats.add_stage("detect", analysis.detect_ms)
+        sight = self._sight(analysis)
+        now_ms = self._clock()
+        reason = self._selector.wants(sight, now_ms)
+        if reason is not None and self._selector.refer(sight) is None:
+            await self._send_pivot(analysis, reason)  # the first: frames refer to it even before it has arrived
+            reason = None
+        pivot = self._selector.refer(sight)
+        if pivot is not None:
+            view = analysis.views.get(pivot.crop)
+            if view is not None:
+                self._send_pose(Pose(frame.capture_ms, pivot.pivot_id, view.keypoints), view)
+        if reason is not None:
+            await self._send_pivot(analysis, reason)
+
+    def _sight(self, analysis: Analysis) -> Sight:
+        """Also notes that there is a face."""
+        view, before = analysis.current, self._last_view
+        calm = before is not None and before.crop == view.crop and distance(view.keypoints, before.keypoints) < CALM
+        self._last_view = view
+        return Sight(view.keypoints, view.crop, calm, self._presence.found(analysis.capture_ms))
+
+    def _send_pose(self, pose: Pose, view: View | None) -> None:
+        self._last_pose = pose
+        data = wire.pack(self._packetiser.packet(pose))
+        self._stats.add_payload("keypoints", len(data))
+        self._stats.count("frames_sent")
+        self._link.send(Channel.MEDIA, data)
+        if view is not None:
+            self._trace.picture(view.image, capture_ms=pose.capture_ms, pivot_id=pose.pivot_id)
+
+    def _hold(self, frame: VideoFrame) -> None:
+        self._stats.count("frames_without_face")
+        self._last_view = None
+        if self._presence.missed(frame.capture_ms) and self._last_pose is not None:
+            held = Pose(frame.capture_ms, self._last_pose.pivot_id, self._last_pose.keypoints, face_lost=True)
+            self._trace.event("face_lost", capture_ms=frame.capture_ms)
+            self._send_pose(held, None)
+        if self._presence.hint_due(frame.capture_ms):
+            logger.warning("no face in the picture: face the camera, come nearer, and put light on the face")
+
+    # pivots
+
+    async def _send_pivot(self, analysis: Analysis, reason: Reason) -> None:
+        view = analysis.current
+        begin_ms = self._clock()
+        max_bytes = round(self._config.pivot_kbytes * 1000 * OWN_FRACTION)
+        codec, picture = await self._compute(encode_pivot, view.image, max_bytes)
+        now_ms = self._clock()
+        self._stats.add_stage("pivot_encode", now_ms - begin_ms)
+        pivot_id = self._next_pivot_id
+        self._next_pivot_id = (pivot_id + 1) % 2**16
+        height, width = view.image.shape[:2]
+        capture_ms = round(analysis.capture_ms) % 2**32
+        slices = wire.slice_pivot(pivot_id, PivotBody(codec, width, height, capture_ms, view.keypoints, picture))
+        self._pivots.offer(pivot_id, slices, now_ms)
+        self._selector.sent(SentPivot(pivot_id, view.crop, view.keypoints, now_ms))
+        self._stats.count("pivots_sent")
+        self._trace.event(
+            "pivot",
+            now_ms=now_ms,
+            capture_ms=analysis.capture_ms,
+            pivot_id=pivot_id,
+            size_bytes=slices[0].length,
+            codec=codec.name.lower(),
+            reason=reason.value,
+            crop=[view.crop.x, view.crop.y, view.crop.side],
+        )
+        self._pivots_changed.set()
+
+    async def _pace_pivots(self) -> None:
+        while True:
+            self._pivots_changed.clear()
+            for part in self._pivots.take(self._clock()):
+                data = wire.pack(part)
+                self._stats.add_payload("pivots", len(data))
+                self._link.send(Channel.MEDIA, data)
+            due_ms = self._pivots.due_ms
+            # half a millisecond more, or rounding could wake this just too early, again and again
+            delay_s = None if due_ms is None else max(0.0, due_ms - self._clock() + 0.5) / 1000.0
+            try:
+                async with asyncio.timeout(delay_s):
+                    await self._pivots_changed.wait()
+            except TimeoutError:
+                continue
+
+    # sound
+
+    async def _send_voice(self) -> None:
+        if self._microphone is None:
+            return
+        try:
+            async for chunk in self._microphone.chunks():
+                self._stats.counters["sound_chunks_dropped"] = self._microphone.dropped
+                if not self._muted.voice:
+                    await self._send_chunk(chunk)
+        except DeviceError as error:
+            logger.warning("the call goes on without sound: %s", error)
+
+    async def _send_chunk(self, chunk: AudioChunk) -> None:
+        begin_ms = self._clock()
+        packets = await self._compute(self._voice.encode, chunk)
+        if packets:
+            self._stats.add_stage("voice_encode", self._clock() - begin_ms)
+        for packet in packets:
+            data = wire.pack(packet)
+            self._stats.add_payload("voice", len(data))
+            self._link.send(Channel.MEDIA, data)
+
+    async def _compute(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs work in the executor: the event loop itself never computes."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: work(*args, **kwargs))
+
+
+def first(group: BaseExceptionGroup[AvcallError]) -> AvcallError:
+    """The first error in a group of groups."""
+    error = group.exceptions[0]
+    return first(error) if isinstance(error, BaseExceptionGroup) else error

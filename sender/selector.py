@@ -1,0 +1,199 @@
+"""Which frames become pivots, and to which pivot each frame refers. Sans-IO."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+
+from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LID_LEFT, LID_RIGHT, Keypoints
+from avcall.sender.crop import Crop
+
+CACHED = 4
+"""Pivots that frames may refer to; the receiver keeps at least as many of the newest."""
+FAR = 0.30
+"""Distance, in distances between the outer eye corners, from which no cached pivot serves any more."""
+SWITCH_GAIN = 0.06
+"""Another pivot must be this much nearer before frames refer to it: no flicker between two."""
+MIN_INTERVAL_MS = 1500.0
+REQUEST_INTERVAL_MS = 500.0
+IN_FLIGHT_MS = 4000.0
+"""So long a pivot may take to arrive before another one, unless asked for at the start, replaces it."""
+GOOD_WITHIN_MS = 400.0
+"""A pivot that is not urgent waits this long for a frame with open eyes and a calm face."""
+
+
+class Reason(Enum):
+    """Why a pivot is sent."""
+
+    START = "start"
+    REQUEST = "request"
+    CROP = "crop"
+    FACE_RETURN = "face_return"
+    FAR = "far"
+    AGE = "age"
+
+
+URGENT = (Reason.START, Reason.REQUEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One frame as the selector sees it: keypoints in the crop that a new pivot would have."""
+
+    keypoints: Keypoints
+    crop: Crop
+    calm: bool
+    """Little movement since the frame before: the picture is sharp."""
+    returned: bool = False
+    """The face was away until just now."""
+
+
+@dataclass(slots=True)
+class SentPivot:
+    """A pivot as its sender remembers it."""
+
+    pivot_id: int
+    crop: Crop
+    keypoints: Keypoints
+    sent_ms: float
+    acknowledged: bool = False
+
+
+class PivotSelector(Protocol):
+    """Decides when a picture is worth its bytes. `avcall.sender.pipeline` holds one."""
+
+    def request(self, now_ms: float) -> None:
+        """The receiver asks for a fresh pivot."""
+
+    def wants(self, sight: Sight, now_ms: float) -> Reason | None:
+        """Whether this frame should be sent as a pivot, and why."""
+
+    def sent(self, pivot: SentPivot) -> None:
+        """The frame was sent as a pivot."""
+
+    def acknowledged(self, pivot_id: int) -> None:
+        """The receiver has all of it."""
+
+    def reference(self) -> SentPivot | None:
+        """The pivot that frames refer to now."""
+
+    def refer(self, sight: Sight) -> SentPivot | None:
+        """Chooses the pivot that this frame refers to; None before the first was sent."""
+
+
+class SimpleSelector:
+    """Start, request, another crop, a face that returns, age, and distance from every cached pivot."""
+
+    def __init__(self, max_age_ms: float) -> None:
+        self._max_age_ms = max_age_ms
+        self._pivots: list[SentPivot] = []
+        self._current: SentPivot | None = None
+        self._pending: Reason | None = None
+        self._pending_since_ms = 0.0
+        self._newest_ms = -1e12
+
+    def request(self, now_ms: float) -> None:
+        if self._pivots:
+            patience_ms = REQUEST_INTERVAL_MS if self._pivots[-1].acknowledged else IN_FLIGHT_MS
+            if now_ms - self._newest_ms < patience_ms:
+                return  # one is on its way, and starting over would only delay it
+        for pivot in self._pivots:
+            pivot.acknowledged = False  # what it asks for it does not have
+        self._pend(Reason.REQUEST, now_ms)
+
+    def _pend(self, reason: Reason, now_ms: float) -> None:
+        if self._pending is None or (reason in URGENT and self._pending not in URGENT):
+            self._pending, self._pending_since_ms = reason, now_ms
+
+    def wants(self, sight: Sight, now_ms: float) -> Reason | None:
+        reason = self._reason(sight, now_ms)
+        if reason is not None:
+            self._pend(reason, now_ms)
+        elif self._pending is Reason.FAR:
+            self._pending = None  # the head came back before a good frame was found
+        if self._pending is None:
+            return None
+        if self._pending in URGENT:
+            return self._pending
+        interval_ms = MIN_INTERVAL_MS if self._pivots[-1].acknowledged else IN_FLIGHT_MS
+        if now_ms - self._newest_ms < interval_ms:
+            return None
+        good = sight.calm and eyes_open(sight.keypoints, [pivot.keypoints for pivot in self._pivots])
+        return self._pending if good or now_ms - self._pending_since_ms >= GOOD_WITHIN_MS else None
+
+    def _reason(self, sight: Sight, now_ms: float) -> Reason | None:
+        if not self._pivots:
+            return Reason.START
+        if sight.crop != self._pivots[-1].crop:
+            return Reason.CROP
+        if sight.returned:
+            return Reason.FACE_RETURN
+        if now_ms - self._newest_ms >= self._max_age_ms:
+            return Reason.AGE
+        usable = [pivot for pivot in self._pivots if pivot.crop == sight.crop]  # the newest at least
+        if min(distance(sight.keypoints, pivot.keypoints) for pivot in usable) > FAR:
+            return Reason.FAR
+        return None
+
+    def sent(self, pivot: SentPivot) -> None:
+        # one that was never acknowledged is given up; what frames refer to stays whatever its age
+        arrived = [old for old in self._pivots if old.acknowledged and old is not self._current]
+        kept = [] if self._current is None or not self._current.acknowledged else [self._current]
+        self._pivots = sorted([*arrived[len(kept) - CACHED + 1 :], *kept], key=lambda old: old.sent_ms)
+        self._pivots.append(pivot)
+        self._newest_ms = pivot.sent_ms
+        self._pending = None
+
+    def acknowledged(self, pivot_id: int) -> None:
+        for pivot in self._pivots:
+            if pivot.pivot_id == pivot_id and not pivot.acknowledged:
+                pivot.acknowledged = True
+                if self._current is None or pivot.sent_ms > self._current.sent_ms:
+                    self._current = pivot  # the freshest look; a nearer pose may take over below
+
+    def reference(self) -> SentPivot | None:
+        return self._current
+
+    def refer(self, sight: Sight) -> SentPivot | None:
+        arrived = [pivot for pivot in self._pivots if pivot.acknowledged]
+        if not arrived:
+            self._current = self._pivots[-1] if self._pivots else None
+            return self._current
+        newest = max(arrived, key=lambda pivot: pivot.sent_ms)
+        if self._current is None or not self._current.acknowledged:
+            self._current = newest
+        if newest.crop != sight.crop:
+            return self._current  # the crop has moved and no pivot of it has arrived: keep the old one
+        candidates = [pivot for pivot in arrived if pivot.crop == sight.crop]
+        if self._current.crop != sight.crop:
+            self._current = newest
+        best = min(candidates, key=lambda pivot: distance(sight.keypoints, pivot.keypoints))
+        gain = distance(sight.keypoints, self._current.keypoints) - distance(sight.keypoints, best.keypoints)
+        if gain > SWITCH_GAIN:
+            self._current = best
+        return self._current
+
+
+def distance(a: Keypoints, b: Keypoints) -> float:
+    """Root mean square distance of two sets of keypoints, in distances between the outer eye corners of `b`."""
+    eyes = float(np.linalg.norm(b[EYE_LEFT] - b[EYE_RIGHT]))
+    return float(np.sqrt(np.mean(np.sum(np.square(a - b), axis=1)))) / max(eyes, 1e-3)
+
+
+def opening(keypoints: Keypoints) -> float:
+    """How far the upper lids stand above the line of the outer eye corners, in distances between those corners."""
+    left, right = keypoints[EYE_LEFT], keypoints[EYE_RIGHT]
+    across = right - left
+    length = max(float(np.linalg.norm(across)), 1e-3)
+    lids = (keypoints[LID_LEFT] + keypoints[LID_RIGHT]) / 2 - left
+    return float(lids[1] * across[0] - lids[0] * across[1]) / (-length * length)
+
+
+def eyes_open(keypoints: Keypoints, others: list[Keypoints]) -> bool:
+    """No blink: the lids stand about as high as in the pivots before (a person's eyes are only known by comparison)."""
+    if not others:
+        return True
+    return opening(keypoints) > float(np.median([opening(other) for other in others])) - 0.035
