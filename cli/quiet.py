@@ -1,0 +1,36 @@
+"""What avcall says, and what the libraries under it are kept from saying."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+
+_NOISY = ("absl", "aioice", "aiortc", "asyncio", "libav", "matplotlib", "PIL")
+
+
+def set_up_logging(debug: bool) -> None:
+    """avcall's warnings, one line each, on stderr; with `debug` everything, the libraries' words included."""
+    if debug:
+        logging.basicConfig(level=logging.DEBUG, format="%(relativeCreated)8.0f %(name)s: %(message)s")
+        for name in ("matplotlib", "PIL", "libav"):
+            logging.getLogger(name).setLevel(logging.INFO)
+        return
+    logging.basicConfig(level=logging.WARNING, format="avcall: %(message)s")
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    os.environ.setdefault("GLOG_minloglevel", "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
+def one_thread_each() -> None:
+    """A call's stages share few cores: a library that starts a thread a core makes all of them slower."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    import cv2
+    import torch
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
