@@ -1,0 +1,102 @@
+"""From a pose to a picture: picks the pivot, cross-fades where the pivot changes, survives a network that fails."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from avcall.common.frames import Pose
+from avcall.common.keypoints import Image
+from avcall.common.stats import Stats
+from avcall.models.interfaces import Reenactor
+from avcall.receiver.pivots import PivotCache, ReadyPivot
+
+FADE_TICKS = 3
+FADE_AFFORDABLE_MS = 14.0
+"""During a cross-fade two pivots are driven a tick; a slower reenactor cuts instead of missing ticks."""
+SAME_CROP = 0.08
+"""Mean step of the keypoints, in [-1, 1] units, up to which a new pivot is taken to show the old one's crop: in a new
+crop all of them move or scale at once."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """One picture to be made."""
+
+    pose: Pose
+    ready: ReadyPivot
+    fading: ReadyPivot | None = None
+    share: float = 1.0
+    """Of the new pivot, while `fading` is leaving."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """`fresh` is False where the reenactor failed and the last picture stands in."""
+
+    image: Image
+    fresh: bool
+
+
+class Animator:
+    """`plan` runs on the event loop, `draw` in the executor."""
+
+    def __init__(self, reenactor: Reenactor, cache: PivotCache, stats: Stats) -> None:
+        self._reenactor = reenactor
+        self._cache = cache
+        self._stats = stats
+        self._pose: Pose | None = None
+        self._fading: ReadyPivot | None = None
+        self._fade_tick = 0
+        self._last: Image | None = None
+
+    def plan(self, pose: Pose, drive_ms: float) -> Drawing | None:
+        """What to draw for `pose`; None while its pivot is not here. `drive_ms` is what one drive takes at present."""
+        ready = self._cache.get(pose.pivot_id)
+        if ready is None:
+            return None
+        before, self._pose = self._pose, pose
+        if before is not None and before.pivot_id != pose.pivot_id:
+            step = float(np.linalg.norm(pose.keypoints - before.keypoints, axis=1).mean())
+            fades = step <= SAME_CROP and drive_ms <= FADE_AFFORDABLE_MS
+            self._fading = self._cache.get(before.pivot_id) if fades else None
+            self._fade_tick = 0
+            if self._fading is not None and self._fading.pivot.image.shape != ready.pivot.image.shape:
+                self._fading = None
+        if self._fading is None:
+            return Drawing(pose, ready)
+        self._fade_tick += 1
+        drawing = Drawing(pose, ready, self._fading, self._fade_tick / (FADE_TICKS + 1))
+        if self._fade_tick == FADE_TICKS:
+            self._fading = None
+        return drawing
+
+    def draw(self, drawing: Drawing) -> Drawn | None:
+        """The picture; the last one again where the reenactor fails, None where there is none yet."""
+        try:
+            image = self._drive(drawing)
+        except Exception as error:  # noqa: BLE001 - a network may fail in any way, and a call outlives it
+            self._stats.count("drive_failed")
+            _log.warning("the reenactor failed, the last picture stands: %s", error)
+            return None if self._last is None else Drawn(self._last, fresh=False)
+        self._last = image
+        return Drawn(image, fresh=True)
+
+    def _drive(self, drawing: Drawing) -> Image:
+        points = drawing.pose.keypoints
+        image = _checked(self._reenactor.drive(drawing.ready.encoded, points))
+        if drawing.fading is None:
+            return image
+        old = _checked(self._reenactor.drive(drawing.fading.encoded, points))
+        blend = old + drawing.share * (image.astype(np.float32) - old)
+        return blend.round().astype(np.uint8)
+
+
+def _checked(image: Image) -> Image:
+    """NaN becomes black on its way to uint8, so an all-black picture is a failure, too."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.any():
+        raise ValueError(f"it drew {image.dtype} {image.shape}, or nothing at all")
+    return image

@@ -1,0 +1,216 @@
+"""The poses that have arrived, and the pose to show at any media time. Sans-IO.
+
+A frame that was received is shown as it was sent where one lies close to the time asked for; between two frames, or
+across a few lost ones, keypoints are interpolated (Catmull-Rom where four neighbours allow, else linear), never across
+a change of pivot. After the newest, motion runs out within some 40 ms and the pose is held.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from dataclasses import dataclass
+from enum import Enum
+from math import exp
+
+import numpy as np
+
+from avcall.common import wire
+from avcall.common.frames import Pose
+from avcall.common.keypoints import Keypoints
+from avcall.common.wire import KeypointPacket
+
+SNAP_MS = 24.0
+"""A received frame this close to the time asked for is shown as it is: half a frame at 25 a second, and a little more
+so that capture jitter does not flip between two frames."""
+MAX_GAP_MS = 400.0
+"""Frames farther apart are not joined by interpolation: the earlier is held, the later reached within BLEND_MS."""
+BLEND_MS = 120.0
+WAIT_MS = 130.0
+"""Up to two lost frames at 25 a second are worth a longer play-out delay, so that they can be interpolated."""
+EXTRAPOLATE_MS = 120.0
+_COAST_MS = 40.0
+_KEEP_MS = 1_000.0
+_MAX_POSES = 512
+
+
+class PoseKind(Enum):
+    """Where a pose comes from."""
+
+    NEW = "new"
+    INTERPOLATED = "interpolated"
+    EXTRAPOLATED = "extrapolated"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class PoseSample:
+    """The pose to show; `pose.capture_ms` is the media time it stands for."""
+
+    pose: Pose
+    kind: PoseKind
+
+
+class PoseBuffer:
+    """Ordered by capture time, bounded, free of duplicates."""
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+        self._poses: dict[float, Pose] = {}
+        self._sequences: set[int] = set()
+        self._newest_sequence: int | None = None
+        self._first_sequence = 0
+        self._shown_ms = float("-inf")
+        self.received = 0
+        self.duplicates = 0
+        self.late = 0
+
+    def insert(self, packet: KeypointPacket, media_ms: float) -> list[float]:
+        """Takes one packet; returns the media times of the missing frames just before it, which can be interpolated
+        from now on (none where the gap is longer than WAIT_MS: nobody should have waited for those)."""
+        sequence = packet.sequence if self._newest_sequence is None else self._unwrap(packet.sequence)
+        if sequence in self._sequences or media_ms in self._poses:
+            self.duplicates += 1
+            return []
+        if self._newest_sequence is None:
+            self._newest_sequence = self._first_sequence = sequence
+        bridged = self._bridged(sequence - self._newest_sequence, media_ms)
+        self._newest_sequence = max(self._newest_sequence, sequence)
+        self._sequences.add(sequence)
+        if len(self._sequences) > 2 * _MAX_POSES:
+            self._sequences = {kept for kept in self._sequences if kept > self._newest_sequence - _MAX_POSES}
+        self.received += 1
+        if media_ms <= self._shown_ms:
+            self.late += 1
+        insort(self._times, media_ms)
+        self._poses[media_ms] = Pose(media_ms, packet.pivot_id, packet.keypoints, packet.face_lost)
+        self._forget()
+        return bridged
+
+    def _bridged(self, steps: int, media_ms: float) -> list[float]:
+        gap_ms = media_ms - self._times[-1] if self._times else 0.0
+        if steps < 2 or not 0.0 < gap_ms <= WAIT_MS:
+            return []
+        return [media_ms - gap_ms * step / steps for step in range(1, steps)]
+
+    def clear(self) -> None:
+        """Forgets every pose: the sender's clock jumped."""
+        self._times.clear()
+        self._poses.clear()
+        self._shown_ms = float("-inf")
+
+    @property
+    def lost(self) -> int:
+        """Frames that never came, by their sequence numbers."""
+        if self._newest_sequence is None:
+            return 0
+        return max(0, self._newest_sequence - self._first_sequence + 1 - self.received)
+
+    @property
+    def newest(self) -> Pose | None:
+        """The latest pose by capture time."""
+        return self._poses[self._times[-1]] if self._times else None
+
+    def at(self, media_ms: float) -> PoseSample | None:
+        """The pose for media time `media_ms`; None before the first. What was asked for once is not asked for again
+        earlier: a clock that steps back holds the pose."""
+        media_ms = max(media_ms, self._shown_ms)
+        if not self._times or media_ms < self._times[0] - SNAP_MS:
+            return None
+        sample = self._sample(media_ms)
+        if sample.pose.capture_ms <= self._shown_ms and sample.kind is not PoseKind.EXTRAPOLATED:
+            return PoseSample(sample.pose, PoseKind.HELD)
+        self._shown_ms = max(self._shown_ms, sample.pose.capture_ms)
+        return sample
+
+    def _sample(self, media_ms: float) -> PoseSample:
+        after = bisect_right(self._times, media_ms)
+        nearest = min(self._times[max(0, after - 1) : after + 1], key=lambda time: abs(time - media_ms))
+        if nearest > self._shown_ms and abs(nearest - media_ms) <= SNAP_MS:
+            return PoseSample(self._poses[nearest], PoseKind.NEW)
+        if after == len(self._times):
+            return self._beyond(media_ms)
+        if after == 0:
+            return PoseSample(self._poses[self._times[0]], PoseKind.HELD)
+        return self._between(after, media_ms)
+
+    def _between(self, after: int, media_ms: float) -> PoseSample:
+        """`after` is the index of the first pose later than `media_ms`."""
+        first, second = self._pose(after - 1), self._pose(after)
+        gap_ms = second.capture_ms - first.capture_ms
+        if first.pivot_id != second.pivot_id or first.face_lost or second.face_lost:
+            return PoseSample(first, PoseKind.HELD)
+        if gap_ms > MAX_GAP_MS:
+            fraction = 1.0 - (second.capture_ms - media_ms) / BLEND_MS
+            if fraction <= 0.0:
+                return PoseSample(first, PoseKind.HELD)
+            points = first.keypoints + fraction * (second.keypoints - first.keypoints)
+        else:
+            points = self._spline(after, (media_ms - first.capture_ms) / gap_ms)
+        return PoseSample(_moved(first, media_ms, points), PoseKind.INTERPOLATED)
+
+    def _spline(self, after: int, fraction: float) -> Keypoints:
+        """Cubic Hermite between two poses. Tangents are the mean slopes over both sides (Catmull-Rom with the real
+        times), zero at a turning point, so the curve never overshoots (Fritsch and Carlson, 1980)."""
+        first, second = self._pose(after - 1), self._pose(after)
+        span_ms = second.capture_ms - first.capture_ms
+        slope = (second.keypoints - first.keypoints) / span_ms
+        start = self._tangent(after - 2, first, slope)
+        end = self._tangent(after + 1, second, slope)
+        t = fraction
+        return np.asarray(
+            (2 * t**3 - 3 * t**2 + 1) * first.keypoints
+            + (t**3 - 2 * t**2 + t) * span_ms * start
+            + (3 * t**2 - 2 * t**3) * second.keypoints
+            + (t**3 - t**2) * span_ms * end,
+            dtype=np.float32,
+        )
+
+    def _tangent(self, outer: int, inner: Pose, slope: Keypoints) -> Keypoints:
+        """At `inner`, from the slope towards its inner neighbour and that from its `outer` one."""
+        if not 0 <= outer < len(self._times):
+            return slope
+        neighbour = self._pose(outer)
+        span_ms = abs(inner.capture_ms - neighbour.capture_ms)
+        if neighbour.pivot_id != inner.pivot_id or neighbour.face_lost or span_ms > MAX_GAP_MS:
+            return slope
+        direction = 1.0 if neighbour.capture_ms < inner.capture_ms else -1.0
+        outside = direction * (inner.keypoints - neighbour.keypoints) / span_ms
+        same_way = outside * slope > 0
+        bounded = np.sign(slope) * np.minimum(np.abs(outside + slope) / 2, 3 * np.minimum(abs(outside), abs(slope)))
+        return np.asarray(np.where(same_way, bounded, 0.0), dtype=np.float32)
+
+    def _beyond(self, media_ms: float) -> PoseSample:
+        """After the newest pose: the motion runs out, then stands."""
+        newest = self._pose(-1)
+        beyond_ms = media_ms - newest.capture_ms
+        if len(self._times) < 2 or newest.face_lost:
+            return PoseSample(newest, PoseKind.HELD)
+        before = self._pose(-2)
+        span_ms = newest.capture_ms - before.capture_ms
+        if before.pivot_id != newest.pivot_id or before.face_lost or span_ms > MAX_GAP_MS:
+            return PoseSample(newest, PoseKind.HELD)
+        coast = _COAST_MS * (1.0 - exp(-beyond_ms / _COAST_MS)) / span_ms
+        points = newest.keypoints + np.float32(min(coast, 1.0)) * (newest.keypoints - before.keypoints)
+        kind = PoseKind.EXTRAPOLATED if beyond_ms <= EXTRAPOLATE_MS else PoseKind.HELD
+        # Nothing new is shown, so its media time stays: a frame that comes later than asked for still replaces it.
+        return PoseSample(_moved(newest, newest.capture_ms, points), kind)
+
+    def _pose(self, index: int) -> Pose:
+        return self._poses[self._times[index]]
+
+    def _unwrap(self, sequence: int) -> int:
+        assert self._newest_sequence is not None
+        return int(wire.unwrap(sequence, self._newest_sequence, bits=16))
+
+    def _forget(self) -> None:
+        """Drops what will not be asked for again; two poses before the one shown stay for the spline."""
+        oldest = bisect_left(self._times, min(self._shown_ms, self._times[-1]) - _KEEP_MS)
+        drop = max(oldest, len(self._times) - _MAX_POSES)
+        for time in self._times[:drop]:
+            del self._poses[time]
+        del self._times[:drop]
+
+
+def _moved(pose: Pose, media_ms: float, points: Keypoints) -> Pose:
+    limited = np.clip(points, -wire.KEYPOINT_LIMIT, wire.KEYPOINT_LIMIT).astype(np.float32)
+    return Pose(media_ms, pose.pivot_id, limited, pose.face_lost)

@@ -1,0 +1,305 @@
+"""The receiving half of a call: packets in, a talking face and its voice out.
+
+link -> pivots, pose buffer, voice buffer -> play-out clock -> drive -> enlarge, enhance -> renderers, speaker
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+from avcall.common.clock import Clock
+from avcall.common.config import ReceiveConfig
+from avcall.common.control import Bye, Message, Mute
+from avcall.common.errors import ProtocolError
+from avcall.common.keypoints import Image
+from avcall.common.link import Link
+from avcall.common.stats import Stats, payload_kbps
+from avcall.common.trace import Trace
+from avcall.common.wire import KeypointPacket, Packet, PivotSlice, VoicePacket
+from avcall.models.interfaces import Enhancer, Reenactor, SuperResolver
+from avcall.receiver.animator import Animator, Drawing, Drawn
+from avcall.receiver.display_stats import TICK_MS, DisplayStats, wrapped
+from avcall.receiver.jitter_buffer import PoseBuffer, PoseKind, PoseSample
+from avcall.receiver.overlay import Badges
+from avcall.receiver.pivot_intake import PivotIntake
+from avcall.receiver.pivots import PivotCache
+from avcall.receiver.playout import PlayoutClock, Stream
+from avcall.receiver.renderers import Renderer, ShownFrame
+from avcall.receiver.sender_time import SenderTime
+from avcall.receiver.sound_stage import SoundStage
+from avcall.receiver.speaker import Speaker
+
+_SOUND_EVERY_S = 0.01
+_LATE_TICK_MS = 20.0
+"""A tick that starts later than this is missed."""
+_PAYLOAD = {KeypointPacket: "keypoints", PivotSlice: "pivots", VoicePacket: "voice"}
+
+
+class Receiver:
+    """An `avcall.common.link.Endpoint`. `run` ends with `stop`, the peer's bye, or cancellation; the caller owns (and
+    closes) renderers, speaker, link and executor."""
+
+    def __init__(
+        self,
+        config: ReceiveConfig,
+        *,
+        reenactor: Reenactor,
+        upscaler: SuperResolver,
+        enhancer: Enhancer,
+        renderers: Sequence[Renderer],
+        speaker: Speaker,
+        link: Link,
+        clock: Clock,
+        executor: Executor,
+        stats: Stats,
+        trace: Trace,
+    ) -> None:
+        self._config = config
+        self._upscaler, self._enhancer = upscaler, enhancer
+        self._renderers = renderers
+        self._link, self._clock, self._executor = link, clock, executor
+        self._stats, self._trace = stats, trace
+        self._cache = PivotCache()
+        self._pivots = PivotIntake(
+            reenactor=reenactor, cache=self._cache, link=link, clock=clock, executor=executor, stats=stats
+        )
+        self._poses = PoseBuffer()
+        self._playout = PlayoutClock(config.max_delay_ms)
+        self._sound = SoundStage(self._playout, speaker, renderers, stats)
+        self._animator = Animator(reenactor, self._cache, stats)
+        self._sender_time = SenderTime()
+        self._jumps = 0
+        self._display = DisplayStats()
+        self._muted = Mute(voice=False, video=False)
+        self._stopped = asyncio.Event()
+        self._start_ms = clock()
+        self._first_packet_ms: float | None = None
+        self._first_face_ms: float | None = None
+        self._first_tick: int | None = None
+        self._render_ms = 15.0
+        self._shown: Drawn | None = None
+        self._enlarged: Image | None = None
+        self._second = (self._start_ms, self._stats.payload_bytes.copy(), link.wire_bytes())
+        self._kbps = 0.0
+
+    # What arrives -----------------------------------------------------------------------------------------------
+
+    def on_packet(self, packet: Packet, size_bytes: int, now_ms: float) -> None:
+        """See Endpoint. What makes no sense is counted and dropped."""
+        if type(packet) not in _PAYLOAD:
+            return
+        self._stats.add_payload(_PAYLOAD[type(packet)], size_bytes)
+        if self._first_packet_ms is None:
+            self._first_packet_ms = now_ms
+        try:
+            match packet:
+                case KeypointPacket():
+                    self._take_pose(packet, now_ms)
+                case VoicePacket():
+                    self._sound.take(packet, self._media_ms(packet.capture_ms, now_ms), now_ms)
+                case PivotSlice():
+                    self._pivots.take(packet, self._sender_time.nearest, now_ms)
+        except ProtocolError:
+            self._stats.count("packets_malformed")
+
+    def on_message(self, message: Message, now_ms: float) -> None:
+        """See Endpoint."""
+        match message:
+            case Mute():
+                self._muted = message
+            case Bye():
+                self.stop()
+
+    def stop(self) -> None:
+        """Ends `run`."""
+        self._stopped.set()
+
+    def toggle_sound(self) -> None:
+        """Switches the sound off or on, here only."""
+        self._sound.off = not self._sound.off
+
+    def _take_pose(self, packet: KeypointPacket, now_ms: float) -> None:
+        media_ms = self._media_ms(packet.capture_ms, now_ms)
+        bridged = self._poses.insert(packet, media_ms)
+        for time_ms in (media_ms, *bridged):
+            self._playout.observe(Stream.VIDEO, time_ms, now_ms, self._render_ms)
+
+    def _media_ms(self, capture_ms: int, now_ms: float) -> float:
+        media_ms = self._sender_time.media_ms(capture_ms, now_ms)
+        if self._sender_time.jumps != self._jumps:
+            self._jumps = self._sender_time.jumps
+            self._poses.clear()
+            self._sound.clear()
+            self._playout.reset()
+        return media_ms
+
+    # What is shown and heard ------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """The call, until it ends."""
+        self._start_ms = self._clock()
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(self._pivots.run(), name="receiver-pivots"),
+                tasks.create_task(self._show(), name="receiver-display"),
+                tasks.create_task(self._play(), name="receiver-sound"),
+                tasks.create_task(self._report(), name="receiver-report"),
+            ]
+            await self._stopped.wait()
+            for task in running:
+                task.cancel()
+
+    async def _play(self) -> None:
+        while True:
+            self._sound.fill(self._clock())
+            await asyncio.sleep(_SOUND_EVERY_S)
+
+    async def _show(self) -> None:
+        start_ms, tick = self._clock(), 0
+        while True:
+            await self._tick(tick)
+            tick = max(tick + 1, math.floor((self._clock() - start_ms + TICK_MS - _LATE_TICK_MS) / TICK_MS))
+            await asyncio.sleep(max(0.0, start_ms + tick * TICK_MS - self._clock()) / 1000)
+
+    async def _tick(self, tick: int) -> None:
+        now_ms = self._clock()
+        self._pivots.send_acks(now_ms)
+        if not self._playout.running:
+            return
+        due_ms = now_ms + self._render_ms
+        sample = self._poses.at(self._playout.media_ms(due_ms))
+        if sample is None:
+            return
+        new = sample.kind in (PoseKind.NEW, PoseKind.INTERPOLATED)
+        drawing = self._animator.plan(sample.pose, self._render_ms)
+        if drawing is None:
+            self._pivots.want(sample.pose.pivot_id, now_ms)
+            new = False
+        else:
+            self._pivots.found()
+            new = await self._draw(drawing, now_ms) and new
+        if self._shown is not None:
+            self._present(tick, sample, new, due_ms)
+
+    async def _draw(self, drawing: Drawing, now_ms: float) -> bool:
+        """Makes the picture; True where the reenactor did."""
+        drawn = await asyncio.get_running_loop().run_in_executor(self._executor, self._make, drawing)
+        if drawn is None:
+            return False
+        self._shown, self._enlarged = drawn
+        took_ms = self._clock() - now_ms
+        self._render_ms += 0.1 * (min(took_ms, TICK_MS) - self._render_ms)
+        return self._shown.fresh
+
+    def _make(self, drawing: Drawing) -> tuple[Drawn, Image] | None:
+        """In the executor."""
+        start_ms = self._clock()
+        drawn = self._animator.draw(drawing)
+        if drawn is None:
+            return None
+        drawn_ms = self._clock()
+        self._stats.add_stage("drive", drawn_ms - start_ms)
+        if not self._renderers:
+            return drawn, drawn.image
+        enlarged = self._upscaler.upscale(drawn.image, self._config.display_size)
+        enlarged_ms = self._clock()
+        self._stats.add_stage("upscale", enlarged_ms - drawn_ms)
+        enhanced = self._enhancer.enhance(enlarged)
+        self._stats.add_stage("enhance", self._clock() - enlarged_ms)
+        return drawn, enhanced
+
+    def _present(self, tick: int, sample: PoseSample, new: bool, due_ms: float) -> None:
+        assert self._shown is not None
+        assert self._enlarged is not None
+        if self._first_tick is None:
+            self._first_tick, self._first_face_ms = tick, self._clock()
+        tick -= self._first_tick
+        start_ms = self._clock()
+        frame = ShownFrame(self._shown.image, self._enlarged, tick, due_ms, self._badges(sample, new, start_ms))
+        for renderer in self._renderers:
+            renderer.show(frame)
+        shown_ms = self._clock()
+        self._stats.add_stage("render", shown_ms - start_ms)
+        media_ms = sample.pose.capture_ms
+        heard_ms = self._playout.heard_ms(shown_ms)
+        skew_ms = None if heard_ms is None else media_ms - heard_ms
+        filled = self._display.tick(tick, shown_ms, media_ms, new=new, excused=self._muted.video)
+        if filled and skew_ms is not None:
+            self._display.add_skew(skew_ms)
+        self._trace.picture(
+            self._shown.image,
+            tick=tick,
+            capture_ms=media_ms,
+            shown_ms=shown_ms,
+            pivot_id=sample.pose.pivot_id,
+            pose_kind=sample.kind.value if new or sample.kind is PoseKind.EXTRAPOLATED else PoseKind.HELD.value,
+            filled=filled,
+            latency_ms=wrapped(shown_ms - media_ms),
+            skew_ms=skew_ms,
+        )
+
+    def _badges(self, sample: PoseSample, new: bool, now_ms: float) -> Badges:
+        ready = self._cache.get(sample.pose.pivot_id)
+        age_ms = 0.0 if ready is None else sample.pose.capture_ms - ready.pivot.capture_ms
+        return Badges(
+            fps=self._display.fps(now_ms),
+            kbps=self._kbps,
+            pivot_age_s=max(0.0, age_ms / 1000),
+            held=not new and sample.kind is PoseKind.HELD,
+            face_lost=sample.pose.face_lost,
+            voice_muted=self._muted.voice,
+            video_muted=self._muted.video,
+            sound_off=self._sound.off,
+        )
+
+    # What is told -----------------------------------------------------------------------------------------------
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self._trace.event("rate", **self.rate(self._clock()))
+
+    def rate(self, now_ms: float) -> dict[str, object]:
+        """The figures of the time since the last call, for one line of `--stats` and the trace."""
+        then_ms, payload, wire = self._second
+        payload_now, wire_now = self._stats.payload_bytes.copy(), self._link.wire_bytes()
+        self._second = (now_ms, payload_now, wire_now)
+        kbps = 8.0 / max(1.0, now_ms - then_ms)
+        up_kbps, down_kbps = (wire_now.up - wire.up) * kbps, (wire_now.down - wire.down) * kbps
+        self._kbps = up_kbps + down_kbps
+        return {
+            "at_ms": now_ms,
+            "payload_kbps": payload_kbps(payload, payload_now, now_ms - then_ms),
+            "wire_kbps": {"up": up_kbps, "down": down_kbps},
+            "fps_shown": self._display.fps(now_ms),
+            "delay_ms": self._playout.delay_ms,
+            "keypoints_lost": self._poses.lost,
+            "ticks_filled": self._display.shown,
+        }
+
+    def summary(self, now_ms: float, clock_offset_ms: float | None) -> dict[str, object]:
+        """The receiver's part of report.json. `clock_offset_ms` is the peer's clock minus ours; without it, both are
+        taken for one (which they are on one machine)."""
+        elapsed_ms = now_ms - (self._first_packet_ms or now_ms)
+        face_ms = None if self._first_face_ms is None else self._first_face_ms - self._start_ms
+        counters = {
+            **self._stats.counters,
+            **self._sound.counters(),
+            "keypoints_received": self._poses.received,
+            "keypoints_lost": self._poses.lost,
+            "keypoints_late": self._poses.late,
+            "keypoints_duplicate": self._poses.duplicates,
+            "clock_jumps": self._playout.jumps,
+        }
+        return {
+            "payload_kbps": payload_kbps(Counter(), self._stats.payload_bytes, elapsed_ms),
+            **self._display.summary(clock_offset_ms or 0.0),
+            "play_out_delay_ms": self._playout.delay_ms,
+            "time_to_first_face_ms": face_ms,
+            "stage_ms": self._stats.stage_ms(),
+            "counters": counters,
+        }

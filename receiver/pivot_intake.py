@@ -1,0 +1,152 @@
+"""Pivots from the wire to the cache: acknowledged, decoded, encoded for the reenactor, and asked for when missing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import TypeAlias
+
+from avcall.common import control, wire
+from avcall.common.clock import Clock
+from avcall.common.control import PivotRequest
+from avcall.common.errors import ProtocolError
+from avcall.common.frames import Pivot
+from avcall.common.link import Channel, Link
+from avcall.common.stats import Stats
+from avcall.common.wire import PivotBody, PivotSlice
+from avcall.models.interfaces import Reenactor
+from avcall.models.pivot_codec import decode_pivot
+from avcall.receiver.pivots import PivotAssembler, PivotCache, ReadyPivot
+
+MAX_WAITING = 4
+REQUEST_AFTER_MS = 300.0
+REQUEST_EVERY_MS = 500.0
+PATIENCE_MS = 3_000.0
+"""While slices of the missing pivot keep coming, so long."""
+_log = logging.getLogger(__name__)
+MediaTimeOf: TypeAlias = Callable[[int, float], float]
+_Arrived: TypeAlias = tuple[int, PivotBody, float, float]
+
+
+class PivotRequester:
+    """When to ask for a pivot that poses refer to and that is not here. Sans-IO."""
+
+    def __init__(self) -> None:
+        self._missing_id: int | None = None
+        self._missing_ms = 0.0
+        self._asked_ms = float("-inf")
+
+    def due(self, pivot_id: int, progress_ms: float | None, now_ms: float) -> bool:
+        """True where it should be asked for now. `progress_ms` is when something of the pivot came last."""
+        if pivot_id != self._missing_id:
+            self._missing_id, self._missing_ms = pivot_id, now_ms
+        missing_ms = now_ms - self._missing_ms
+        coming = progress_ms is not None and now_ms - progress_ms < REQUEST_EVERY_MS
+        if missing_ms < (PATIENCE_MS if coming else REQUEST_AFTER_MS) or now_ms - self._asked_ms < REQUEST_EVERY_MS:
+            return False
+        self._asked_ms = now_ms
+        return True
+
+    def found(self) -> None:
+        """Nothing is missing."""
+        self._missing_id = None
+
+
+class PivotIntake:
+    """Runs as a task; `take`, `want` and `send_acks` are called from the event loop."""
+
+    def __init__(
+        self, *, reenactor: Reenactor, cache: PivotCache, link: Link, clock: Clock, executor: Executor, stats: Stats
+    ) -> None:
+        self._reenactor = reenactor
+        self._cache = cache
+        self._link = link
+        self._clock = clock
+        self._executor = executor
+        self._stats = stats
+        self._assembler = PivotAssembler()
+        self._requester = PivotRequester()
+        self._waiting: deque[_Arrived] = deque()
+        self._working_id: int | None = None
+        self._arrived = asyncio.Event()
+
+    def take(self, part: PivotSlice, media_ms_of: MediaTimeOf, now_ms: float) -> None:
+        """One slice.
+
+        Raises:
+            ProtocolError: see `PivotAssembler.add`.
+        """
+        try:
+            body = self._assembler.add(part, now_ms)
+        finally:
+            self.send_acks(now_ms)
+        if body is None:
+            return
+        if len(self._waiting) == MAX_WAITING:
+            self._stats.count("pivots_dropped")
+            self._assembler.forget(self._waiting.popleft()[0])
+        self._waiting.append((part.pivot_id, body, media_ms_of(body.capture_ms, now_ms), now_ms))
+        self._arrived.set()
+
+    def send_acks(self, now_ms: float) -> None:
+        """Acknowledges what is due."""
+        for ack in self._assembler.acks(now_ms):
+            self._send(Channel.MEDIA, wire.pack(ack))
+
+    def want(self, pivot_id: int, now_ms: float) -> None:
+        """The pose to be shown needs a pivot that is not in the cache."""
+        if pivot_id == self._working_id or any(pivot_id == waiting[0] for waiting in self._waiting):
+            return
+        if self._requester.due(pivot_id, self._assembler.last_slice_ms(pivot_id), now_ms):
+            self._assembler.forget(pivot_id)
+            self._stats.count("pivot_requests")
+            self._send(Channel.CONTROL, control.pack(PivotRequest()))
+
+    def found(self) -> None:
+        """The pose to be shown has its pivot."""
+        self._requester.found()
+
+    async def run(self) -> None:
+        """Decodes and encodes what arrives, for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._waiting:
+                arrived = self._waiting.popleft()
+                self._working_id = arrived[0]
+                ready = await loop.run_in_executor(self._executor, self._prepare, arrived)
+                self._working_id = None
+                if ready is None:
+                    self._assembler.forget(arrived[0])
+                else:
+                    self._stats.count("pivots_received")
+                    self._cache.put(ready)
+
+    def _prepare(self, arrived: _Arrived) -> ReadyPivot | None:
+        """In the executor: None where the picture or the reenactor fails."""
+        pivot_id, body, capture_ms, arrived_ms = arrived
+        start_ms = self._clock()
+        try:
+            image = decode_pivot(body.codec, body.picture, body.width, body.height)
+        except ProtocolError as error:
+            self._stats.count("pivots_undecodable")
+            _log.debug("pivot %d: %s", pivot_id, error)
+            return None
+        decoded_ms = self._clock()
+        try:
+            encoded = self._reenactor.encode(image, body.keypoints)
+        except Exception as error:  # noqa: BLE001 - a network may fail in any way, and a call outlives it
+            self._stats.count("encode_failed")
+            _log.warning("the reenactor cannot use pivot %d: %s", pivot_id, error)
+            return None
+        self._stats.add_stage("pivot_decode", decoded_ms - start_ms)
+        self._stats.add_stage("encode", self._clock() - decoded_ms)
+        return ReadyPivot(Pivot(pivot_id, capture_ms, image, body.keypoints), encoded, arrived_ms)
+
+    def _send(self, channel: Channel, data: bytes) -> None:
+        self._stats.add_payload("control", len(data))
+        self._link.send(channel, data)

@@ -1,0 +1,135 @@
+"""Pivots on their way in: slices put together and acknowledged, and the finished ones kept. Sans-IO."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from avcall.common import wire
+from avcall.common.errors import ProtocolError
+from avcall.common.frames import Pivot
+from avcall.common.wire import PivotAck, PivotBody, PivotSlice
+from avcall.models.interfaces import Encoded
+
+ACK_EVERY_MS = 50.0
+"""Slices of a pivot that is still incomplete are acknowledged together, this often."""
+MAX_PARTIAL = 4
+"""Pivots in reassembly at once: with `wire.MAX_PIVOT_BYTES` this bounds the memory a peer can claim to 1.1 MB."""
+MAX_FINISHED = 64
+STALE_MS = 10_000.0
+
+
+@dataclass(slots=True)
+class _Partial:
+    count: int
+    length: int
+    slice_ms: float
+    parts: dict[int, bytes] = field(default_factory=dict)
+
+
+class PivotAssembler:
+    """Puts slices together and says what to acknowledge."""
+
+    def __init__(self) -> None:
+        self._partial: OrderedDict[int, _Partial] = OrderedDict()
+        self._finished: OrderedDict[int, int] = OrderedDict()
+        self._unacknowledged: set[int] = set()
+        self._acknowledged_ms = float("-inf")
+        self.duplicates = 0
+
+    def add(self, part: PivotSlice, now_ms: float) -> PivotBody | None:
+        """Takes one slice; returns the body when this was its last.
+
+        Raises:
+            ProtocolError: the slice disagrees with those before it, or the whole makes no sense.
+        """
+        pivot_id = part.pivot_id
+        if pivot_id in self._finished:  # sent again because our acknowledgement was lost
+            self.duplicates += 1
+            self._unacknowledged.add(pivot_id)
+            return None
+        self._forget_stale(now_ms)
+        partial = self._partial.setdefault(pivot_id, _Partial(part.count, part.length, now_ms))
+        if (partial.count, partial.length) != (part.count, part.length):
+            raise ProtocolError(f"slices of pivot {pivot_id} disagree about its length")
+        if part.index in partial.parts:
+            self.duplicates += 1
+        partial.parts[part.index] = part.data
+        partial.slice_ms = now_ms
+        self._unacknowledged.add(pivot_id)
+        if len(partial.parts) < partial.count:
+            return None
+        del self._partial[pivot_id]
+        self._finished[pivot_id] = part.count
+        while len(self._finished) > MAX_FINISHED:
+            self._unacknowledged.discard(self._finished.popitem(last=False)[0])
+        self._acknowledged_ms = float("-inf")  # tell the sender at once
+        return wire.parse_pivot(b"".join(partial.parts[i] for i in range(partial.count)))
+
+    def acks(self, now_ms: float) -> list[PivotAck]:
+        """What to send back now; empty most of the time."""
+        if not self._unacknowledged or now_ms - self._acknowledged_ms < ACK_EVERY_MS:
+            return []
+        self._acknowledged_ms = now_ms
+        acks = [PivotAck(pivot_id, self._received(pivot_id)) for pivot_id in sorted(self._unacknowledged)]
+        self._unacknowledged.clear()
+        return acks
+
+    def forget(self, pivot_id: int) -> None:
+        """The finished pivot was of no use (its picture could not be decoded): the same id may be sent again."""
+        self._finished.pop(pivot_id, None)
+        self._unacknowledged.discard(pivot_id)
+
+    def last_slice_ms(self, pivot_id: int) -> float | None:
+        """When the latest slice of a pivot in reassembly came; None if nothing of it is here."""
+        partial = self._partial.get(pivot_id)
+        return partial.slice_ms if partial else None
+
+    def _received(self, pivot_id: int) -> frozenset[int]:
+        if pivot_id in self._finished:
+            return frozenset(range(self._finished[pivot_id]))
+        return frozenset(self._partial[pivot_id].parts)
+
+    def _forget_stale(self, now_ms: float) -> None:
+        for pivot_id in [key for key, value in self._partial.items() if now_ms - value.slice_ms > STALE_MS]:
+            self._drop(pivot_id)
+        while len(self._partial) > MAX_PARTIAL - 1:
+            self._drop(min(self._partial, key=lambda key: self._partial[key].slice_ms))
+
+    def _drop(self, pivot_id: int) -> None:
+        del self._partial[pivot_id]
+        self._unacknowledged.discard(pivot_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyPivot:
+    """A pivot that frames can be driven from."""
+
+    pivot: Pivot
+    encoded: Encoded
+    arrived_ms: float
+
+
+class PivotCache:
+    """The latest pivots by id; the least recently used one makes room."""
+
+    def __init__(self, capacity: int = 8) -> None:
+        self._capacity = capacity
+        self._pivots: OrderedDict[int, ReadyPivot] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._pivots)
+
+    def put(self, ready: ReadyPivot) -> None:
+        """Keeps a pivot; one with the same id (ids count modulo 2**16) is replaced."""
+        self._pivots[ready.pivot.pivot_id] = ready
+        self._pivots.move_to_end(ready.pivot.pivot_id)
+        while len(self._pivots) > self._capacity:
+            self._pivots.popitem(last=False)
+
+    def get(self, pivot_id: int) -> ReadyPivot | None:
+        """The pivot with that id, now the most recently used."""
+        if pivot_id not in self._pivots:
+            return None
+        self._pivots.move_to_end(pivot_id)
+        return self._pivots[pivot_id]

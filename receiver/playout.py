@@ -1,0 +1,136 @@
+"""The play-out clock: which moment of the sender is seen and heard now. Sans-IO.
+
+Both streams are played `delay_ms` after their fastest transit. The delay covers a high percentile of the recent
+transits of either stream: it rises as soon as they do and falls slowly. Sound leads: while a voice is heard, the
+clock follows the position of what is heard, and the voice in turn is steered towards `target_ms`; otherwise it runs
+freely on the wall clock and is slewed towards the target.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+
+import numpy as np
+
+WINDOW_MS = 10_000.0
+VOICE_PERCENTILE = 97.0
+VIDEO_PERCENTILE = 95.0
+"""A late frame is bridged by motion that runs out, late sound is heard: so sound gets more of the delay."""
+MARGIN_MS = 8.0
+FALL_PER_MS = 0.02
+"""The delay falls by at most 20 ms a second."""
+MAX_SLEW = 0.05
+FOLLOW_SLEW = 0.25
+"""Pictures may follow a voice that is being steered faster than the clock runs by itself."""
+JUMP_MS = 300.0
+"""Farther off than this, the clock jumps."""
+_VOICE_LEADS_MS = 250.0
+_UPDATE_MS = 100.0
+_WINDOW_PACKETS = 1024
+
+
+class Stream(Enum):
+    """What a transit was observed on."""
+
+    VIDEO = "video"
+    VOICE = "voice"
+
+
+class PlayoutClock:
+    """Media time (the sender's clock) as a function of this machine's time."""
+
+    def __init__(self, max_delay_ms: float = 1000.0) -> None:
+        self._max_delay_ms = max_delay_ms
+        self._transits: dict[Stream, deque[tuple[float, float]]] = {
+            stream: deque(maxlen=_WINDOW_PACKETS) for stream in Stream
+        }
+        self._behind_ms: float | None = None
+        """How far the target is behind now."""
+        self._base_ms = 0.0
+        self._updated_ms = 0.0
+        self._ahead_ms: float | None = None
+        """Media time minus now, as it runs."""
+        self._ran_ms = 0.0
+        self._heard: tuple[float, float] | None = None
+        self.jumps = 0
+
+    def observe(self, stream: Stream, capture_ms: float, arrival_ms: float, extra_ms: float = 0.0) -> None:
+        """Something captured at `capture_ms` became playable at `arrival_ms`, and has to be `extra_ms` before its time
+        (to be computed, say)."""
+        transit_ms = arrival_ms - capture_ms + extra_ms
+        self._transits[stream].append((arrival_ms, transit_ms))
+        if self._behind_ms is None or arrival_ms - self._updated_ms >= _UPDATE_MS:
+            self._update(arrival_ms)
+
+    def heard(self, media_ms: float, now_ms: float) -> None:
+        """A voice is heard: its moment `media_ms` leaves the speaker at `now_ms`."""
+        self._heard = (media_ms, now_ms)
+
+    def reset(self) -> None:
+        """Forgets everything: the sender's clock jumped."""
+        for transits in self._transits.values():
+            transits.clear()
+        self._behind_ms = self._ahead_ms = self._heard = None
+
+    @property
+    def running(self) -> bool:
+        """False until something was observed."""
+        return self._behind_ms is not None
+
+    @property
+    def delay_ms(self) -> float:
+        """The play-out delay in use: the target's distance from the fastest transit."""
+        return 0.0 if self._behind_ms is None else self._behind_ms - self._base_ms
+
+    def target_ms(self, now_ms: float) -> float:
+        """The media time that should be seen and heard now."""
+        return now_ms - (self._behind_ms or 0.0)
+
+    def voice_leads(self, now_ms: float) -> bool:
+        """True while a voice is heard."""
+        return self._heard is not None and now_ms - self._heard[1] < _VOICE_LEADS_MS
+
+    def heard_ms(self, now_ms: float) -> float | None:
+        """The media time that is heard now; None while no voice is."""
+        if self._heard is None or not self.voice_leads(now_ms):
+            return None
+        return self._heard[0] + now_ms - self._heard[1]
+
+    def media_ms(self, now_ms: float) -> float:
+        """The media time to be seen now. Called with times that do not fall."""
+        goal_ms = -(self._behind_ms or 0.0)
+        heard_ms = self.heard_ms(now_ms)
+        if heard_ms is not None:
+            goal_ms = heard_ms - now_ms
+        if self._ahead_ms is None:
+            if not self.running:
+                return now_ms
+            self._ahead_ms, self._ran_ms = goal_ms, now_ms
+        error_ms = goal_ms - self._ahead_ms
+        if abs(error_ms) > JUMP_MS:
+            self._ahead_ms = goal_ms
+            self.jumps += 1
+        else:
+            step_ms = (MAX_SLEW if heard_ms is None else FOLLOW_SLEW) * max(0.0, now_ms - self._ran_ms)
+            self._ahead_ms += min(step_ms, max(-step_ms, error_ms))
+        self._ran_ms = max(now_ms, self._ran_ms)
+        return now_ms + self._ahead_ms
+
+    def _update(self, now_ms: float) -> None:
+        wanted = []
+        for stream, percentile in ((Stream.VOICE, VOICE_PERCENTILE), (Stream.VIDEO, VIDEO_PERCENTILE)):
+            transits = self._transits[stream]
+            while transits and now_ms - transits[0][0] > WINDOW_MS:
+                transits.popleft()
+            if transits:
+                values = np.array([transit_ms for _, transit_ms in transits])
+                # "higher": the delay covers a transit that was seen, not one between two.
+                wanted.append((float(np.percentile(values, percentile, method="higher")), float(values.min())))
+        self._base_ms = min(fastest for _, fastest in wanted)
+        behind_ms = min(max(needed for needed, _ in wanted) + MARGIN_MS, self._base_ms + self._max_delay_ms)
+        if self._behind_ms is None or behind_ms > self._behind_ms:
+            self._behind_ms = behind_ms
+        else:
+            self._behind_ms = max(behind_ms, self._behind_ms - FALL_PER_MS * (now_ms - self._updated_ms))
+        self._updated_ms = now_ms

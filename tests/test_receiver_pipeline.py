@@ -1,0 +1,326 @@
+"""Whole receivers on virtual time: a scripted sender, an in-memory network, a reenactor that can be read."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from avcall.common import control, wire
+from avcall.common.config import ReceiveConfig
+from avcall.common.control import Bye, Mute, PivotRequest
+from avcall.common.keypoints import Image, Keypoints
+from avcall.common.link import Channel, LinkClosed
+from avcall.common.stats import Stats
+from avcall.common.wire import KeypointPacket, PivotBody, VoicePacket
+from avcall.models.interfaces import Encoded, ModelId
+from avcall.models.pivot_codec import encode_pivot
+from avcall.models.twins import BicubicSuperResolver, IdentityEnhancer
+from avcall.receiver.pipeline import Receiver
+from avcall.receiver.renderers import ShownFrame
+from avcall.receiver.speaker import SilentSpeaker
+from tests import memory_link
+from tests.memory_link import MemoryLink
+from tests.test_receiver_opus_decoder import encode as encode_speech
+from tests.test_receiver_opus_decoder import speechlike
+from tests.virtual_time import InlineExecutor, VirtualTimeLoop, run
+
+SPEECH = encode_speech(speechlike(8.0), bit_rate=8_000)
+
+
+class ReadableReenactor:
+    """Draws a picture whose brightness says which pivot, and whose first pixel says which keypoints."""
+
+    model = ModelId("readable", "00000000")
+    device = "cpu"
+
+    def __init__(self) -> None:
+        self.encoded = 0
+        self.fail = False
+
+    def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
+        self.encoded += 1
+        return pivot.mean()
+
+    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
+        if self.fail:
+            raise FloatingPointError("nan")
+        image = np.full((32, 32, 3), encoded, dtype=np.uint8)
+        image[0, 0] = round(100 * float(keypoints[0, 0])) + 1
+        return image
+
+
+class NoseTrace:
+    def __init__(self) -> None:
+        self.pictures: list[dict[str, Any]] = []
+        self.events: list[tuple[str, dict[str, Any]]] = []
+
+    def event(self, kind: str, **values: object) -> None:
+        self.events.append((kind, values))
+
+    def picture(self, image: Image, **values: object) -> None:
+        self.pictures.append({"image": image, **values})
+
+
+class Gallery:
+    """A renderer that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.frames: list[ShownFrame] = []
+        self.sound_ms = 0.0
+        self.loudest = 0
+
+    def show(self, frame: ShownFrame) -> None:
+        self.frames.append(frame)
+
+    def hear(self, samples: np.ndarray[Any, Any], heard_ms: float) -> None:
+        self.sound_ms += len(samples) / 16
+        self.loudest = max(self.loudest, int(np.abs(samples).max()))
+
+    def close(self) -> None: ...
+
+
+def keypoints(value: float) -> Keypoints:
+    return np.full((10, 2), value, dtype=np.float32)
+
+
+def pivot_slices(pivot_id: int, grey: int, capture_ms: float) -> list[bytes]:
+    codec, data = encode_pivot(np.full((64, 64, 3), grey, np.uint8), 4000)
+    body = PivotBody(codec, 64, 64, round(capture_ms) % 2**32, keypoints(0.0), data)
+    return [wire.pack(part) for part in wire.slice_pivot(pivot_id, body)]
+
+
+@dataclass
+class Call:
+    loop: VirtualTimeLoop
+    receiver: Receiver
+    near: MemoryLink
+    far: MemoryLink
+    reenactor: ReadableReenactor
+    stats: Stats
+    trace: NoseTrace = field(default_factory=NoseTrace)
+    gallery: Gallery = field(default_factory=Gallery)
+    acked: list[int] = field(default_factory=list)
+    requests: int = 0
+    phase: float = 0.0
+    sequence: Any = field(default_factory=itertools.count)
+
+    async def pump(self) -> None:
+        while True:
+            try:
+                channel, data = await self.near.receive()
+            except LinkClosed:
+                return
+            if channel is Channel.MEDIA:
+                self.receiver.on_packet(wire.parse(data), len(data), self.loop.now_ms())
+            else:
+                self.receiver.on_message(control.parse(data), self.loop.now_ms())
+
+    async def listen(self) -> None:
+        while True:
+            channel, data = await self.far.receive()
+            if channel is Channel.MEDIA:
+                packet = wire.parse(data)
+                assert isinstance(packet, wire.PivotAck)
+                self.acked.append(packet.pivot_id)
+            else:
+                self.requests += isinstance(control.parse(data), PivotRequest)
+
+    def send_pose(self, value: float, pivot_id: int = 1) -> None:
+        capture = round(self.loop.now_ms() + 5e8) % 2**32  # the sender's clock is another one
+        packet = KeypointPacket(next(self.sequence) % 2**16, capture, pivot_id, keypoints(value))
+        self.far.send(Channel.MEDIA, wire.pack(packet))
+
+    async def send_pivot(self, pivot_id: int = 1, grey: int = 100) -> None:
+        while pivot_id not in self.acked:
+            for data in pivot_slices(pivot_id, grey, self.loop.now_ms() + 5e8):
+                self.far.send(Channel.MEDIA, data)
+            await asyncio.sleep(0.2)
+
+    async def talk(self, seconds: float) -> None:
+        start_ms = self.loop.now_ms()
+        for i, opus in enumerate(SPEECH[: int(seconds * 1000 / 60)]):
+            await asyncio.sleep((start_ms + 60 * (i + 1) - self.loop.now_ms()) / 1000)
+            capture = round(start_ms + 60 * i + 5e8) % 2**32
+            self.far.send(Channel.MEDIA, wire.pack(VoicePacket(i, capture, opus, talk_start=i == 0)))
+
+    async def nod(self, seconds: float, pivot_id: int = 1) -> None:
+        start_ms = self.loop.now_ms()
+        for i in range(round(25 * seconds)):
+            self.phase += 0.2
+            self.send_pose(0.4 + 0.3 * np.sin(self.phase), pivot_id)
+            await asyncio.sleep((start_ms + 40 * (i + 1) - self.loop.now_ms()) / 1000)
+
+    def summary(self) -> dict[str, Any]:
+        return self.receiver.summary(self.loop.now_ms(), 5e8)
+
+
+def play(script: Callable[[Call], Any], path: memory_link.Path | None = None, **config: Any) -> Call:
+    """Runs a receiver while `script` plays the sender."""
+
+    async def main(loop: VirtualTimeLoop) -> Call:
+        near, far = memory_link.pair(memory_link.Path(delay_ms=30), path or memory_link.Path(delay_ms=30))
+        reenactor, stats, trace, gallery = ReadableReenactor(), Stats(), NoseTrace(), Gallery()
+        receiver = Receiver(
+            ReceiveConfig(room="r", **config),
+            reenactor=reenactor,
+            upscaler=BicubicSuperResolver(),
+            enhancer=IdentityEnhancer(),
+            renderers=[gallery],
+            speaker=SilentSpeaker(),
+            link=near,
+            clock=loop.now_ms,
+            executor=InlineExecutor(),
+            stats=stats,
+            trace=trace,
+        )
+        call = Call(loop, receiver, near, far, reenactor, stats, trace, gallery)
+        helpers = [asyncio.create_task(call.pump()), asyncio.create_task(call.listen())]
+        running = asyncio.create_task(receiver.run())
+        await script(call)
+        receiver.stop()
+        await running
+        for helper in helpers:
+            helper.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
+        return call
+
+    cv2.setNumThreads(1)
+    return run(main)
+
+
+async def six_seconds(call: Call) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(call.send_pivot())
+        tasks.create_task(call.talk(6.0))
+        tasks.create_task(call.nod(6.0))
+
+
+def test_a_clean_call() -> None:
+    call = play(six_seconds)
+    figures = call.summary()
+    assert figures["ticks_filled"] > 0.97
+    assert figures["freeze_longest_ms"] < 90
+    assert figures["fps_shown"] == pytest.approx(25, abs=0.8)
+    assert 30 <= figures["latency_ms"]["p50"] < 160
+    assert figures["av_skew_ms"]["p95_abs"] < 40
+    assert figures["time_to_first_face_ms"] < 300
+    assert figures["payload_kbps"]["keypoints"] == pytest.approx(18, abs=1)
+    assert call.gallery.loudest > 3000
+    assert call.gallery.sound_ms == pytest.approx(6000, abs=300)
+    assert call.reenactor.encoded == 1
+    assert call.requests == 0
+    assert call.gallery.frames[0].display.shape == (512, 512, 3)
+    assert sum(kind == "rate" for kind, _ in call.trace.events) >= 5
+
+
+def test_pictures_show_the_pose_of_their_media_time() -> None:
+    call = play(six_seconds)
+    exact = [picture for picture in call.trace.pictures if picture["pose_kind"] == "new"]
+    assert len(exact) > 0.9 * len(call.trace.pictures)
+    first_ms = exact[0]["capture_ms"]
+    steps = [(picture["capture_ms"] - first_ms) / 40 for picture in exact]
+    assert np.allclose(steps, np.round(steps), atol=0.03)
+
+
+@pytest.mark.parametrize("percent", [10, 20, 30])
+def test_losses_leave_the_face_moving(percent: int) -> None:
+    losses = (np.random.default_rng(3).random(997) < percent / 100).tolist()
+    jitter = np.random.default_rng(4).gamma(1.0, 12.0, 499).tolist()
+    call = play(six_seconds, memory_link.Path(delay_ms=80, losses=losses, jitter_ms=jitter))
+    figures = call.summary()
+    assert figures["ticks_filled"] > {10: 0.95, 20: 0.9, 30: 0.85}[percent]
+    assert figures["freeze_longest_ms"] < 400
+    assert figures["av_skew_ms"]["p95_abs"] < 60
+    assert figures["counters"]["keypoints_lost"] > 0
+
+
+def test_a_missing_pivot_is_asked_for_at_most_twice_a_second() -> None:
+    async def script(call: Call) -> None:
+        await call.nod(3.0, pivot_id=7)
+
+    call = play(script)
+    assert 3 <= call.requests <= 6
+    assert call.gallery.frames == []
+    assert call.summary()["time_to_first_face_ms"] is None
+
+
+def test_a_change_of_pivot_fades_and_shows_the_new_one() -> None:
+    async def script(call: Call) -> None:
+        await call.send_pivot(1, grey=80)
+        await call.nod(1.0, 1)
+        await call.send_pivot(2, grey=160)
+        await call.nod(1.0, 2)
+
+    call = play(script)
+    greys = [int(frame.image[16, 16, 0]) for frame in call.gallery.frames]
+    between = [grey for grey in greys if 85 < grey < 155]
+    assert between == pytest.approx([100, 120, 140], abs=2)
+    assert greys[-1] == pytest.approx(160, abs=3)
+
+
+def test_a_failing_network_leaves_the_last_picture() -> None:
+    async def script(call: Call) -> None:
+        await call.send_pivot()
+        await call.nod(1.0)
+        call.reenactor.fail = True
+        await call.nod(1.0)
+        call.reenactor.fail = False
+        await call.nod(1.0)
+
+    call = play(script)
+    figures = call.summary()
+    assert figures["counters"]["drive_failed"] > 20
+    assert 0.6 < figures["ticks_filled"] < 0.75
+    assert figures["freeze_longest_ms"] == pytest.approx(1000, abs=200)
+    assert len(call.gallery.frames) > 65  # held pictures are shown
+
+
+def test_switched_off_video_is_no_freeze() -> None:
+    async def script(call: Call) -> None:
+        await call.send_pivot()
+        await call.nod(2.0)
+        call.far.send(Channel.CONTROL, control.pack(Mute(voice=False, video=True)))
+        await asyncio.sleep(2.0)
+        call.far.send(Channel.CONTROL, control.pack(Mute(voice=False, video=False)))
+        await call.nod(2.0)
+
+    call = play(script)
+    figures = call.summary()
+    assert figures["ticks_filled"] > 0.9
+    assert figures["freeze_longest_ms"] < 400
+    assert any(frame.badges.video_muted for frame in call.gallery.frames)
+
+
+def test_hostile_pivots_and_clocks_are_counted() -> None:
+    async def script(call: Call) -> None:
+        await call.send_pivot()
+        await call.nod(0.5)
+        body = PivotBody(wire.PivotCodec.AVIF, 64, 64, 0, keypoints(0), bytes(500))
+        for part in wire.slice_pivot(9, body):
+            call.far.send(Channel.MEDIA, wire.pack(part))
+        call.far.send(Channel.MEDIA, wire.pack(KeypointPacket(40, 12345, 1, keypoints(0))))
+        call.far.send(Channel.MEDIA, wire.pack(VoicePacket(1, round(call.loop.now_ms() + 5e8), b"\xff\xff")))
+        await call.nod(1.0)
+
+    call = play(script)
+    counters = call.summary()["counters"]
+    assert counters["pivots_undecodable"] == 1
+    assert counters["packets_malformed"] == 2
+    assert call.summary()["ticks_filled"] > 0.9
+
+
+def test_bye_ends_the_call() -> None:
+    async def script(call: Call) -> None:
+        running = asyncio.create_task(call.nod(100.0))
+        call.far.send(Channel.CONTROL, control.pack(Bye("done")))
+        await call.receiver._stopped.wait()
+        running.cancel()
+
+    assert play(script).loop.time() < 1002
