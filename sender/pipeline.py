@@ -202,11 +202,10 @@ class Sender:
 
     async def _send_pivot(self, analysis: Analysis, reason: Reason) -> None:
         view = analysis.current
-        begin_ms = self._clock()
         max_bytes = round(self._config.pivot_kbytes * 1000 * OWN_FRACTION)
-        codec, picture = await self._compute(encode_pivot, view.image, max_bytes)
+        (codec, picture), took_ms = await self._compute(self._timed, encode_pivot, view.image, max_bytes)
+        self._stats.add_stage("pivot_encode", took_ms)
         now_ms = self._clock()
-        self._stats.add_stage("pivot_encode", now_ms - begin_ms)
         pivot_id = self._next_pivot_id
         self._next_pivot_id = (pivot_id + 1) % 2**16
         height, width = view.image.shape[:2]
@@ -257,14 +256,18 @@ class Sender:
             logger.warning("the call goes on without sound: %s", error)
 
     async def _send_chunk(self, chunk: AudioChunk) -> None:
-        begin_ms = self._clock()
-        packets = await self._compute(self._voice.encode, chunk)
+        packets, took_ms = await self._compute(self._timed, self._voice.encode, chunk)
         if packets:
-            self._stats.add_stage("voice_encode", self._clock() - begin_ms)
+            self._stats.add_stage("voice_encode", took_ms)
         for packet in packets:
             data = wire.pack(packet)
             self._stats.add_payload("voice", len(data))
             self._link.send(Channel.MEDIA, data)
+
+    def _timed(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T, float]:
+        """In the executor: what the work returns, and how long it took in ms."""
+        begin_ms = self._clock()
+        return work(*args, **kwargs), self._clock() - begin_ms
 
     async def _compute(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs work in the executor: the event loop itself never computes."""
