@@ -103,6 +103,11 @@ class Network:
         up, up_packets, down, down_packets = map(int, words)
         return Counted(up - ETHERNET_BYTES * up_packets, down - ETHERNET_BYTES * down_packets)
 
+    def keep_apart(self) -> None:
+        """From now on the router lets nothing through between caller and callee, as two strict firewalls would."""
+        for host, other in (("caller", "callee"), ("callee", "caller")):
+            self._in("router", "ip", "rule", "add", "iif", f"to-{host}", "to", self.address(other), "blackhole")
+
     def _build(self) -> None:
         for name in (*HOSTS, "router"):
             _run("ip", "netns", "add", self.namespace(name))
@@ -160,10 +165,10 @@ def wait_for_text(log: Path, text: str, wait_s: float) -> None:
 
 
 @contextlib.contextmanager
-def signaling(network: Network, folder: Path) -> Iterator[str]:
+def signaling(network: Network, folder: Path, *flags: str) -> Iterator[str]:
     """`avcall signal` on the server; yields its address as the other hosts see it."""
     log = folder / "signal.log"
-    program = network.start("server", [avcall(), "signal", "--port", str(PORT)], log)
+    program = network.start("server", [avcall(), "signal", "--port", str(PORT), *flags], log)
     wait_for_text(log, "signaling on", 20.0)
     yield f"ws://{network.address('server')}:{PORT}"
     stop(program)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,13 +33,15 @@ def two_hosts() -> Iterator[ModuleType]:
     del sys.modules["two_hosts"]
 
 
+END = [sys.executable, str(ROOT / "tests" / "two_hosts_end.py")]
+
+
 def test_a_call_crosses_the_router_and_the_meter_agrees_with_the_interface(
     two_hosts: ModuleType, tmp_path: Path
 ) -> None:
-    end = [sys.executable, str(ROOT / "tests" / "two_hosts_end.py")]
     with two_hosts.Network() as network, two_hosts.signaling(network, tmp_path) as url:
-        receiver = network.start("callee", [*end, "receive", url], tmp_path / "receive.log")
-        sender = network.start("caller", [*end, "send", url], tmp_path / "send.log")
+        receiver = network.start("callee", [*END, "receive", url], tmp_path / "receive.log")
+        sender = network.start("caller", [*END, "send", url], tmp_path / "send.log")
         assert sender.wait(40) == 0, (tmp_path / "send.log").read_text()
         assert receiver.wait(10) == 0, (tmp_path / "receive.log").read_text()
         counted = network.counted("caller")
@@ -49,6 +52,31 @@ def test_a_call_crosses_the_router_and_the_meter_agrees_with_the_interface(
     assert 0 <= counted.up - sent["up"] <= 8_000
     assert 0 <= counted.down - sent["down"] <= 8_000
     assert sent["up"] > PACKETS * (90 + 93)
+
+
+def test_hosts_that_cannot_reach_one_another_call_through_the_relay(two_hosts: ModuleType, tmp_path: Path) -> None:
+    if shutil.which("turnserver") is None:
+        pytest.skip("there is no turnserver here: install coturn to run this test")
+    with two_hosts.Network() as network:
+        relay = network.address("server")
+        network.keep_apart()
+        network.start(
+            "server",
+            ["turnserver", "-n", "--use-auth-secret", "--static-auth-secret=north", "--realm=avcall", "--no-cli",
+             f"--listening-ip={relay}", f"--relay-ip={relay}", "--log-file=stdout", "--fingerprint",
+             f"--pidfile={tmp_path / 'turn.pid'}"],
+            tmp_path / "turn.log",
+        )  # fmt: skip
+        with two_hosts.signaling(network, tmp_path, "--turn", f"{relay}:3478", "--turn-secret", "north") as url:
+            receiver = network.start("callee", [*END, "receive", url], tmp_path / "receive.log")
+            sender = network.start("caller", [*END, "send", url], tmp_path / "send.log")
+            assert sender.wait(60) == 0, (tmp_path / "send.log").read_text()
+            assert receiver.wait(10) == 0, (tmp_path / "receive.log").read_text()
+            counted = network.counted("caller")
+    sent = json.loads((tmp_path / "send.log").read_text())
+    assert json.loads((tmp_path / "receive.log").read_text())["arrived"] == PACKETS
+    assert 0 <= counted.up - sent["up"] <= 10_000
+    assert sent["up"] > PACKETS * (90 + 93 + 4)  # each in TURN's channel framing
 
 
 def test_everything_is_removed_again(two_hosts: ModuleType) -> None:
