@@ -114,7 +114,7 @@ class _Film:
     def __init__(self, path: Path, first: ShownFrame) -> None:
         self._start_ms, self._first_tick = first.due_ms, first.tick
         side_y, side_x = (side // 2 * 2 for side in first.display.shape[:2])
-        options = {"movflags": "frag_keyframe+delay_moov+default_base_moof"}
+        options = {"movflags": "frag_keyframe+delay_moov+default_base_moof", "flush_packets": "1"}
         self._container = av.open(str(path), "w", format="mp4", options=options)
         self._video: Any = self._container.add_stream("libx264", rate=_FPS)
         self._video.width, self._video.height, self._video.pix_fmt = side_x, side_y, "yuv420p"
