@@ -14,7 +14,7 @@ Driven points are met exactly, so the pivot's own keypoints give the pivot's own
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -69,6 +69,9 @@ _KERNELS = ((1.0, 0.8), (1.0, 0.3))
 _BLINK = (0.92, 0.66)
 """The mesh follows a lid only half way down: a lid this far open (relative to the pivot's) begins to close, and this
 far is closed."""
+_EYE_NOISE = 0.06
+_GRAZING, _HOLD_REACH = 0.4, 0.06
+"""Cosine to the line of sight below which a pivot's skin is not worth showing more of; what is near, in face units."""
 _DRIVEN = np.array(MESH_INDICES)
 
 CONSTANTS = (
@@ -114,6 +117,10 @@ class FaceModel:
     """(468, 2) weights of upper and lower lip."""
     lids: Array
     """(468, 2) weights of left and right lid."""
+    held_depth: Array
+    """(468,) depth (z) of the mesh with sides that stop going back where the pivot hardly shows them."""
+    outward: Array
+    """(468, 2) unit vectors in the picture from the face's middle line to its sides."""
 
 
 def build_face(mesh: Landmarks, keypoints: Keypoints) -> FaceModel:
@@ -129,13 +136,13 @@ def build_face(mesh: Landmarks, keypoints: Keypoints) -> FaceModel:
         broad=_broad_weights(face),
         lips=_lip_weights(face),
         lids=_lid_weights(face),
+        held_depth=_held_depth(mesh64, face),
+        outward=np.sign(face[:, :1]) * (mesh64[263] - mesh64[33])[None, :2] / unit,
     )
     # the keypoints were measured on another (uncoded, tracked) picture than this mesh: the mesh bends to meet them
     snapped = mesh64.copy()
     snapped[:, :2] += _spread(model, keypoints.astype(np.float64) - mesh64[_DRIVEN, :2])
-    return FaceModel(
-        snapped.astype(np.float32), model.centre, unit, model.jaw_shape, model.broad, model.lips, model.lids
-    )
+    return replace(model, mesh=snapped.astype(np.float32))
 
 
 def move_face(model: FaceModel, keypoints: Keypoints) -> Motion:
@@ -148,6 +155,7 @@ def move_face(model: FaceModel, keypoints: Keypoints) -> Motion:
     moved = jawed.copy()
     moved[:, :2] += _spread(model, target - jawed[_DRIVEN, :2])
     _close_lids(model, posed, moved)
+    _hold_unseen(model, mesh, fit, posed, moved)
     return Motion(posed, jawed, moved)
 
 
@@ -156,8 +164,8 @@ def _close_lids(model: FaceModel, posed: Array, moved: Array) -> None:
     open_now = np.array([np.linalg.norm(moved[u[4], :2] - moved[w[4], :2]) for u, w in _LIDS])
     open_posed = np.array([np.linalg.norm(posed[u[4], :2] - posed[w[4], :2]) for u, w in _LIDS])
     ratio = open_now / np.maximum(open_posed, 1e-6)
-    # one eye's reading is noisy and eyes mostly blink together
-    ratio = (ratio + ratio.mean()) / 2.0
+    # one eye's reading is noisy and eyes mostly blink together; a wink differs by more than the noise
+    ratio = ratio + np.clip(ratio.mean() - ratio, -_EYE_NOISE, _EYE_NOISE)
     shut = smooth((_BLINK[0] - ratio) / (_BLINK[0] - _BLINK[1]))
     for eye, (upper, lower) in enumerate(_LIDS):
         if shut[eye] == 0.0:
@@ -167,6 +175,14 @@ def _close_lids(model: FaceModel, posed: Array, moved: Array) -> None:
         above[list(upper)] = way
         above[list(lower)] = 0.0
         moved += above
+
+
+def _hold_unseen(model: FaceModel, mesh: Array, fit: Array, posed: Array, moved: Array) -> None:
+    """Where the head turns a side into view that the pivot hardly shows, moves it like a flat plate instead of
+    stretching a few pixels of edge over a cheek."""
+    plate = _pose(np.column_stack([mesh[:, :2], model.held_depth]), fit, model, jaw=False)
+    beyond = ((posed - plate)[:, :2] * model.outward).sum(axis=1).clip(min=0.0)
+    moved[:, :2] -= beyond[:, None] * model.outward
 
 
 def _spread(model: FaceModel, residual: Array) -> Array:
@@ -230,6 +246,27 @@ def _frontal(mesh: Array) -> Array:
     y /= np.linalg.norm(y)
     axes = np.stack([x, y, np.cross(x, y)])
     return np.asarray((mesh - (mesh[33] + mesh[263]) / 2.0) @ axes.T / unit)
+
+
+def _held_depth(mesh: Array, face: Array) -> Array:
+    """Sides that face the viewer less than `_GRAZING` (the head being a cylinder) take the depth of the nearest
+    places that do not."""
+    axis_depth = (face[234, 2] + face[454, 2]) / 2.0
+    angle = np.arctan2(face[:, 0], np.maximum(axis_depth - face[:, 2], 0.05))
+    across = (mesh[263] - mesh[33]) / np.linalg.norm(mesh[263] - mesh[33])
+    turn = np.arctan2(across[2], across[0])
+    facing = np.cos(angle + turn)
+    seen = facing >= _GRAZING
+    held = mesh[:, 2].copy()
+    for side in (-1.0, 1.0):
+        of_side = np.sign(face[:, 0]) == side
+        hidden, shown = np.flatnonzero(of_side & ~seen), np.flatnonzero(of_side & seen)
+        if len(hidden) and len(shown):
+            apart = (face[hidden, None, :2] - face[None, shown, :2]) / _HOLD_REACH
+            square = (apart**2).sum(axis=2)
+            weight = np.exp(square.min(axis=1, keepdims=True) - square)
+            held[hidden] = np.minimum(held[hidden], (weight * mesh[shown, 2]).sum(axis=1) / weight.sum(axis=1))
+    return held
 
 
 def _jaw_shape(mesh: Array, face: Array) -> Array:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from avcall.common.keypoints import Image, to_pixels
 from avcall.models.classical_face import INNER_LOWER_LIP, Array, FaceModel, Motion
-from avcall.models.classical_openings import MOUTH, back_to_pivot, depth_inside, outline
+from avcall.models.classical_openings import MOUTH, back_to_pivot, depth_inside, hole_window, outline
 from avcall.models.classical_warp import Window, sample
 
 _FEATHER = 0.016
@@ -35,10 +35,14 @@ class MouthLook:
 
     lips: Tensor
     teeth: Tensor
+    inside: Tensor
+    """The pivot and, as fourth plane, 255 where it looks into the mouth: (1, 4, S, S)."""
 
 
-def mouth_look(pivot: Image, face: FaceModel, device: torch.device) -> MouthLook:
+def mouth_look(pivot: Image, picture: Tensor, base: Tensor, face: FaceModel) -> MouthLook:
+    """`picture` (1, 3, S, S) is `pivot` on the device, `base` (S, S, 2) its pixels' positions."""
     side = pivot.shape[0]
+    device = base.device
 
     def colour(indices: tuple[int, ...]) -> Array:
         at = to_pixels(face.mesh[list(indices), :2], side, side).round().astype(int).clip(0, side - 1)
@@ -52,12 +56,16 @@ def mouth_look(pivot: Image, face: FaceModel, device: torch.device) -> MouthLook
     def tensor(value: Array) -> Tensor:
         return torch.tensor(value, dtype=torch.float32, device=device)[:, None, None]
 
-    return MouthLook(tensor(lips), tensor(teeth))
+    shown = picture.new_zeros(1, 1, side, side)
+    window = hole_window(face.mesh, face, MOUTH, side)
+    if window is not None:
+        rows, columns = window.slices
+        depth = depth_inside(base[rows, columns], outline(face.mesh, MOUTH))
+        shown[0, 0, rows, columns] = 255.0 * (1.0 + depth / (face.unit * _FEATHER)).clamp(0.0, 1.0)
+    return MouthLook(tensor(lips), tensor(teeth), torch.cat([picture, shown], dim=1))
 
 
-def paint_mouth(
-    result: Tensor, picture: Tensor, base: Tensor, face: FaceModel, look: MouthLook, motion: Motion, window: Window
-) -> None:
+def paint_mouth(result: Tensor, base: Tensor, face: FaceModel, look: MouthLook, motion: Motion, window: Window) -> None:
     """Fills the parted lips in `result` (3, S, S), from the back to the front: dark, painted teeth, then what the
     pivot's own mouth shows, its lower half moving with the jaw and its upper half with the skull."""
     rows, columns = window.slices
@@ -67,7 +75,6 @@ def paint_mouth(
     share = (depth / feather).clamp(0.0, 1.0)
     if not bool((share > 0.0).any()):
         return
-    own = outline(face.mesh, MOUTH)
     with_skull = back_to_pivot(where, motion, face, MOUTH)
     # lower teeth go down as far as the lower lip does
     drop = torch.tensor(motion.moved[14, :2] - motion.posed[14, :2], dtype=torch.float32, device=where.device)
@@ -77,8 +84,8 @@ def paint_mouth(
     inside = look.lips * light
     inside = inside + _teeth_share(with_skull, depth, face, motion) * (look.teeth - inside)
     for source in (with_jaw, with_skull):
-        shown = (1.0 + depth_inside(source, own) / feather).clamp(0.0, 1.0)
-        inside = inside + shown * (sample(picture, source) - inside)
+        own = sample(look.inside, source)
+        inside = inside + (own[3] / 255.0).clamp(0.0, 1.0) * (own[:3] - inside)
     result[:, rows, columns] += share * (inside - result[:, rows, columns])
 
 

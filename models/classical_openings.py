@@ -94,9 +94,9 @@ def closing(face: FaceModel, motion: Motion, upper: int, lower: int) -> float:
     return float(smooth(np.array((1.0 - now / max(float(own), 1e-6)) * 1.25)))
 
 
-def hole_window(motion: Motion, face: FaceModel, hole: int, side: int) -> Window | None:
-    """The pixels in and around a hole; None outside the picture."""
-    polygon = outline(motion.moved, hole)
+def hole_window(points: Array, face: FaceModel, hole: int, side: int) -> Window | None:
+    """The pixels in and around a hole of the mesh at `points` (468, 2 or 3); None outside the picture."""
+    polygon = outline(points, hole)
     margin = _MARGIN * face.unit
     low = np.floor((polygon.min(axis=0) - margin + 1.0) * (side - 1) / 2.0).astype(int).clip(0, side)
     high = np.ceil((polygon.max(axis=0) + margin + 1.0) * (side - 1) / 2.0).astype(int).clip(-1, side - 1) + 1
@@ -105,13 +105,13 @@ def hole_window(motion: Motion, face: FaceModel, hole: int, side: int) -> Window
     return Window(int(low[1]), int(low[0]), int(high[1] - low[1]), int(high[0] - low[0]))
 
 
-def near_triangles(face: FaceModel, triangles: NDArray[np.int64], vertices: Array, hole: int) -> NDArray[np.int64]:
-    """Those of `triangles` (T, 3) that may show in the hole's window."""
+def near_triangles(face: FaceModel, triangles: NDArray[np.int64], vertices: Array, hole: int) -> NDArray[np.bool_]:
+    """Which of `triangles` (T, 3) may show in the hole's window."""
     polygon = outline(face.mesh, hole)
     reach = _NEAR * face.unit
     corners = vertices[triangles]
     near = (corners.max(axis=1) > polygon.min(axis=0) - reach) & (corners.min(axis=1) < polygon.max(axis=0) + reach)
-    return np.asarray(triangles[near.all(axis=1)])
+    return np.asarray(near.all(axis=1))
 
 
 def outline(points: Array, hole: int) -> Array:
@@ -138,7 +138,7 @@ def paint_eye(
 
 
 def back_to_pivot(where: Tensor, motion: Motion, face: FaceModel, hole: int) -> Tensor:
-    """Where `where` (h, w, 2) was in the pivot if it moves with the skull: the affine map of the hole's surroundings."""
+    """Where `where` (h, w, 2) was in the pivot, moving with the skull: the affine map of the hole's surroundings."""
     at = list(_SURROUNDINGS[hole])
     moved = motion.posed[at, :2]
     design = np.concatenate([moved, np.ones((len(at), 1))], axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -80,6 +81,7 @@ def _quiet_stderr() -> Iterator[None]:
             os.close(saved)
 
 
+@functools.cache
 def mesh_triangles() -> NDArray[np.int64]:
     """The mesh's triangles (852, 3) as mediapipe publishes their edges; eyes and mouth are holes. The order and the
     winding of the triangles mean nothing."""
