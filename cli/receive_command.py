@@ -24,8 +24,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(values: Namespace) -> int:
-    from avcall.cli.call import check_receive, receive
+    from avcall.cli.checks import check_receive
     from avcall.cli.interrupt import run_until_signal
+    from avcall.cli.receiving import receive
 
     config = build(ReceiveConfig, values)
     check_receive(config)

@@ -23,8 +23,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(values: Namespace) -> int:
-    from avcall.cli.call import check_send, send
+    from avcall.cli.checks import check_send
     from avcall.cli.interrupt import run_until_signal
+    from avcall.cli.sending import send
 
     config = build(SendConfig, values)
     check_send(config)
