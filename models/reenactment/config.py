@@ -17,6 +17,8 @@ class NetworkConfig:
     motion_features: int = 16
     """What the dense motion tells the generator besides the flow."""
     refine: int = 12
+    code: int = 64
+    """Length of the code that tells every level the shape of mouth and lids, in the pivot and now."""
     encoder: tuple[int, int, int] = (20, 40, 80)
     """Pivot features at a half, a quarter, an eighth."""
     decoder: tuple[int, int, int] = (24, 40, 80)

@@ -14,7 +14,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avcall.models.reenactment.config import NetworkConfig
-from avcall.models.reenactment.motion import DenseMotion, cell_centres, convolution, double, heat_maps, sample
+from avcall.models.reenactment.motion import (
+    DenseMotion,
+    Hint,
+    ShapeCode,
+    cell_centres,
+    convolution,
+    double,
+    heat_maps,
+    sample,
+    silence,
+)
+
+_KEEP_WARP = -4.0
+"""Before training the mask lets the warp through: sigmoid(-4) is 2 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +69,8 @@ class Driven:
     repaired: Tensor
     """Share of the picture (N, 1, S, S) that does not come from the warp."""
     residual: Tensor
+    where: Tensor
+    """Places (N, 2, S, S) of the pivot that the warp shows."""
 
 
 class Block(nn.Module):
@@ -82,7 +97,10 @@ class SingleBlock(nn.Module):
 
 
 class ReenactmentNetwork(nn.Module):
-    """`encode` once a pivot, `drive` once a frame; pictures are float32 (N, 3, S, S), RGB, [0, 1], S a multiple of 32."""
+    """`encode` once a pivot, `drive` once a frame.
+
+    Pictures are float32 (N, 3, S, S), RGB, [0, 1], S a multiple of 32.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -93,6 +111,7 @@ class ReenactmentNetwork(nn.Module):
         self.encode_eighth = nn.Sequential(
             convolution(quarter, eighth, 2), *(Block(eighth) for _ in range(config.blocks))
         )
+        self.code = ShapeCode(config)
         self.motion = DenseMotion(config)
         told = config.motion_features
         self.refine = nn.Sequential(
@@ -101,6 +120,7 @@ class ReenactmentNetwork(nn.Module):
             nn.Conv2d(config.refine, 2, 3, 1, 1),
         )
         out_half, out_quarter, out_eighth = config.decoder
+        self.hint_quarter, self.hint_half = Hint(config.code, out_quarter), Hint(config.code, out_half)
         self.decode_eighth = nn.Sequential(
             convolution(eighth + told, out_eighth),
             *(Block(out_eighth) for _ in range(config.blocks)),
@@ -116,11 +136,10 @@ class ReenactmentNetwork(nn.Module):
             *(SingleBlock(out_half) for _ in range(config.blocks)),
         )
         self.paint = nn.Conv2d(out_half, 16, 3, 1, 1)
-        for head in (self.refine[2], self.paint):
-            assert isinstance(head, nn.Conv2d) and head.bias is not None
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
-        nn.init.constant_(self.paint.bias[12:], -4.0)
+        silence(self.refine[2], self.paint)
+        assert self.paint.bias is not None
+        with torch.no_grad():
+            self.paint.bias[12:] = _KEEP_WARP
 
     def encode(self, picture: Tensor, keypoints: Tensor) -> EncodedPivot:
         """All work that depends on the pivot alone."""
@@ -135,7 +154,8 @@ class ReenactmentNetwork(nn.Module):
         """The pivot moved to the driving keypoints (N, K, 2); only inside the crops where they are given."""
         side = pivot.picture.shape[-1]
         count, device = driving.shape[0], driving.device
-        coarse, told, visible = self.motion(pivot.small, pivot.keypoints, driving, side)
+        code = self.code(pivot.keypoints, driving)
+        coarse, told, visible = self.motion(pivot.small, pivot.keypoints, driving, code, side)
         whole = cell_centres(side, side, device).permute(2, 0, 1)[None].expand(count, -1, -1, -1)
         heat = heat_maps(driving, cell_centres(side, side // 2, device), 0.03)
         if crop is not None:
@@ -155,12 +175,12 @@ class ReenactmentNetwork(nn.Module):
         where_quarter = functional.avg_pool2d(where_half, 2)
         where_eighth = functional.avg_pool2d(where_quarter, 2)
         x = sample(eighth, where_eighth.permute(0, 2, 3, 1), side) * functional.avg_pool2d(visible, 2)
-        x = self.decode_eighth(torch.cat([x, functional.avg_pool2d(told.float(), 2)], 1))
+        x = self.hint_quarter.add(self.decode_eighth(torch.cat([x, functional.avg_pool2d(told.float(), 2)], 1)), code)
         y = sample(quarter, where_quarter.permute(0, 2, 3, 1), side) * visible
-        x = self.decode_quarter(torch.cat([double(x), y, told], 1))
+        x = self.hint_half.add(self.decode_quarter(torch.cat([double(x), y, told], 1)), code)
         y = sample(half, where_half.permute(0, 2, 3, 1), side)
         x = self.decode_half(torch.cat([double(x), y, functional.pixel_unshuffle(warped, 2), heat], 1))
         painted = self.paint(x).float()
         repaired = torch.sigmoid(functional.pixel_shuffle(painted[:, 12:], 2))
         picture = warped * (1.0 - repaired) + functional.pixel_shuffle(painted[:, :12], 2)
-        return Driven(picture, warped, coarsely_warped, repaired, residual)
+        return Driven(picture, warped, coarsely_warped, repaired, residual, where)

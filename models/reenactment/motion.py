@@ -59,9 +59,10 @@ def sample(source: Tensor, where: Tensor, side: int) -> Tensor:
     """
     cells = source.shape[-1]
     scale = (side - 1) / side * cells / (cells - 1)
-    return functional.grid_sample(
+    sampled: Tensor = functional.grid_sample(
         source.float(), where * scale, mode="bilinear", padding_mode="border", align_corners=True
     )
+    return sampled
 
 
 def heat_maps(points: Tensor, grid: Tensor, sigma: float) -> Tensor:
@@ -84,8 +85,7 @@ def candidate_displacements(pivot: Tensor, driving: Tensor, grid: Tensor) -> Ten
     everything = tuple(range(points))
     moves.append(similar_places + _affine(driving, rest, everything, places, _AFFINE_RIDGE) - places)
     moves.append(similar_places + _spline(driving, rest, places) - places)
-    for part in PARTS:
-        moves.append(similar_places + _affine(driving, rest, part, places, _PART_RIDGE) - places)
+    moves += [similar_places + _affine(driving, rest, part, places, _PART_RIDGE) - places for part in PARTS]
     globals_ = torch.stack(moves, dim=1).view(count, GLOBAL_MOTIONS, height, width, 2)
     locals_ = (pivot - driving)[:, :, None, None].expand(-1, -1, height, width, -1)
     return torch.cat([globals_, locals_], dim=1)
@@ -108,7 +108,7 @@ def _affine(driving: Tensor, rest: Tensor, part: tuple[int, ...], places: Tensor
     origin = driving[:, chosen].mean(1, keepdim=True)
     a = driving[:, chosen] - origin
     shift = rest[:, chosen].mean(1, keepdim=True)
-    normal = a.transpose(1, 2) @ a + ridge * len(chosen) * torch.eye(2, device=a.device)
+    normal: Tensor = a.transpose(1, 2) @ a + ridge * len(chosen) * torch.eye(2, device=a.device)
     linear = _inverse2(normal) @ (a.transpose(1, 2) @ (rest[:, chosen] - shift))
     return (places - origin) @ linear + shift
 
@@ -137,18 +137,67 @@ def _spline(driving: Tensor, rest: Tensor, places: Tensor) -> Tensor:
     right = torch.cat([rest, torch.zeros(count, 3, 2, device=driving.device)], 1)
     weights = torch.linalg.solve(system, right)
     squared = (places**2).sum(-1, keepdim=True) - 2 * places @ driving.transpose(1, 2) + (driving**2).sum(-1)[:, None]
-    return (
-        _kernel(squared.clamp_min(0)) @ weights[:, :points] + places @ weights[:, points : points + 2] + weights[:, -1:]
-    )
+    bent: Tensor = _kernel(squared.clamp_min(0)) @ weights[:, :points]
+    flat: Tensor = places @ weights[:, points : points + 2] + weights[:, -1:]
+    return bent + flat
 
 
 def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.LeakyReLU(0.1, inplace=True))
 
 
+def silence(*layers: nn.Module) -> None:
+    """Zeroes the layers' weights, so that training starts from what stands beside them."""
+    for layer in layers:
+        for parameter in layer.parameters():
+            nn.init.zeros_(parameter)
+
+
 def double(features: Tensor) -> Tensor:
     """The map at twice the side."""
     return functional.interpolate(features, scale_factor=2.0, mode="nearest")
+
+
+class ShapeCode(nn.Module):
+    """The face's shape now and its change since the pivot, as a code that every level hears.
+
+    A lid falls by two pixels: in maps of points that is hard to see, as a number in the face's own frame it is plain.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(4 * config.keypoints, config.code),
+            nn.LeakyReLU(0.1),
+            nn.Linear(config.code, config.code),
+            nn.LeakyReLU(0.1),
+        )
+
+    def forward(self, pivot: Tensor, driving: Tensor) -> Tensor:
+        """Code (N, C) from the keypoints (N, K, 2) of both."""
+        then, now = in_face_frame(pivot), in_face_frame(driving)
+        code: Tensor = self.layers(torch.cat([now, 8.0 * (now - then)], 1).flatten(1))
+        return code
+
+
+def in_face_frame(points: Tensor) -> Tensor:
+    """The points (N, K, 2) with the outer eye corners at (-1, 0) and (1, 0)."""
+    left, right = points[:, EYE_LEFT], points[:, EYE_RIGHT]
+    middle, axis = ((left + right) / 2)[:, None], (right - left) / 2
+    along = torch.stack([axis, torch.stack([-axis[:, 1], axis[:, 0]], -1)], -1)
+    return (points - middle) @ along / (axis.square().sum(-1) + 1e-6)[:, None, None]
+
+
+class Hint(nn.Linear):
+    """Adds what the code says to every place of a map; nothing, before training."""
+
+    def __init__(self, code: int, channels: int) -> None:
+        super().__init__(code, channels)
+        silence(self)
+
+    def add(self, features: Tensor, code: Tensor) -> Tensor:
+        said: Tensor = self(code)
+        return features + said[:, :, None, None]
 
 
 class DenseMotion(nn.Module):
@@ -159,6 +208,7 @@ class DenseMotion(nn.Module):
         first, second, third, fourth = config.motion
         seen = 3 * GLOBAL_MOTIONS + 2 * config.keypoints + 4
         self.enter = convolution(seen, first)
+        self.hint_enter, self.hint_deep = Hint(config.code, first), Hint(config.code, fourth)
         self.down = nn.ModuleList(
             nn.Sequential(convolution(a, b, 2), convolution(b, b))
             for a, b in ((first, second), (second, third), (third, fourth))
@@ -169,15 +219,16 @@ class DenseMotion(nn.Module):
         self.features = nn.Conv2d(first, config.motion_features, 1)
         self.choice = nn.Conv2d(first, GLOBAL_MOTIONS + config.keypoints, 3, 1, 1)
         self.rest = nn.Conv2d(first, 3, 3, 1, 1)
-        for head in (self.choice, self.rest):
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+        silence(self.choice, self.rest)
+        assert self.choice.bias is not None
         with torch.no_grad():  # begin as a spline
-            self.choice.bias[3] = 3.0  # type: ignore[index]
+            self.choice.bias[3] = 3.0
 
-    def forward(self, small: Tensor, pivot: Tensor, driving: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
-        """From the pivot's picture (N, 3, S/4, S/4) and both sets of keypoints (N, K, 2): the displacement
-        (N, 2, S/4, S/4), the features for the generator and the visibility (N, 1, S/4, S/4) in [0, 1]."""
+    def forward(
+        self, small: Tensor, pivot: Tensor, driving: Tensor, code: Tensor, side: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """From the pivot's picture (N, 3, S/4, S/4), both sets of keypoints (N, K, 2) and their code (N, C): the
+        displacement (N, 2, S/4, S/4), the features for the generator and the visibility (N, 1, S/4, S/4) in [0, 1]."""
         count, _, cells, _ = small.shape
         grid = cell_centres(side, cells, small.device)
         moves = candidate_displacements(pivot, driving, grid)
@@ -185,11 +236,12 @@ class DenseMotion(nn.Module):
         heat = torch.cat([heat_maps(driving, grid, 0.06), heat_maps(pivot, grid, 0.06)], 1)
         # similarity and spline as numbers, so that the network knows how far things move
         far = 8.0 * moves[:, (1, 3)].permute(0, 1, 4, 2, 3).reshape(count, 4, cells, cells)
-        x = self.enter(torch.cat([*shown, heat, far], 1))
+        x = self.hint_enter.add(self.enter(torch.cat([*shown, heat, far], 1)), code)
         skips = []
         for down in self.down:
             skips.append(x)
             x = down(x)
+        x = self.hint_deep.add(x, code)
         for up in self.up:
             x = up(torch.cat([double(x), skips.pop()], 1))
         choice = torch.softmax(self.choice(x).float(), 1)

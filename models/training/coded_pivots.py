@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 
 from avcall.common.errors import AvcallError
 from avcall.common.keypoints import Image
+from avcall.models.coder_threads import ordinary_priority
 
 QUALITIES = (45, 40)
-"""crf of the chains; each starts half a second after the one before, so a pack holds a coded pivot every half second."""
+"""crf of the chains; each starts half a second after the one before: a pack holds a coded pivot every half second."""
 _LOW_DELAY = "pred-struct=1:lookahead=0:scd=0:lp=1"
 
 
@@ -41,20 +43,21 @@ def code(images: list[Image], crf: int) -> list[Image]:
     encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
     encoder.gop_size = 100_000
     encoder.options = {"preset": "8", "crf": str(crf), "svtav1-params": _LOW_DELAY}
-    decoder = av.CodecContext.create("libdav1d", "r")
+    decoder: Any = av.CodecContext.create("libdav1d", "r")
     decoder.thread_count = 1
     decoded: list[Image] = []
 
     def take(packet: object) -> None:
         decoded.extend(np.asarray(frame.to_ndarray(format="rgb24")) for frame in decoder.decode(packet))
 
-    for number, image in enumerate(images):
-        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-        frame.pts = number
-        for packet in encoder.encode(frame):
+    with ordinary_priority():
+        for number, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = number
+            for packet in encoder.encode(frame):
+                take(packet)
+        for packet in encoder.encode(None):
             take(packet)
-    for packet in encoder.encode(None):
-        take(packet)
     take(None)
     if len(decoded) != len(images):
         raise AvcallError(f"the AV1 coder gave {len(decoded)} pictures for {len(images)}: is PyAV's libsvtav1 intact?")

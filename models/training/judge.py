@@ -34,7 +34,7 @@ class _Case:
 
 
 class Judge:
-    """Two protocols, as in `avcall evaluate`: the first frame as the only pivot, and a coded pivot within the last second."""
+    """Two protocols, as in `avcall evaluate`: the first frame as only pivot, and a coded pivot of the last second."""
 
     def __init__(self, data: Path, device: torch.device) -> None:
         pack = Pack(data, "val")

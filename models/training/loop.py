@@ -1,8 +1,8 @@
 """The training loop: `avcall train reenactment`. One process or several, CPU or GPU, the same code.
 
-Order of reading: `train` starts the processes, `_run` is one of them, `_Trainer.step` is one step.
-Several processes are started here (`processes`) or by torchrun (which sets WORLD_SIZE); each draws its own pairs and the
-gradients are averaged, so all hold the same weights.
+Order of reading: `train` starts the processes, `_run` is one of them, `Trainer.step` is one step.
+Several processes are started here (`processes`) or by torchrun (which sets WORLD_SIZE); each draws its own pairs, and
+either gradients are averaged at every step or weights every few steps.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import math
 import os
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, distributed
+from torch.multiprocessing.spawn import start_processes
 
 from avcall.common.config import flag
 from avcall.common.errors import ConfigError, OutputError
@@ -30,7 +32,7 @@ from avcall.models.reenactment.motion import cell_centres
 from avcall.models.training.judge import Judge
 from avcall.models.training.losses import LossWeights, attention, reenactment_losses
 from avcall.models.training.pairs import CROP_EIGHTHS, Pack, Pairs
-from avcall.models.training.state import Checkpoint, average_into
+from avcall.models.training.state import Checkpoint, average_into, channels_last
 
 LAST = "last.safetensors"
 WARM_UP_STEPS = 200
@@ -52,6 +54,9 @@ class TrainConfig:
     resolution: int = flag(256, "side of the pictures; must be the pack's", metavar="PIXELS")
     batch: int = flag(8, "pairs a step and process", metavar="N")
     processes: int = flag(1, "processes, each with one thread (CPU) or one GPU", metavar="N")
+    average_every: int = flag(
+        1, "average weights every n-th step instead of gradients every step: for slow links and busy cores", metavar="N"
+    )
     device: str = flag("auto", "where to train", choices=("auto", "cpu", "cuda"))
     learning_rate: float = flag(1e-3, "largest learning rate of Adam", metavar="RATE")
     perceptual: float = flag(1.0, "weight of LPIPS", metavar="W")
@@ -86,7 +91,7 @@ def train(config: TrainConfig) -> Path:
         _run(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), config)
     elif config.processes > 1:
         os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = "127.0.0.1", str(_free_port())
-        torch.multiprocessing.spawn(_run, (config.processes, config), config.processes)  # type: ignore[no-untyped-call]
+        start_processes(_run, (config.processes, config), config.processes, start_method="spawn")  # type: ignore[no-untyped-call]
     else:
         _run(0, 1, config)
     return last
@@ -126,6 +131,15 @@ def _run(rank: int, world: int, config: TrainConfig) -> None:
         distributed.destroy_process_group()
 
 
+def spread(targets: Sequence[Tensor | None], flat: Tensor) -> None:
+    """Copies one long vector into tensors, in their order."""
+    start = 0
+    for target in targets:
+        assert target is not None
+        target.copy_(flat[start : start + target.numel()].view_as(target))
+        start += target.numel()
+
+
 class Trainer:
     """Weights, their moving average, the optimiser and the clock of one process."""
 
@@ -133,12 +147,14 @@ class Trainer:
         self.config, self.rank, self.world, self.device = config, rank, world, device
         torch.manual_seed(config.seed)
         size = SIZES[config.size]
-        self.network = ReenactmentNetwork(size).to(device).to(memory_format=torch.channels_last)
-        self.average = ReenactmentNetwork(size).to(device).to(memory_format=torch.channels_last)
+        self.network = ReenactmentNetwork(size).to(device)
+        self.average = ReenactmentNetwork(size).to(device)
         self.average.load_state_dict(self.network.state_dict())
+        self.lpips = Lpips("alex").to(device)
+        for module in (self.network, self.average, self.lpips):
+            channels_last(module)
         self.parameters = list(self.network.parameters())
         self.optimiser = torch.optim.Adam(self.parameters, config.learning_rate, betas=(0.9, 0.99), fused=True)
-        self.lpips = Lpips("alex").to(device).to(memory_format=torch.channels_last)
         self.pack = Pack(config.data, "train")
         self.grid = cell_centres(config.resolution, config.resolution, device)
         self.weights = LossWeights(perceptual=config.perceptual)
@@ -148,27 +164,20 @@ class Trainer:
         self.terms: dict[str, float] = {}
 
     def step(self) -> float:
-        """One step on fresh pairs; returns the loss. All processes leave it with the same weights."""
+        """One step on fresh pairs; returns the process's own loss."""
         generator = np.random.default_rng([self.config.seed, self.rank, self.steps_done])
         pairs = self.pack.draw(generator, self.config.batch)
         terms = self._forward(pairs)
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         flat = torch.cat([p.grad.reshape(-1) for p in self.parameters if p.grad is not None])
-        # progress rides along, so that clocks that differ cannot make the processes' learning rates differ
-        told = torch.cat([flat, torch.tensor([self._own_progress(), float(loss.detach())], device=self.device)])
-        if self.world > 1:
-            distributed.all_reduce(told)
-            told /= self.world
-        flat, self.progress, shown = told[:-2], float(told[-2]), float(told[-1])
+        together = self.config.average_every <= 1
+        if together:
+            flat = self._agree(flat)
         norm = float(flat.norm())
         if math.isfinite(norm):
             flat = flat * min(1.0, CLIP_NORM / max(norm, 1e-6))
-            start = 0
-            for parameter in self.parameters:
-                assert parameter.grad is not None
-                parameter.grad.copy_(flat[start : start + parameter.numel()].view_as(parameter))
-                start += parameter.numel()
+            spread([parameter.grad for parameter in self.parameters], flat)
             for group in self.optimiser.param_groups:
                 group["lr"] = learning_rate(self.config, self.steps_done, self.progress)
             self.optimiser.step()
@@ -177,9 +186,22 @@ class Trainer:
             _log.warning("step %d: gradient is not finite, skipped", self.steps_done)
         self.optimiser.zero_grad()
         self.steps_done += 1
+        if not together and self.steps_done % self.config.average_every == 0:
+            weights = [parameter.data for parameter in self.parameters]
+            spread(weights, self._agree(torch.cat([weight.reshape(-1) for weight in weights])))
         for name, term in terms.items():
             self.terms[name] = 0.98 * self.terms.get(name, float(term.detach())) + 0.02 * float(term.detach())
-        return shown
+        return float(loss.detach())
+
+    def _agree(self, values: Tensor) -> Tensor:
+        """The mean of all processes' values. Progress rides along: clocks that differ must not make learning rates,
+        or the step at which training ends, differ."""
+        told = torch.cat([values, torch.tensor([self._own_progress()], device=self.device)])
+        if self.world > 1:
+            distributed.all_reduce(told)
+            told /= self.world
+        self.progress = float(told[-1])
+        return told[:-1]
 
     def _forward(self, pairs: Pairs) -> dict[str, Tensor]:
         pivot = (pairs.pivot.to(self.device).permute(0, 3, 1, 2)).float() / 255.0
@@ -243,3 +265,4 @@ class Trainer:
         """Continues where a snapshot was taken."""
         checkpoint.put(self.network, self.average, self.optimiser)
         self.steps_done, self.elapsed_s = checkpoint.step, checkpoint.elapsed_s
+        self.progress = self._own_progress()

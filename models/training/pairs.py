@@ -21,7 +21,7 @@ from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LID_LEFT, LID_RIGHT, LO
 MIRROR = (0, 1, 3, 2, 4, 5, 7, 6, 9, 8)
 """Which keypoint each one becomes in a mirrored picture."""
 RECENT_SHARE, FAR_SHARE = 0.5, 0.35
-"""Share of pivots that are coded and at most RECENT_S old, and uncoded and of any age; the rest are coded, of any age."""
+"""Share of pivots coded and at most RECENT_S old, and of pivots uncoded and of any age; the rest: coded, any age."""
 RECENT_S = 2.0
 CANDIDATES = 4
 NOISE_PX = 0.3
@@ -48,7 +48,7 @@ class TrainingClip:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """A batch: pictures uint8 (N, S, S, 3), keypoints float32 (N, 10, 2), crops in eighths of... 8 pixels."""
+    """A batch: pictures uint8 (N, S, S, 3), keypoints float32 (N, 10, 2), crops in units of 8 pixels."""
 
     pivot: Tensor
     driving: Tensor

@@ -1,0 +1,60 @@
+"""Names of models to networks ready to run: the only place where a name becomes a class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from avcall.common.errors import ConfigError, DeviceError
+from avcall.models.checkpoint import load_weights, read_weights, table
+from avcall.models.interfaces import KeypointDetector, Reenactor
+
+CLASSICAL = "classical"
+SUFFIX = ".safetensors"
+
+
+def names() -> tuple[str, ...]:
+    """All models that `--model` takes; a path to a .safetensors file is taken too."""
+    return (CLASSICAL, *(name for name, line in table().items() if "kind" not in line or line["kind"] == "reenactor"))
+
+
+def device_from_flag(flag: str) -> str:
+    """ "cpu" or "cuda" from "auto", "cpu" or "cuda".
+
+    Raises:
+        DeviceError: cuda is asked for and absent.
+    """
+    if flag == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if flag == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("--device cuda: torch finds no CUDA GPU; use --device cpu or auto")
+    if flag not in ("cpu", "cuda"):
+        raise ConfigError(f"--device {flag}: auto, cpu or cuda")
+    return flag
+
+
+def load_pair(name: str, device: str) -> tuple[KeypointDetector, Reenactor]:
+    """The detector and the reenactor of a model; they belong together and carry the same id.
+
+    Args:
+        name: one of `names()`, or the path of a weights file that `avcall train` wrote.
+        device: "cpu" or "cuda", from `device_from_flag`.
+
+    Raises:
+        ConfigError: no such model. CheckpointError: its weights are missing or damaged.
+    """
+    if name == CLASSICAL:
+        from avcall.models.classical import ClassicalReenactor, MeshDetector  # needs no weights: loads on its own
+
+        return MeshDetector(), ClassicalReenactor(device)
+    from avcall.models.reenactment.reenactor import NetworkReenactor, PointDetector
+
+    if name.endswith(SUFFIX):
+        weights = read_weights(Path(name))
+    elif name in names():
+        weights = load_weights(name)
+    else:
+        raise ConfigError(f"--model {name}: there is {', '.join(names())}, or the path of a {SUFFIX} file")
+    reenactor = NetworkReenactor(weights, device)
+    return PointDetector(reenactor.model), reenactor
