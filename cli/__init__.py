@@ -85,8 +85,11 @@ def _run(words: list[str], debug: bool) -> int:
     )
     command.add_arguments(parser)
     values = parser.parse_args(rest)
-    _settle(debug)
-    code: int = command.run(values)
+    from avcall.cli.quiet import native_hush, set_up_logging
+
+    with native_hush(debug):
+        set_up_logging(debug)
+        code: int = command.run(values)
     return code
 
 
@@ -107,12 +110,6 @@ def _top_parser() -> ArgumentParser:
     parser.add_argument("--version", action="version", version=f"avcall {version('avcall')}")
     add_debug_flag(parser)
     return parser
-
-
-def _settle(debug: bool) -> None:
-    from avcall.cli.quiet import set_up_logging
-
-    set_up_logging(debug)
 
 
 def _explain(error: BaseException, debug: bool) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
 
 _NOISY = ("absl", "aioice", "aiortc", "asyncio", "libav", "matplotlib", "PIL")
 
@@ -24,6 +26,33 @@ def set_up_logging(debug: bool) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+
+
+@contextlib.contextmanager
+def native_hush(debug: bool) -> Iterator[None]:
+    """Keeps what C++ libraries write straight to file descriptor 2 (mediapipe's glog, FFmpeg) off the terminal; what
+    Python writes to sys.stderr still gets there. With `debug` nothing is kept off."""
+    try:
+        if debug or sys.stderr.fileno() != 2:  # somebody has redirected Python's stderr already
+            yield
+            return
+    except (OSError, ValueError, AttributeError):  # no real file behind it
+        yield
+        return
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    before = sys.stderr
+    sys.stderr = open(terminal, "w", buffering=1, encoding=before.encoding, errors="replace")  # noqa: PTH123, SIM115
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(terminal, 2)
+        sys.stderr.close()
+        sys.stderr = before
 
 
 def one_thread_each() -> None:

@@ -1,0 +1,206 @@
+"""From the traces of the two ends of a call to report.json: what it cost, what was shown, how good it was."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avcall.bench.joined_ticks import Tick, fitted, ticks
+from avcall.bench.trace_file import TraceFolder
+from avcall.common.config import DISPLAY_FPS
+from avcall.common.keypoints import Image, Landmarks
+from avcall.common.stats import PAYLOAD_KINDS
+from avcall.models.face_mesh import FaceMesh
+from avcall.models.metrics import psnr, ssim
+from avcall.models.metrics_face import landmark_distance_px, mesh_array, mouth_correlation, mouth_opening
+
+SETTLED_MS = 3000.0
+"""The steady rates leave out this much of the beginning: handshake, first pivot."""
+
+
+@dataclass(slots=True)
+class Likeness:
+    """Gathers the figures of the pictures, tick by tick. Face meshes are found on filled ticks."""
+
+    psnr: list[float] = field(default_factory=list)
+    ssim: list[float] = field(default_factory=list)
+    psnr_all: list[float] = field(default_factory=list)
+    second: list[int] = field(default_factory=list)
+    original_mesh: list[Landmarks | None] = field(default_factory=list)
+    shown_mesh: list[Landmarks | None] = field(default_factory=list)
+    ticks: int = 0
+    moved: float = 0.0
+    _last: Image | None = None
+
+    def add(self, tick: Tick, meshes: tuple[FaceMesh, FaceMesh]) -> None:
+        self.ticks += 1
+        if tick.original is None:
+            return
+        original = fitted(tick.original, tick.shown.shape[0])
+        value = psnr(original, tick.shown)
+        self.psnr_all.append(value)
+        if not tick.filled:
+            return
+        self.second.append(int(tick.number / DISPLAY_FPS))
+        self.psnr.append(value)
+        self.ssim.append(ssim(original, tick.shown))
+        self.original_mesh.append(meshes[0].find(original))
+        self.shown_mesh.append(meshes[1].find(tick.shown))
+        if self._last is not None and self._last.shape == tick.shown.shape:
+            self.moved = max(self.moved, float(np.abs(tick.shown.astype(np.int16) - self._last).mean()))
+        elif self._last is None:
+            self._last = tick.shown
+
+    @property
+    def face_share(self) -> float:
+        """Share of the pictures shown in which the mesh finds a face."""
+        return sum(mesh is not None for mesh in self.shown_mesh) / max(1, len(self.shown_mesh))
+
+
+def call_report(sender_folder: Path, receiver_folder: Path) -> dict[str, Any]:
+    """The report of a call: see docs/commands.md for its keys.
+
+    Raises:
+        InputError: a folder without a trace.
+    """
+    sender, receiver = TraceFolder(sender_folder), TraceFolder(receiver_folder)
+    meshes = FaceMesh(video=True), FaceMesh(video=True)
+    likeness = Likeness()
+    try:
+        for tick in ticks(sender, receiver):
+            likeness.add(tick, meshes)
+    finally:
+        for mesh in meshes:
+            mesh.close()
+    summary = _last(receiver, "summary")
+    skew = summary.get("av_skew_ms") or {}
+    start = _last(sender, "start")
+    return {
+        **rates(sender),
+        "fps_sent": _fps_sent(sender),
+        "fps_shown": summary.get("fps_shown"),
+        "ticks_filled": summary.get("ticks_filled"),
+        "freeze_longest_ms": summary.get("freeze_longest_ms"),
+        "latency_ms": summary.get("latency_ms"),
+        "av_skew_ms": skew.get("mean"),
+        "psnr": _mean(likeness.psnr),
+        "ssim": _mean(likeness.ssim),
+        "stage_ms": {**_last(sender, "summary").get("stage_ms", {}), **summary.get("stage_ms", {})},
+        "av_skew_p95_ms": skew.get("p95_abs"),
+        "psnr_all_ticks": _mean(likeness.psnr_all),
+        "face_share": likeness.face_share,
+        "moved": likeness.moved,
+        **_faces(likeness),
+        "time_to_first_face_ms": summary.get("time_to_first_face_ms"),
+        "play_out_delay_ms": summary.get("play_out_delay_ms"),
+        "pivots": [
+            {name: line.get(name) for name in ("size_bytes", "codec", "reason")} for line in sender.of_kind("pivot")
+        ],
+        "wire_kbps_receiver": rates(receiver)["wire_kbps"],
+        "clock_offset_ms": summary.get("clock_offset_ms"),
+        "rtt_ms": summary.get("rtt_ms"),
+        "counters": {
+            "sender": _last(sender, "summary").get("counters", {}),
+            "receiver": summary.get("counters", {}),
+        },
+        "version": start.get("version"),
+        "model": start.get("model"),
+        "weights": start.get("weights"),
+        "device": {"sender": start.get("device"), "receiver": _last(receiver, "start").get("device")},
+        "input": _last(sender, "input").get("what"),
+        "per_second": per_second(sender, receiver, likeness),
+    }
+
+
+def rates(trace: TraceFolder) -> dict[str, Any]:
+    """Rates of one end over its whole call, handshake and all, and without its first seconds ("steady")."""
+    lines = trace.of_kind("bytes")
+    if len(lines) < 2:
+        nothing = {"payload_kbps": dict.fromkeys(PAYLOAD_KINDS, 0.0), "wire_kbps": {"up": 0.0, "down": 0.0}}
+        return {**nothing, "steady": nothing, "seconds": 0.0}
+    settled = next((line for line in lines if line["at_ms"] >= lines[0]["at_ms"] + SETTLED_MS), lines[0])
+    whole = {"at_ms": lines[0]["at_ms"], "up": 0, "down": 0, "payload": dict.fromkeys(PAYLOAD_KINDS, 0)}
+    return {
+        **_between(whole, lines[-1]),
+        "steady": _between(settled if settled is not lines[-1] else whole, lines[-1]),
+        "seconds": (lines[-1]["at_ms"] - lines[0]["at_ms"]) / 1000.0,
+    }
+
+
+def _between(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """kbit/s between two lines of byte counts."""
+    scale = 8.0 / max(1.0, after["at_ms"] - before["at_ms"])
+    return {
+        "payload_kbps": {kind: (after["payload"][kind] - before["payload"][kind]) * scale for kind in PAYLOAD_KINDS},
+        "wire_kbps": {way: (after[way] - before[way]) * scale for way in ("up", "down")},
+    }
+
+
+def per_second(sender: TraceFolder, receiver: TraceFolder, likeness: Likeness) -> list[dict[str, Any]]:
+    """One map a second of the call as shown; second 0 begins with the first picture."""
+    shown = receiver.of_kind("picture")
+    if not shown:
+        return []
+    begin_ms, first_tick = float(shown[0]["shown_ms"]), int(shown[0]["tick"])
+    by_second: dict[int, list[dict[str, Any]]] = {}
+    for line in shown:
+        by_second.setdefault(int((int(line["tick"]) - first_tick) / DISPLAY_FPS), []).append(line)
+    offset_ms = float(_last(receiver, "summary").get("clock_offset_ms") or 0.0)
+    return [
+        {
+            "second": second,
+            **_rates_at(sender, begin_ms + offset_ms + 1000.0 * second),
+            "fps_shown": sum(bool(line["filled"]) for line in by_second.get(second, [])),
+            "latency_ms": _mean([line["latency_ms"] + offset_ms for line in by_second.get(second, [])]),
+            "av_skew_ms": _mean([line["skew_ms"] for line in by_second.get(second, []) if line["skew_ms"] is not None]),
+            "psnr": _mean([v for v, at in zip(likeness.psnr, likeness.second, strict=True) if at == second]),
+            "ssim": _mean([v for v, at in zip(likeness.ssim, likeness.second, strict=True) if at == second]),
+        }
+        for second in range(max(by_second) + 1)
+    ]
+
+
+def _rates_at(sender: TraceFolder, from_ms: float) -> dict[str, Any]:
+    """The sender's rates in the second that begins at `from_ms`, between the two counts that bracket it best."""
+    lines = sender.of_kind("bytes")
+    for before, after in itertools.pairwise(lines):
+        if after["at_ms"] > from_ms + 500.0:
+            return _between(before, after)
+    return {"payload_kbps": None, "wire_kbps": None}
+
+
+def _fps_sent(sender: TraceFolder) -> float:
+    """Frames with a face that left the sender, over the time from the first to the last."""
+    times = [float(line["capture_ms"]) for line in sender.events if line["kind"] in ("picture", "face_lost")]
+    return 1000.0 * (len(times) - 1) / (max(times) - min(times)) if len(times) > 1 and max(times) > min(times) else 0.0
+
+
+def _faces(likeness: Likeness) -> dict[str, float | None]:
+    """Landmark distances in pixels at 256 and the mouth's movement, from the meshes of the filled ticks."""
+    pairs = [
+        (a, b)
+        for a, b in zip(likeness.original_mesh, likeness.shown_mesh, strict=True)
+        if a is not None and b is not None
+    ]
+    if len(pairs) < 3:
+        return {"lmd_px": None, "mouth_correlation": None}
+    original, shown = mesh_array([a for a, _ in pairs]), mesh_array([b for _, b in pairs])
+    correlation = mouth_correlation(mouth_opening(original), mouth_opening(shown))
+    return {
+        "lmd_px": _mean(list(landmark_distance_px(original, shown))),
+        "mouth_correlation": None if math.isnan(correlation) else correlation,
+    }
+
+
+def _last(trace: TraceFolder, kind: str) -> dict[str, Any]:
+    found = trace.of_kind(kind)
+    return found[-1] if found else {}
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None
