@@ -12,11 +12,14 @@ from collections import deque
 from enum import Enum
 
 import numpy as np
+from numpy.typing import NDArray
 
 WINDOW_MS = 10_000.0
 VOICE_PERCENTILE = 97.0
 VIDEO_PERCENTILE = 95.0
 """A late frame is bridged by motion that runs out, late sound is heard: so sound gets more of the delay."""
+RECENT_MS, RECENT_PERCENTILE = 1_000.0, 85.0
+"""When the network turns worse, the last second says so before the window's percentile does."""
 MARGIN_MS = 8.0
 FALL_PER_MS = 0.02
 """The delay falls by at most 20 ms a second."""
@@ -125,8 +128,9 @@ class PlayoutClock:
                 transits.popleft()
             if transits:
                 values = np.array([transit_ms for _, transit_ms in transits])
-                # "higher": the delay covers a transit that was seen, not one between two.
-                wanted.append((float(np.percentile(values, percentile, method="higher")), float(values.min())))
+                recent = values[[now_ms - arrival_ms <= RECENT_MS for arrival_ms, _ in transits]]
+                needed = max(_covering(values, percentile), _covering(recent, RECENT_PERCENTILE))
+                wanted.append((needed, float(values.min())))
         self._base_ms = min(fastest for _, fastest in wanted)
         behind_ms = min(max(needed for needed, _ in wanted) + MARGIN_MS, self._base_ms + self._max_delay_ms)
         if self._behind_ms is None or behind_ms > self._behind_ms:
@@ -134,3 +138,8 @@ class PlayoutClock:
         else:
             self._behind_ms = max(behind_ms, self._behind_ms - FALL_PER_MS * (now_ms - self._updated_ms))
         self._updated_ms = now_ms
+
+
+def _covering(transits_ms: NDArray[np.float64], percent: float) -> float:
+    """A transit that was seen, not one between two."""
+    return float(np.percentile(transits_ms, percent, method="higher")) if len(transits_ms) else float("-inf")

@@ -14,9 +14,9 @@ from avcall.receiver.playout import PlayoutClock, Stream
 from avcall.receiver.renderers import Renderer
 from avcall.receiver.speaker import Speaker
 from avcall.receiver.voice_buffer import VoiceBuffer
-from avcall.receiver.voice_player import CHUNK, VoicePlayer
+from avcall.receiver.voice_player import CHUNK, CHUNK_MS, VoicePlayer
 
-_MAX_CHUNKS = 25
+_MAX_CHUNKS = 50
 
 
 class SoundStage:
@@ -39,7 +39,7 @@ class SoundStage:
         except ProtocolError:
             self._stats.count("packets_malformed")
             return
-        lead_ms = self._speaker.lead_ms
+        lead_ms = self._speaker.lead_ms + CHUNK_MS
         self._playout.observe(Stream.VOICE, media_ms, now_ms, lead_ms)
         if recovered_ms is not None:
             self._playout.observe(Stream.VOICE, recovered_ms, now_ms, lead_ms)

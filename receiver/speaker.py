@@ -55,7 +55,7 @@ class SilentSpeaker:
     def wanted(self, now_ms: float) -> int:
         if self._written_until_ms is None or now_ms - self._written_until_ms > _MAX_STOCK_MS:
             self._written_until_ms = now_ms
-        return max(0, int((now_ms + 20.0 - self._written_until_ms) * SAMPLE_RATE / 1000 + 0.5))
+        return max(0, int((now_ms - self._written_until_ms) * SAMPLE_RATE / 1000) + 1)
 
     def heard_ms(self, now_ms: float) -> float:
         return now_ms if self._written_until_ms is None else self._written_until_ms

@@ -10,16 +10,17 @@ from avcall.receiver.playout import JUMP_MS, PlayoutClock
 from avcall.receiver.time_stretch import NEEDED, best_period, lengthen, resample, shorten
 from avcall.receiver.voice_buffer import VoiceBuffer
 
-CHUNK = SAMPLE_RATE // 50
-"""Samples of one chunk, 20 ms."""
+CHUNK = SAMPLE_RATE // 100
+CHUNK_MS = 10.0
+"""Short, because all of a chunk must have arrived when its first sample is heard."""
 _STEADY_MS = 6.0
 _STRETCH_MS = 30.0
 """Errors between the two are steered out by resampling, larger ones by leaving out or repeating a pitch period."""
-_RESAMPLE_STEP = CHUNK // 100
+_RESAMPLE_STEP = 1
 
 
 class VoicePlayer:
-    """Gives the voice in chunks of 20 ms, and tells the clock what is heard when."""
+    """Gives the voice in chunks of 10 ms, and tells the clock what is heard when."""
 
     def __init__(self, buffer: VoiceBuffer, clock: PlayoutClock) -> None:
         self._buffer = buffer

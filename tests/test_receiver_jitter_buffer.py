@@ -1,0 +1,162 @@
+"""The pose for a media time: as sent, interpolated, run out, or held."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from avcall.common.wire import KeypointPacket
+from avcall.receiver.jitter_buffer import PoseBuffer, PoseKind
+
+
+def insert(
+    buffer: PoseBuffer,
+    index: int,
+    value: float | None = None,
+    *,
+    pivot_id: int = 1,
+    lost: bool = False,
+    step_ms: float = 40,
+) -> list[float]:
+    """Frame `index` of 25 a second, all of whose coordinates are `value` (a ramp if not given)."""
+    media_ms = 1000 + step_ms * index
+    points = np.full((10, 2), 0.01 * index if value is None else value, np.float32)
+    packet = KeypointPacket(index % 2**16, int(media_ms), pivot_id, points, lost)
+    return buffer.insert(packet, media_ms)
+
+
+def at(buffer: PoseBuffer, media_ms: float) -> tuple[PoseKind, float]:
+    sample = buffer.at(media_ms)
+    assert sample is not None
+    return sample.kind, round(float(sample.pose.keypoints[0, 0]), 4)
+
+
+def filled(*indices: int) -> PoseBuffer:
+    buffer = PoseBuffer()
+    for index in indices:
+        insert(buffer, index)
+    return buffer
+
+
+def test_nothing_before_the_first() -> None:
+    assert PoseBuffer().at(1000.0) is None
+    assert filled(5).at(1100.0) is None
+    assert filled(5).at(1200.0) is not None
+
+
+def test_a_frame_near_by_is_shown_as_it_was_sent() -> None:
+    buffer = filled(0, 1, 2, 3)
+    assert at(buffer, 1010.0) == (PoseKind.NEW, 0.0)
+    assert at(buffer, 1050.0) == (PoseKind.NEW, 0.01)
+    assert at(buffer, 1101.0) == (PoseKind.NEW, 0.03)
+
+
+def test_a_lost_frame_is_interpolated() -> None:
+    buffer = filled(0, 1, 3, 4)
+    at(buffer, 1040.0)
+    assert at(buffer, 1080.0) == (PoseKind.INTERPOLATED, pytest.approx(0.02, abs=1e-4))
+
+
+def test_interpolation_follows_a_curve_and_never_overshoots() -> None:
+    buffer = PoseBuffer()
+    for index, value in ((0, 0.0), (1, 0.0), (3, 0.1), (4, 0.1)):
+        insert(buffer, index, value)
+    at(buffer, 1040.0)
+    values = [at(buffer, 1040.0 + step)[1] for step in (26, 30, 34, 38, 42, 46, 50, 54)]
+    assert all(0.0 <= value <= 0.1 for value in values)
+    assert values == sorted(values)
+    swing = PoseBuffer()
+    for index in range(12):
+        if index != 6:
+            insert(swing, index, float(np.sin(index / 2)))
+    at(swing, 1200.0)
+    assert at(swing, 1240.0)[1] == pytest.approx(np.sin(3.0), abs=0.02)  # a straight line would miss by 0.035
+
+
+def test_never_across_a_change_of_pivot() -> None:
+    buffer = PoseBuffer()
+    insert(buffer, 0, 0.0, pivot_id=1)
+    insert(buffer, 3, 0.9, pivot_id=2)
+    at(buffer, 1000.0)
+    assert at(buffer, 1060.0) == (PoseKind.HELD, 0.0)
+    assert at(buffer, 1100.0) == (PoseKind.NEW, pytest.approx(0.9))
+
+
+def test_after_the_newest_motion_runs_out() -> None:
+    buffer = filled(0, 1, 2)
+    at(buffer, 1080.0)
+    kind, ahead = at(buffer, 1120.0)
+    assert kind is PoseKind.EXTRAPOLATED
+    assert 0.02 < ahead < 0.03
+    kind, later = at(buffer, 1400.0)
+    assert kind is PoseKind.HELD
+    assert later == pytest.approx(0.03, abs=1e-3)
+    insert(buffer, 3)
+    assert at(buffer, 1405.0)[0] is PoseKind.HELD  # it is old already
+
+
+def test_a_late_frame_after_a_made_up_one_is_still_shown() -> None:
+    buffer = filled(0, 1)
+    at(buffer, 1040.0)
+    at(buffer, 1080.0)
+    insert(buffer, 2)
+    insert(buffer, 3)
+    assert at(buffer, 1120.0) == (PoseKind.NEW, 0.03)
+
+
+def test_a_long_gap_is_held_and_then_blended() -> None:
+    buffer = filled(0, 30)
+    at(buffer, 1000.0)
+    assert at(buffer, 1500.0) == (PoseKind.HELD, 0.0)
+    kind, value = at(buffer, 2140.0)
+    assert kind is PoseKind.INTERPOLATED
+    assert value == pytest.approx(0.15, abs=1e-3)
+
+
+def test_a_clock_that_steps_back_holds() -> None:
+    buffer = filled(0, 1, 2, 3)
+    assert at(buffer, 1080.0) == (PoseKind.NEW, 0.02)
+    assert at(buffer, 1040.0) == (PoseKind.HELD, 0.02)
+    assert at(buffer, 1119.0) == (PoseKind.NEW, 0.03)
+
+
+def test_a_lost_face_is_held_and_marked() -> None:
+    buffer = PoseBuffer()
+    insert(buffer, 0, 0.0)
+    insert(buffer, 1, 0.1)
+    insert(buffer, 2, 0.1, lost=True)
+    at(buffer, 1040.0)
+    sample = buffer.at(1080.0)
+    assert sample is not None
+    assert sample.pose.face_lost
+    assert at(buffer, 1140.0) == (PoseKind.HELD, pytest.approx(0.1))
+
+
+def test_order_duplicates_losses_and_lateness_are_counted() -> None:
+    buffer = filled(0, 2, 1, 1, 5)
+    at(buffer, 1200.0)
+    insert(buffer, 3)
+    assert (buffer.received, buffer.duplicates, buffer.late, buffer.lost) == (5, 1, 1, 1)
+
+
+def test_what_a_packet_bridges_is_told() -> None:
+    buffer = filled(0)
+    assert insert(buffer, 1) == []
+    assert insert(buffer, 3) == [1080.0]
+    assert sorted(insert(buffer, 6)) == [1160.0, 1200.0]
+    assert insert(buffer, 20) == []
+
+
+def test_sequence_numbers_wrap() -> None:
+    buffer = PoseBuffer()
+    for index in range(65530, 65545):
+        insert(buffer, index)
+    assert (buffer.received, buffer.duplicates, buffer.lost) == (15, 0, 0)
+
+
+def test_size_is_bounded() -> None:
+    buffer = PoseBuffer()
+    for index in range(5000):
+        insert(buffer, index, 0.0)
+    assert len(buffer._times) == len(buffer._poses) <= 512
+    assert len(buffer._sequences) <= 1024

@@ -1,0 +1,119 @@
+"""The play-out clock: how long the delay, and how the clock gets there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from avcall.receiver.playout import FALL_PER_MS, MARGIN_MS, MAX_SLEW, PlayoutClock, Stream
+
+AHEAD_MS = 5e8
+"""The sender's clock minus ours."""
+
+
+def feed(clock: PlayoutClock, start_ms: float, transits_ms: list[float], stream: Stream = Stream.VIDEO) -> float:
+    """Frames captured from `start_ms` (our time) on, 40 ms apart; returns when the last arrived."""
+    for i, transit_ms in enumerate(transits_ms):
+        capture_ms = start_ms + 40.0 * i
+        clock.observe(stream, capture_ms + AHEAD_MS, capture_ms + transit_ms)
+        clock.media_ms(capture_ms + transit_ms)
+    return start_ms + 40.0 * (len(transits_ms) - 1) + transits_ms[-1]
+
+
+def behind_ms(clock: PlayoutClock, now_ms: float) -> float:
+    return now_ms + AHEAD_MS - clock.media_ms(now_ms)
+
+
+def test_a_steady_network_needs_only_the_margin() -> None:
+    clock = PlayoutClock()
+    now_ms = feed(clock, 0.0, [30.0] * 100)
+    assert behind_ms(clock, now_ms) == pytest.approx(30.0 + MARGIN_MS)
+    assert clock.delay_ms == pytest.approx(MARGIN_MS)
+
+
+def test_the_delay_covers_the_slow_ones() -> None:
+    transits = [30.0 + (60.0 if i % 10 == 0 else 0.0) for i in range(300)]
+    clock = PlayoutClock()
+    feed(clock, 0.0, transits)
+    assert clock.delay_ms == pytest.approx(60.0 + MARGIN_MS)
+
+
+def test_it_rises_fast_and_falls_slowly() -> None:
+    clock = PlayoutClock()
+    feed(clock, 0.0, [30.0] * 250)
+    feed(clock, 10_000.0, [30.0 + 80.0 * (i % 2) for i in range(12)])
+    assert clock.delay_ms == pytest.approx(80.0 + MARGIN_MS)
+    feed(clock, 10_480.0, [30.0 + 80.0 * (i % 2) for i in range(38)])
+    feed(clock, 12_000.0, [30.0] * 200)
+    assert clock.delay_ms == pytest.approx(80.0 + MARGIN_MS)  # the window still remembers
+    feed(clock, 20_000.0, [30.0] * 75)
+    assert 80.0 + MARGIN_MS - FALL_PER_MS * 2500 <= clock.delay_ms < 80.0 + MARGIN_MS - 20.0
+
+
+def test_the_delay_is_capped() -> None:
+    clock = PlayoutClock(max_delay_ms=100.0)
+    feed(clock, 0.0, [30.0 + 700.0 * (i % 2) for i in range(100)])
+    assert clock.delay_ms == pytest.approx(100.0)
+
+
+def test_the_clock_is_slewed_not_torn() -> None:
+    clock = PlayoutClock()
+    now_ms = feed(clock, 0.0, [30.0] * 100)
+    before = clock.media_ms(now_ms)
+    clock.observe(Stream.VIDEO, now_ms + 100 + AHEAD_MS - 150.0, now_ms + 100)
+    for i in range(60):
+        clock.observe(Stream.VIDEO, now_ms + 200 + i * 40 + AHEAD_MS - 150.0, now_ms + 200 + i * 40)
+        after = clock.media_ms(now_ms + 200 + i * 40)
+        step_ms = 200 if i == 0 else 40
+        assert step_ms * (1 - MAX_SLEW) - 0.1 <= after - before <= step_ms * (1 + MAX_SLEW) + 0.1
+        before = after
+
+
+def test_it_jumps_when_far_off() -> None:
+    clock = PlayoutClock()
+    now_ms = feed(clock, 0.0, [30.0] * 50)
+    feed(clock, now_ms, [900.0] * 50)
+    assert clock.jumps == 1
+
+
+def test_the_voice_leads() -> None:
+    clock = PlayoutClock()
+    now_ms = feed(clock, 0.0, [30.0] * 50)
+    for i in range(100):
+        clock.heard(now_ms + 20 * i + AHEAD_MS - 70.0, now_ms + 20 * i)
+        clock.media_ms(now_ms + 20 * i)
+    now_ms += 20 * 99
+    assert behind_ms(clock, now_ms) == pytest.approx(70.0, abs=0.5)
+    assert clock.heard_ms(now_ms + 5) == pytest.approx(now_ms + 5 + AHEAD_MS - 70.0)
+    assert clock.heard_ms(now_ms + 1000.0) is None
+    for i in range(1, 100):
+        clock.media_ms(now_ms + 40 * i)
+    assert behind_ms(clock, now_ms + 4000.0) == pytest.approx(30.0 + MARGIN_MS, abs=0.5)  # runs freely again
+
+
+def test_both_streams_share_the_delay_of_the_slower() -> None:
+    clock = PlayoutClock()
+    for i in range(100):
+        feed(clock, 40.0 * i, [30.0], Stream.VIDEO)
+        feed(clock, 40.0 * i, [95.0], Stream.VOICE)
+    assert clock.delay_ms == pytest.approx(65.0 + MARGIN_MS)
+
+
+def test_drifting_clocks_are_followed() -> None:
+    clock = PlayoutClock()
+    drift = 200e-6
+    for i in range(25 * 120):
+        capture_ms = 40.0 * i
+        arrival_ms = capture_ms * (1 + drift) + 30.0 + float(np.sin(i))
+        clock.observe(Stream.VIDEO, capture_ms, arrival_ms)
+        clock.media_ms(arrival_ms)
+    assert 30.0 < arrival_ms - clock.media_ms(arrival_ms) - capture_ms * drift < 50.0
+
+
+def test_reset_starts_anew() -> None:
+    clock = PlayoutClock()
+    feed(clock, 0.0, [30.0] * 10)
+    clock.reset()
+    assert not clock.running
+    clock.observe(Stream.VIDEO, 77_000.0, 1000.0)
+    assert clock.media_ms(1000.0) == pytest.approx(77_000.0 - MARGIN_MS)
