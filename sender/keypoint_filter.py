@@ -24,13 +24,13 @@ from avcall.common.keypoints import (
     Keypoints,
 )
 
-RIGID_CUTOFF_HZ = 2.0
-LIVELY_CUTOFF_HZ = 6.0
+RIGID_CUTOFF_HZ = 1.0
+LIVELY_CUTOFF_HZ = 3.0
 LIVELY = (UPPER_LIP, LOWER_LIP, MOUTH_LEFT, MOUTH_RIGHT, CHIN, LID_LEFT, LID_RIGHT)
 RIGID_BETA = 40.0
-LIVELY_BETA = 120.0
+LIVELY_BETA = 60.0
 """Hz of cut-off per unit a second of speed (one unit is half the crop's side)."""
-SPEED_CUTOFF_HZ = 10.0
+SPEED_CUTOFF_HZ = 5.0
 LONGEST_STEP_MS = 200.0
 """After a longer pause the filter starts anew."""
 

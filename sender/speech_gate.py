@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 ABOVE_FLOOR_DB = 6.0
 QUIETEST_SPEECH_DBFS = -62.0
+LOUDEST_SILENCE_DBFS = -38.0
+"""Anything louder is sent, background or not: music behind a voice must not come and go with it."""
 HANGOVER_MS = 400.0
 """Word endings and short pauses are still sent."""
 FLOOR_WINDOW_MS = 4000.0
@@ -35,7 +37,7 @@ class SpeechGate:
         self._levels.append(self._smooth_db)
         threshold_db = QUIETEST_SPEECH_DBFS
         if len(self._levels) * self._piece_ms >= 1000.0:
-            threshold_db = max(threshold_db, min(self._levels) + ABOVE_FLOOR_DB)
+            threshold_db = min(max(threshold_db, min(self._levels) + ABOVE_FLOOR_DB), LOUDEST_SILENCE_DBFS)
         if level_db > threshold_db:
             self._hangover_ms = HANGOVER_MS
             return True
