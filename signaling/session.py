@@ -31,6 +31,8 @@ SILENT_MS = 6_000.0
 """A peer from which no datagram has come for this long is gone: even an idle one sends a ping every PING_MS."""
 PING_MS = 3_000.0
 """Not oftener: with its answer and both acks a ping is 450 bytes on the wire, so one a second would be 3.6 kbit/s."""
+LOOK_MS = 500.0
+"""How often, at least, it is looked whether the peer is silent."""
 FAST_PING_MS = 200.0
 FAST_PINGS = 8
 """The first pings come faster, so that the clock offset is known when the first frames are shown."""
@@ -118,7 +120,7 @@ class Session:
                 )
             self._ping_if_due(now_ms)
             try:
-                async with asyncio.timeout(max(0.0, self._ping_ms - now_ms) / 1000):
+                async with asyncio.timeout(min(max(0.0, self._ping_ms - now_ms), LOOK_MS) / 1000):
                     channel, data = await self.link.receive()
             except TimeoutError:
                 continue
