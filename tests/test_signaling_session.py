@@ -133,7 +133,7 @@ def test_a_peer_that_falls_silent_is_gone_after_six_seconds() -> None:
         start_ms = loop.now_ms()
         with pytest.raises(CallError, match="the peer is gone: nothing heard for 6 s"):
             await pump
-        assert 6_000.0 <= loop.now_ms() - start_ms <= 7_000.0
+        assert 3_000.0 <= loop.now_ms() - start_ms <= 6_500.0  # the last ping was up to 3 s before
 
     virtual_time.run(call)
 
