@@ -11,6 +11,8 @@ from avcall.common import wire
 _WINDOW = 25 * 3600
 _SECOND = 25
 TICK_MS = 40.0
+END_MS = 500.0
+"""Between the last frame sent and the end of the call; ticks without a new frame there are left out of account."""
 
 
 class DisplayStats:
@@ -28,7 +30,9 @@ class DisplayStats:
         self._latest: deque[float] = deque(maxlen=4 * _SECOND)
         self._latency_ms: deque[float] = deque(maxlen=_WINDOW)
         self._skew_ms: deque[float] = deque(maxlen=_WINDOW)
-        self.freeze_longest_ms = 0.0
+        self._freeze_longest_ms = 0.0
+        self._settled = (0, 0.0)
+        """Ticks and longest freeze as of the last filled tick."""
 
     def tick(self, tick: int, shown_ms: float, media_ms: float, *, new: bool, excused: bool = False) -> bool:
         """One tick at which a picture of the moment `media_ms` was on show from `shown_ms` on. `new` says that it was
@@ -47,10 +51,11 @@ class DisplayStats:
         self._last_tick, self._last_ms = tick, shown_ms
         filled = new and media_ms > self._media_ms
         if self._filled_ms is not None:
-            self.freeze_longest_ms = max(self.freeze_longest_ms, shown_ms - self._filled_ms)
+            self._freeze_longest_ms = max(self._freeze_longest_ms, shown_ms - self._filled_ms)
         if filled:
             self._filled += 1
             self._filled_ms, self._media_ms = shown_ms, media_ms
+            self._settled = (self._ticks, self._freeze_longest_ms)
             self._latest.append(shown_ms)
             self._latency_ms.append(wrapped(shown_ms - media_ms))
         return filled
@@ -70,13 +75,16 @@ class DisplayStats:
 
     def summary(self, offset_ms: float) -> dict[str, object]:
         """`offset_ms` is the sender's clock minus ours. Values are None where there was nothing to measure."""
-        elapsed_ms = self._last_ms - self._first_ms + TICK_MS
+        ticks, freeze_longest_ms, last_ms = self._ticks, self._freeze_longest_ms, self._last_ms
+        if self._filled_ms is not None and last_ms - self._filled_ms <= END_MS:  # the call's end is no freeze
+            (ticks, freeze_longest_ms), last_ms = self._settled, self._filled_ms
+        elapsed_ms = last_ms - self._first_ms + TICK_MS
         latency = np.array(self._latency_ms) + offset_ms
         skew = np.array(self._skew_ms)
         return {
             "fps_shown": 1000.0 * self._filled / elapsed_ms if self._filled else 0.0,
-            "ticks_filled": self._filled / self._ticks if self._ticks else 0.0,
-            "freeze_longest_ms": self.freeze_longest_ms,
+            "ticks_filled": self._filled / ticks if ticks else 0.0,
+            "freeze_longest_ms": freeze_longest_ms,
             "latency_ms": {"p50": _percentile(latency, 50), "p95": _percentile(latency, 95)},
             "av_skew_ms": {
                 "mean": float(skew.mean()) if len(skew) else None,

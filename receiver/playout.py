@@ -24,8 +24,9 @@ MARGIN_MS = 8.0
 FALL_PER_MS = 0.02
 """The delay falls by at most 20 ms a second."""
 MAX_SLEW = 0.05
-FOLLOW_SLEW = 0.25
-"""Pictures may follow a voice that is being steered faster than the clock runs by itself."""
+FOLLOW_SLEW = (0.1, 0.6)
+"""Pictures follow a voice that is being steered faster than the clock runs by itself: the farther off, the faster."""
+_FOLLOW_MS = 250.0
 JUMP_MS = 300.0
 """Farther off than this, the clock jumps."""
 _VOICE_LEADS_MS = 250.0
@@ -115,7 +116,8 @@ class PlayoutClock:
             self._ahead_ms = goal_ms
             self.jumps += 1
         else:
-            step_ms = (MAX_SLEW if heard_ms is None else FOLLOW_SLEW) * max(0.0, now_ms - self._ran_ms)
+            slew = MAX_SLEW if heard_ms is None else min(max(abs(error_ms) / _FOLLOW_MS, FOLLOW_SLEW[0]), FOLLOW_SLEW[1])
+            step_ms = slew * max(0.0, now_ms - self._ran_ms)
             self._ahead_ms += min(step_ms, max(-step_ms, error_ms))
         self._ran_ms = max(now_ms, self._ran_ms)
         return now_ms + self._ahead_ms
