@@ -1,8 +1,8 @@
 """Whether the shown face is still the same person: dlib's face embedding of original and shown pictures.
 
-The network is dlib's ResNet (King, "dlib_face_recognition_resnet_model_v1", 128 numbers, Euclidean distance below about
-0.6 between pictures of one person) from the `face-recognition-models` package, run by `dlib-bin`. The face is aligned by
-five points of the mesh in the place of dlib's own landmark network.
+The network is dlib's ResNet (King, "dlib_face_recognition_resnet_model_v1", 128 numbers, Euclidean distance below
+about 0.6 between pictures of one person) from the `face-recognition-models` package, run by `dlib-bin`. The face is
+aligned by five points of the mesh in the place of dlib's own landmark network.
 """
 
 from __future__ import annotations

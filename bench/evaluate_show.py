@@ -1,0 +1,124 @@
+"""Makes the video that a viewer would see: pivots by a protocol, and keypoints through a model in between.
+
+The keypoints are those of the original frames, found as a sender finds them, and everything arrives at once: what is
+judged is the model and the pivots, not the network.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+
+from avcall.common.errors import AvcallError
+from avcall.common.keypoints import Image, Keypoints, Landmarks
+from avcall.models.interfaces import KeypointDetector, Reenactor
+
+os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 writes to stderr itself; errors only
+FIRST_FRAME, PIVOT_1S = "first_frame", "pivot_1s"
+PIVOT_CRF = 45
+PIVOT_PRESET = 8
+_LOW_DELAY = "pred-struct=1:lookahead=0:scd=0:lp=1"
+
+
+@dataclass(frozen=True, slots=True)
+class Pivots:
+    """The pivots of one clip: `pictures[i]`, as a receiver has it, is shown from frame `starts[i]` on."""
+
+    starts: list[int]
+    pictures: list[Image]
+    size_bytes: int
+    """Of all of them as sent; 0 where they were not coded."""
+
+    def kbps(self, frames: int, fps: float) -> float:
+        return self.size_bytes * 8 / 1000 / (frames / fps)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    frames: list[Image]
+    encode_ms: float
+    drive_ms: float
+    """Medians over the clip; 0 where there is no model."""
+
+
+def choose_pivots(protocol: str, frames: list[Image], fps: int) -> Pivots:
+    """The pivots of a protocol: the first frame as it is, or a frame every second through AV1."""
+    if protocol == FIRST_FRAME:
+        return Pivots([0], [frames[0]], 0)
+    starts = list(range(0, len(frames), fps))
+    pictures, size_bytes = code_chain([frames[index] for index in starts])
+    return Pivots(starts, pictures, size_bytes)
+
+
+def code_chain(images: list[Image]) -> tuple[list[Image], int]:
+    """The images as decoded from one low-delay SVT-AV1 stream (one key frame, then each against those before it), and
+    the bytes of its packets.
+
+    Raises:
+        AvcallError: the coder of this PyAV does not give one picture for each.
+    """
+    encoder: Any = av.CodecContext.create("libsvtav1", "w")
+    encoder.height, encoder.width = images[0].shape[:2]
+    encoder.pix_fmt = "yuv420p"
+    encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
+    encoder.gop_size = 100_000
+    encoder.options = {"preset": str(PIVOT_PRESET), "crf": str(PIVOT_CRF), "svtav1-params": _LOW_DELAY}
+    decoder: Any = av.CodecContext.create("libdav1d", "r")
+    decoder.thread_count = 1
+    packets = []
+    for number, image in enumerate(images):
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame.pts = number
+        packets += encoder.encode(frame)
+    packets += encoder.encode(None)
+    pictures = [frame.to_ndarray(format="rgb24") for packet in [*packets, None] for frame in decoder.decode(packet)]
+    if len(pictures) != len(images):
+        raise AvcallError(f"SVT-AV1 gave {len(pictures)} pictures for {len(images)}: is this the av of avcall's wheel?")
+    return pictures, sum(packet.size for packet in packets)
+
+
+def find_keypoints(
+    detector: KeypointDetector, frames: list[Image], meshes: list[Landmarks | None]
+) -> tuple[list[Keypoints], float]:
+    """Every frame's keypoints and the detector's median time in ms; frames without a face repeat the last ones, as a
+    sender does. `meshes` has at least one face."""
+    found: list[Keypoints | None] = []
+    times = []
+    for image, landmarks in zip(frames, meshes, strict=True):
+        if landmarks is None:
+            found.append(found[-1] if found else None)
+            continue
+        start = time.perf_counter()
+        found.append(detector.detect(image, landmarks))
+        times.append((time.perf_counter() - start) * 1000)
+    first = next(keypoints for keypoints in found if keypoints is not None)
+    return [first if keypoints is None else keypoints for keypoints in found], float(np.median(times))
+
+
+def show_pivots(pivots: Pivots, count: int) -> Shown:
+    """The slide show: the last pivot, until the next."""
+    ends = [*pivots.starts[1:], count]
+    spans = zip(pivots.pictures, pivots.starts, ends, strict=True)
+    return Shown([picture for picture, start, end in spans for _ in range(end - start)], 0.0, 0.0)
+
+
+def show_driven(reenactor: Reenactor, pivots: Pivots, keypoints: list[Keypoints]) -> Shown:
+    """Each frame driven from the last pivot."""
+    ends = [*pivots.starts[1:], len(keypoints)]
+    frames: list[Image] = []
+    encode_ms, drive_ms = [], []
+    for picture, start, end in zip(pivots.pictures, pivots.starts, ends, strict=True):
+        before = time.perf_counter()
+        encoded = reenactor.encode(picture, keypoints[start])
+        encode_ms.append((time.perf_counter() - before) * 1000)
+        for points in keypoints[start:end]:
+            before = time.perf_counter()
+            frames.append(reenactor.drive(encoded, points))
+            drive_ms.append((time.perf_counter() - before) * 1000)
+    return Shown(frames, float(np.median(encode_ms)), float(np.median(drive_ms)))
