@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -50,7 +50,7 @@ def why_not() -> str:
 
 @dataclass(frozen=True)
 class Counted:
-    """What an interface has carried, Ethernet headers taken off: IP bytes as a socket's meter counts them."""
+    """Bytes with IP headers but without Ethernet's, as a socket's meter counts them."""
 
     up: int
     down: int
@@ -189,9 +189,17 @@ def frames_in(recording: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
+def at_socket(trace: Path) -> Counted:
+    """All that avcall counted at its socket, from the last such line of a trace."""
+    log = trace / "log.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    counts = [line for line in lines if line["kind"] == "bytes"]
+    return Counted(counts[-1]["up"], counts[-1]["down"]) if counts else Counted(0, 0)
+
+
 def call(video: Path, seconds: float, folder: Path, rate_kbps: int = 0) -> int:
     """One call from the caller to the callee; prints a table and returns the exit code."""
-    recording = folder / "received.mp4"
+    recording, trace = folder / "received.mp4", folder / "send-trace"
     with Network(rate_kbps) as network, signaling(network, folder) as url:
         common = ["--room", "two-hosts", "--signal", url]
         receiver = network.start(
@@ -202,7 +210,7 @@ def call(video: Path, seconds: float, folder: Path, rate_kbps: int = 0) -> int:
         before = network.counted("caller")
         sender = network.start(
             "caller",
-            [avcall(), "send", *common, "--video", video, "--loop", "--seconds", str(seconds)],
+            [avcall(), "send", *common, "--video", video, "--loop", "--seconds", str(seconds), "--trace", trace],
             folder / "send.log",
         )
         try:
@@ -213,14 +221,18 @@ def call(video: Path, seconds: float, folder: Path, rate_kbps: int = 0) -> int:
     for name in ("send", "receive"):
         print(f"--- {name}\n{(folder / f'{name}.log').read_text().strip()}")
     frames = frames_in(recording)
-    up_kbps, down_kbps = ((b - a) * 8 / 1000 / seconds for a, b in ((before.up, after.up), (before.down, after.down)))
+    socket = at_socket(trace)
     print("---")
     print(f"caller {Network.address('caller')} -> router -> callee {Network.address('callee')}, {seconds:g} s of call")
     print(f"exit codes       send {codes[0]}, receive {codes[1]}")
     print(f"frames recorded  {frames}")
-    print(f"at the interface {up_kbps:.1f} kbit/s up, {down_kbps:.1f} down (IP bytes, signaling included)")
-    socket = re.findall(r".*kbit/s.*", (folder / "send.log").read_text())
-    print(f"at the socket    {socket[-1].strip() if socket else 'the sender printed no rate'}")
+    for place, up, down in (
+        ("at the interface", after.up - before.up, after.down - before.down),
+        ("at the socket", socket.up, socket.down),
+    ):
+        rates = f"{up * 8 / 1000 / seconds:.1f} kbit/s up, {down * 8 / 1000 / seconds:.1f} down"
+        print(f"{place:16s} {up} bytes up, {down} down: {rates}")
+    print("(IP bytes from the first packet to the last; the interface carries the signaling too)")
     arrived = codes == [0, 0] and frames > 5 * seconds
     print("a face arrived" if arrived else "NO face arrived")
     return 0 if arrived else 1
