@@ -1,0 +1,184 @@
+"""Which frames become pivots, and which pivot a frame refers to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LID_LEFT, LID_RIGHT, Keypoints
+from avcall.sender.crop import Crop
+from avcall.sender.selector import (
+    CACHED,
+    FAR,
+    GOOD_WITHIN_MS,
+    IN_FLIGHT_MS,
+    MIN_INTERVAL_MS,
+    Reason,
+    SentPivot,
+    Sight,
+    SimpleSelector,
+    distance,
+    eyes_open,
+    opening,
+)
+
+HERE, THERE = Crop(0, 0, 200), Crop(50, 0, 200)
+
+
+def pose(shift: float = 0.0, lids: float = -0.10) -> Keypoints:
+    """A face with eye corners one half apart; `shift` moves all of it, in distances between the corners."""
+    points = np.zeros((10, 2), dtype=np.float32)
+    points[EYE_LEFT], points[EYE_RIGHT] = (-0.25, -0.2), (0.25, -0.2)
+    points[LID_LEFT], points[LID_RIGHT] = (-0.15, -0.2 + 0.5 * lids), (0.15, -0.2 + 0.5 * lids)
+    points[:, 0] += 0.5 * shift
+    return points
+
+
+def sight(
+    shift: float = 0.0, crop: Crop = HERE, calm: bool = True, returned: bool = False, lids: float = -0.10
+) -> Sight:
+    return Sight(pose(shift, lids), crop, calm, returned)
+
+
+def started(at_ms: float = 0.0) -> SimpleSelector:
+    """One pivot of `pose()`, number 0, sent and acknowledged."""
+    selector = SimpleSelector(10_000.0)
+    assert selector.wants(sight(), at_ms) is Reason.START
+    send(selector, 0, at_ms)
+    return selector
+
+
+def send(
+    selector: SimpleSelector, number: int, at_ms: float, shift: float = 0.0, crop: Crop = HERE, ack: bool = True
+) -> None:
+    selector.sent(SentPivot(number, crop, pose(shift), at_ms))
+    if ack:
+        selector.acknowledged(number)
+
+
+def refers_to(selector: SimpleSelector, what: Sight) -> int:
+    pivot = selector.refer(what)
+    assert pivot is not None
+    return pivot.pivot_id
+
+
+def test_the_distance_is_in_eye_distances() -> None:
+    assert distance(pose(0.3), pose()) == pytest.approx(0.3)
+    assert opening(pose(lids=-0.10)) == pytest.approx(0.10)
+
+
+def test_a_blink_is_seen_by_comparison() -> None:
+    assert eyes_open(pose(lids=-0.10), [pose()])
+    assert not eyes_open(pose(lids=-0.02), [pose()])
+    assert eyes_open(pose(lids=-0.02), [])
+
+
+def test_the_first_face_is_a_pivot_whatever_it_looks_like() -> None:
+    assert SimpleSelector(10_000.0).wants(sight(calm=False), 0.0) is Reason.START
+
+
+def test_before_the_first_acknowledgement_frames_refer_to_what_was_sent() -> None:
+    selector = SimpleSelector(10_000.0)
+    assert selector.refer(sight()) is None
+    send(selector, 0, 0.0, ack=False)
+    assert refers_to(selector, sight()) == 0
+
+
+def test_age() -> None:
+    selector = started()
+    assert selector.wants(sight(), 9_960.0) is None
+    assert selector.wants(sight(), 10_000.0) is Reason.AGE
+
+
+def test_a_pivot_that_can_wait_waits_for_a_good_frame_but_not_for_long() -> None:
+    selector = started()
+    assert selector.wants(sight(calm=False), 10_000.0) is None
+    assert selector.wants(sight(lids=-0.02), 10_040.0) is None
+    assert selector.wants(sight(), 10_080.0) is Reason.AGE
+    selector = started()
+    asked = [t for t in range(10_000, 11_000, 40) if selector.wants(sight(calm=False), float(t))]
+    assert asked[0] == 10_000 + GOOD_WITHIN_MS
+
+
+def test_far_from_every_pivot() -> None:
+    selector = started()
+    assert selector.wants(sight(FAR - 0.02), 5_000.0) is None
+    assert selector.wants(sight(FAR + 0.02), 5_040.0) is Reason.FAR
+
+
+def test_a_head_that_comes_back_in_time_needs_no_pivot() -> None:
+    selector = started()
+    assert selector.wants(sight(FAR + 0.02, calm=False), 5_000.0) is None
+    assert selector.wants(sight(), 5_040.0) is None
+    assert selector.wants(sight(FAR + 0.02, calm=False), 5_080.0) is None
+
+
+def test_the_minimal_interval_holds() -> None:
+    selector = started()
+    asked = [t for t in range(0, 4_000, 40) if selector.wants(sight(FAR + 0.1), float(t))]
+    assert asked[0] >= MIN_INTERVAL_MS
+
+
+def test_a_pivot_on_its_way_is_not_replaced_too_soon() -> None:
+    selector = started()
+    send(selector, 1, 2_000.0, shift=0.4, ack=False)
+    asked = [t for t in range(2_040, 8_000, 40) if selector.wants(sight(-0.5), float(t))]
+    assert asked[0] == pytest.approx(2_000 + IN_FLIGHT_MS, abs=40)
+
+
+def test_requests() -> None:
+    selector = started()
+    selector.request(300.0)  # crossed with the pivot
+    assert selector.wants(sight(calm=False), 320.0) is None
+    selector.request(2_000.0)
+    assert selector.wants(sight(calm=False), 2_040.0) is Reason.REQUEST
+    send(selector, 1, 2_040.0, ack=False)
+    selector.request(3_000.0)  # it is coming
+    assert selector.wants(sight(), 3_040.0) is None
+    assert refers_to(selector, sight()) == 1  # what the receiver asked for it lacks: nothing older is there
+
+
+def test_a_returning_face_gets_a_fresh_pivot() -> None:
+    assert started().wants(sight(returned=True), 5_000.0) is Reason.FACE_RETURN
+
+
+def test_a_new_crop_gets_a_pivot_and_is_used_when_that_has_arrived() -> None:
+    selector = started()
+    assert selector.wants(sight(crop=THERE), 5_000.0) is Reason.CROP
+    send(selector, 1, 5_000.0, crop=THERE, ack=False)
+    assert refers_to(selector, sight(crop=THERE)) == 0
+    selector.acknowledged(1)
+    assert refers_to(selector, sight(crop=THERE)) == 1
+    assert refers_to(selector, sight(0.5, crop=THERE)) == 1  # never back to the old crop
+
+
+def test_a_pose_that_returns_reuses_its_pivot() -> None:
+    selector = started()
+    send(selector, 1, 5_000.0, shift=0.6)
+    assert refers_to(selector, sight(0.6)) == 1
+    assert refers_to(selector, sight(0.0)) == 0
+    assert selector.wants(sight(0.0), 7_000.0) is None
+
+
+def test_no_flicker_between_two_pivots() -> None:
+    selector = started()
+    send(selector, 1, 5_000.0, shift=0.4)
+    chosen = [refers_to(selector, sight(0.2 + 0.02 * (-1) ** n)) for n in range(50)]
+    assert len(set(chosen)) == 1
+
+
+def test_only_acknowledged_pivots_are_referred_to() -> None:
+    selector = started()
+    send(selector, 1, 5_000.0, shift=0.6, ack=False)
+    assert refers_to(selector, sight(0.6)) == 0
+    selector.acknowledged(99)
+    assert refers_to(selector, sight(0.6)) == 0
+
+
+def test_few_are_kept_and_the_one_in_use_among_them() -> None:
+    selector = started()
+    for number in range(1, 8):
+        send(selector, number, 2_000.0 * number, shift=0.5 + number)
+        assert refers_to(selector, sight(0.0)) == 0
+    assert refers_to(selector, sight(7.5)) == 7
+    assert refers_to(selector, sight(0.5 + 7 - CACHED + 1)) in range(7 - CACHED + 1, 8)
