@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -22,7 +23,7 @@ import cv2
 import numpy as np
 import torch
 
-from avcall.bench.evaluate_clip import DEEP_EVERY, Networks, Original, find_meshes
+from avcall.bench.evaluate_clip import DEEP_EVERY, Networks, Original, find_meshes, mean_over_clips
 from avcall.bench.evaluate_show import (
     FIRST_FRAME,
     PIVOT_1S,
@@ -34,6 +35,7 @@ from avcall.bench.evaluate_show import (
     show_pivots,
 )
 from avcall.bench.evaluate_systems import REPEAT_PIVOT, SYSTEMS, Pair, load_system
+from avcall.bench.evaluate_table import markdown
 from avcall.bench.provenance import provenance
 from avcall.common.config import flag
 from avcall.common.errors import AvcallError, ConfigError, InputError, OutputError
@@ -44,6 +46,7 @@ from avcall.models.training.prepare import VIDEO_SUFFIXES
 
 PROTOCOLS = (FIRST_FRAME, PIVOT_1S)
 FPS = 25
+_FOLDERS = re.compile(r"(?<!\w)[./~][^\s'\"]*/")
 logger = logging.getLogger(__name__)
 
 
@@ -53,6 +56,7 @@ class EvaluateConfig:
 
     clips: Path = flag(Path(), "folder of clips of one face each, square", metavar="CLIPS_DIR", required=True)
     json: Path = flag(Path(), "write the results to this file", metavar="FILE", required=True)
+    table: Path | None = flag(None, "write the results as Markdown tables to this file too", metavar="FILE.md")
     models: tuple[str, ...] = flag(
         (), f"evaluate only this system: {', '.join(SYSTEMS)}, or the path of a weights file", metavar="NAME"
     )
@@ -73,7 +77,7 @@ class EvaluateConfig:
         words += [word for name in self.models for word in ("--models", Path(name).name)]
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name in ("clips", "json", "models", "resume") or value == field.default:
+            if field.name in ("clips", "json", "models", "table", "resume") or value == field.default:
                 continue
             name = field.name.replace("_", "-")
             words += (
@@ -100,7 +104,7 @@ def evaluate(config: EvaluateConfig, load: Callable[[str, str], Pair] = load_sys
         try:
             run.add_clip(path)
         except InputError as error:
-            run.skip(path.name, str(error).replace(str(path), path.name))  # results name no places
+            run.skip(path.name, str(error))
             continue
         run.write()
         logger.info("%d of %d: %s, %.0f s", number, len(paths), path.stem, time.perf_counter() - began)
@@ -135,7 +139,7 @@ class _Run:
         self._earlier = _read_earlier(config) if config.resume else {}
 
     def skip(self, name: str, reason: str) -> None:
-        self.skipped[name] = reason
+        self.skipped[name] = _FOLDERS.sub("", reason)  # results name no places of a machine
         logger.warning("skipped %s: %s", name, reason)
 
     def add_clip(self, path: Path) -> None:
@@ -172,8 +176,10 @@ class _Run:
         try:
             unfinished.write_text(json.dumps(results, indent=1) + "\n")
             unfinished.replace(config.json)
+            if config.table is not None:
+                config.table.write_text(markdown(results))
         except OSError as error:
-            raise OutputError(f"--json {config.json}: cannot be written ({error.strerror})") from error
+            raise OutputError(f"{error.filename}: cannot be written ({error.strerror})") from error
         return results
 
     def _entry(self, name: str, protocol: str) -> dict[str, Any]:
@@ -212,26 +218,6 @@ class _Run:
                 self._units[unit][clip] = entry["clips"][clip]
                 return True
         return False
-
-
-def mean_over_clips(clips: list[dict[str, float | None]]) -> dict[str, float | None]:
-    """The measures of several clips as one: means over the clips that have them; counts of blinks are sums, the shares
-    of blinks are of all clips' blinks together, and the lag's size is averaged, not its sign."""
-    names = dict.fromkeys(name for clip in clips for name in clip)
-    weights = {"blink_recall": "blinks", "blink_precision": "blinks_shown"}
-    result: dict[str, float | None] = {}
-    for name in names:
-        have = [clip for clip in clips if clip.get(name) is not None]
-        values = np.array([clip[name] for clip in have], dtype=np.float64)
-        if name in weights.values():
-            result[name] = float(values.sum())
-        elif not len(values):
-            result[name] = None
-        elif name in weights:
-            result[name] = float(np.average(values, weights=[float(clip[weights[name]] or 0) for clip in have]))
-        else:
-            result[name] = float((np.abs(values) if name == "mouth_lag_ms" else values).mean())
-    return result
 
 
 def _check(config: EvaluateConfig) -> list[Path]:

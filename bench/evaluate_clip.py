@@ -171,6 +171,26 @@ class Original:
         return np.array([float(self._networks.alex.compare(a, b)) for a, b in zip(features, before, strict=True)])
 
 
+def mean_over_clips(clips: list[dict[str, float | None]]) -> dict[str, float | None]:
+    """The measures of several clips as one: means over the clips that have them; counts of blinks are sums, the shares
+    of blinks are of all clips' blinks together, and the lag's size is averaged, not its sign."""
+    names = dict.fromkeys(name for clip in clips for name in clip)
+    weights = {"blink_recall": "blinks", "blink_precision": "blinks_shown"}
+    result: dict[str, float | None] = {}
+    for name in names:
+        have = [clip for clip in clips if clip.get(name) is not None]
+        values = np.array([clip[name] for clip in have], dtype=np.float64)
+        if name in weights.values():
+            result[name] = float(values.sum())
+        elif not len(values):
+            result[name] = None
+        elif name in weights:
+            result[name] = float(np.average(values, weights=[float(clip[weights[name]] or 0) for clip in have]))
+        else:
+            result[name] = float((np.abs(values) if name == "mouth_lag_ms" else values).mean())
+    return result
+
+
 def find_meshes(frames: list[Image]) -> list[Landmarks | None]:
     """The face mesh of every frame of a video, followed from frame to frame as in a call."""
     mesh = FaceMesh(video=True)

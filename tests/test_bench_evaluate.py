@@ -11,7 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from avcall.bench.evaluate import EvaluateConfig, evaluate, mean_over_clips
+from avcall.bench.evaluate import EvaluateConfig, evaluate
+from avcall.bench.evaluate_clip import mean_over_clips
 from avcall.bench.evaluate_show import FIRST_FRAME, PIVOT_1S, Pivots, choose_pivots, show_driven, show_pivots
 from avcall.bench.evaluate_systems import Pair
 from avcall.common.errors import ConfigError, InputError, OutputError
@@ -63,6 +64,7 @@ def test_results_of_two_systems(one_clip: Path, tmp_path: Path, monkeypatch: pyt
     config = EvaluateConfig(
         clips=one_clip,
         json=tmp_path / "results.json",
+        table=tmp_path / "results.md",
         models=("repeat_pivot", "brighter", "fomm"),
         seconds=2,
         size=128,
@@ -78,6 +80,7 @@ def test_results_of_two_systems(one_clip: Path, tmp_path: Path, monkeypatch: pyt
     assert "dists" in results["not_measured"]
     assert results["clips"]["a"]["frames"] == 50
     assert str(tmp_path) not in json.dumps(results)
+    assert "| repeat_pivot |" in (tmp_path / "results.md").read_text()
 
     repeat, brighter = by_unit["repeat_pivot", FIRST_FRAME], by_unit["brighter", FIRST_FRAME]
     assert brighter["weights"] == "00000001"

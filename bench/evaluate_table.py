@@ -1,0 +1,100 @@
+"""Turns a results file of `avcall evaluate` into Markdown: one table a protocol, and where a system loses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from avcall.bench.evaluate_systems import REPEAT_PIVOT
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    title: str
+    key: str
+    digits: int
+    better: int
+    """-1: lower is better, 1: higher is better, 0: neither."""
+
+
+COLUMNS = (
+    Column("LPIPS", "lpips_alex", 3, -1),
+    Column("worst second", "lpips_alex_worst_s", 3, -1),
+    Column("DISTS", "dists", 3, -1),
+    Column("PSNR dB", "psnr", 1, 1),
+    Column("SSIM", "ssim", 3, 1),
+    Column("LMD px", "lmd_px", 2, -1),
+    Column("lips px", "lip_lmd_px", 2, -1),
+    Column("eyes px", "eye_lmd_px", 2, -1),
+    Column("mouth corr.", "mouth_correlation", 2, 1),
+    Column("mouth lag ms", "mouth_lag_ms", 0, -1),
+    Column("blink recall", "blink_recall", 2, 1),
+    Column("blink precision", "blink_precision", 2, 1),
+    Column("tLP", "tlp", 4, -1),
+    Column("tOF px", "tof_px", 2, -1),
+    Column("flicker x", "flicker_ratio", 2, 0),
+    Column("freeze s", "freeze_s", 2, -1),
+    Column("AED", "aed", 2, -1),
+    Column("drive ms", "drive_ms", 0, -1),
+)
+_TITLES = {"first_frame": "The first frame is the only pivot", "pivot_1s": "A coded pivot every second"}
+_JUDGED = ("lpips_alex", "psnr", "ssim", "lmd_px", "lip_lmd_px", "mouth_correlation", "tlp", "tof_px")
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """Tables of all systems, by protocol, and the clips on which a system is worse than repeating the pivot."""
+    settings = results["settings"]
+    parts = [
+        f"{len(results['clips'])} clips at {settings['size']}x{settings['size']}, means over clips; LPIPS (alex), PSNR, "
+        f"SSIM, tLP and tOF on every {settings['lpips_every_n_frames']}th frame, DISTS and AED on every "
+        f"{settings['dists_and_identity_every_n_frames']}th, the rest on all. avcall {results['version']}, "
+        f"commit {results['commit']}, `{results['command']}`, {results['machine']['cpu']}."
+    ]
+    for protocol in dict.fromkeys(entry["protocol"] for entry in results["systems"]):
+        entries = [entry for entry in results["systems"] if entry["protocol"] == protocol]
+        parts += [f"### {_title(protocol, entries)}", _table(entries)]
+        parts += [line for entry in entries if (line := _losses(entry, entries))]
+    if results["skipped"]:
+        parts.append("Skipped: " + "; ".join(f"{name} ({reason})" for name, reason in results["skipped"].items()) + ".")
+    parts.append("Not measured: " + "; ".join(f"{name} ({why})" for name, why in results["not_measured"].items()) + ".")
+    return "\n\n".join(parts) + "\n"
+
+
+def _title(protocol: str, entries: list[Mapping[str, Any]]) -> str:
+    kbps = next((entry["metrics"]["pivot_kbps"] for entry in entries if "pivot_kbps" in entry["metrics"]), None)
+    title = _TITLES.get(protocol, protocol)
+    return title if kbps is None else f"{title} ({kbps:.1f} kbit/s of pivots)"
+
+
+def _table(entries: list[Mapping[str, Any]]) -> str:
+    columns = [column for column in COLUMNS if any(entry["metrics"].get(column.key) is not None for entry in entries)]
+    arrows = {-1: " ↓", 0: "", 1: " ↑"}
+    lines = [
+        "| system | " + " | ".join(column.title + arrows[column.better] for column in columns) + " |",
+        "|---" * (len(columns) + 1) + "|",
+    ]
+    for entry in entries:
+        cells = (_cell(entry["metrics"].get(column.key), column.digits) for column in columns)
+        lines.append(f"| {entry['system']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _losses(entry: Mapping[str, Any], entries: list[Mapping[str, Any]]) -> str:
+    """The clips on which a system is worse than repeating the pivot, by measure; empty where there are none."""
+    repeated = next((other["clips"] for other in entries if other["system"] == REPEAT_PIVOT), None)
+    if repeated is None or entry["system"] == REPEAT_PIVOT:
+        return ""
+    found = []
+    for column in COLUMNS:
+        if column.key not in _JUDGED:
+            continue
+        both = ((clip, own.get(column.key), repeated[clip].get(column.key)) for clip, own in entry["clips"].items())
+        lost = [clip for clip, own, other in both if None not in (own, other) and (own - other) * column.better < 0]
+        if lost:
+            found.append(f"{column.title} on {len(lost)} ({', '.join(lost)})")
+    return f"{entry['system']} is worse than repeating the pivot in " + "; ".join(found) + "." if found else ""
