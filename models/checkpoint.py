@@ -100,8 +100,8 @@ def write_weights(
     try:
         save_file(small, partial, {_KEY: json.dumps(about)})
         partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"{path} cannot be written: {error}") from error
 
 
 def register(path: Path, licence: str, metrics: Mapping[str, Any], folder: Path = FOLDER) -> dict[str, Any]:
@@ -110,6 +110,7 @@ def register(path: Path, licence: str, metrics: Mapping[str, Any], folder: Path 
     weights = _parse(data, path)
     line = {
         "name": weights.name,
+        "kind": weights.kind,
         "file": path.name,
         "sha256": weights.sha256,
         "bytes": len(data),

@@ -16,7 +16,7 @@ SUFFIX = ".safetensors"
 
 def names() -> tuple[str, ...]:
     """All models that `--model` takes; a path to a .safetensors file is taken too."""
-    return (CLASSICAL, *(name for name, line in table().items() if "kind" not in line or line["kind"] == "reenactor"))
+    return (CLASSICAL, *(name for name, line in table().items() if line["kind"] == "reenactor"))
 
 
 def device_from_flag(flag: str) -> str:

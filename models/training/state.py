@@ -56,9 +56,13 @@ class Checkpoint:
         except RuntimeError as error:
             raise CheckpointError(f"the checkpoint is of another network than --size {self.size} asks for") from error
         state: dict[int, dict[str, Tensor]] = {}
+        parameters = list(network.parameters())
         for key, value in self.moments.items():
             index, name = key.split(".", 1)
-            state.setdefault(int(index), {})[name] = value
+            like = parameters[int(index)]
+            # the fused Adam walks memory: moments must lie as their parameter lies (the file holds plain order)
+            laid = torch.empty_like(like).copy_(value) if value.shape == like.shape else value.clone()
+            state.setdefault(int(index), {})[name] = laid
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
     def save(self, path: Path) -> None:

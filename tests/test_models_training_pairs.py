@@ -1,0 +1,71 @@
+"""Pairs follow from (seed, rank, step) alone, and mean what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from avcall.common.errors import InputError
+from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LOWER_LIP, MOUTH_LEFT, MOUTH_RIGHT, UPPER_LIP
+from avcall.models.training.pairs import CROP_EIGHTHS, Pack, face_shape, mirror
+from tests.training_pack import make_pack
+
+
+def test_the_same_seed_draws_the_same_pairs(tmp_path: Path) -> None:
+    pack = Pack(make_pack(tmp_path, 192), "train")
+    one, same, other = (pack.draw(np.random.default_rng([0, 0, step]), 4) for step in (5, 5, 6))
+    for field in ("pivot", "driving", "pivot_keypoints", "driving_keypoints", "crop_left", "crop_top"):
+        assert torch.equal(getattr(one, field), getattr(same, field))
+    assert not torch.equal(one.driving_keypoints, other.driving_keypoints)
+    assert one.pivot.shape == (4, 192, 192, 3)
+    assert one.pivot.dtype == torch.uint8
+    room = 192 // 8 - CROP_EIGHTHS
+    many = pack.draw(np.random.default_rng(0), 64)
+    assert 0 <= int(many.crop_left.min()) <= int(many.crop_left.max()) <= room
+    assert len(set(many.crop_top.tolist())) > 2
+
+
+def test_keypoints_belong_to_their_pictures(tmp_path: Path) -> None:
+    pack = Pack(make_pack(tmp_path), "train")
+    pairs = pack.draw(np.random.default_rng(3), 16)
+    for number in range(16):
+        picture = pairs.driving[number].numpy()
+        points = pairs.driving_keypoints[number].numpy()
+        if pairs.mirrored[number]:
+            picture, points = picture[:, ::-1], mirror(points)
+        found = [
+            np.abs(clip.keypoints[i] - points).max() < 0.02 and np.array_equal(frame, picture)
+            for clip in pack.clips
+            for i, frame in enumerate(clip.frames)
+        ]
+        assert any(found)
+
+
+def test_mirroring_swaps_sides_and_undoes_itself() -> None:
+    points = np.random.default_rng(0).normal(size=(10, 2)).astype(np.float32)
+    assert mirror(points)[MOUTH_LEFT].tolist() == [-points[MOUTH_RIGHT, 0], points[MOUTH_RIGHT, 1]]
+    assert mirror(points)[EYE_RIGHT].tolist() == [-points[EYE_LEFT, 0], points[EYE_LEFT, 1]]
+    assert np.array_equal(mirror(mirror(points)), points)
+
+
+def test_an_opening_mouth_changes_the_shape_most_where_it_should(tmp_path: Path) -> None:
+    keypoints = Pack(make_pack(tmp_path), "train").clips[0].keypoints.copy()
+    keypoints[10:, LOWER_LIP, 1] += 0.1
+    assert (keypoints[0, UPPER_LIP] != keypoints[0, LOWER_LIP]).any()
+    change = np.abs(face_shape(keypoints)[20] - face_shape(keypoints)[0])
+    assert change[0] == change[:3].max()
+
+
+def test_a_folder_that_is_no_pack_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="avcall prepare"):
+        Pack(tmp_path, "train")
+    make_pack(tmp_path)
+    with pytest.raises(InputError, match="no test clips"):
+        Pack(tmp_path, "test")
+    frames = tmp_path / "train" / "clip0" / "frames.npy"
+    frames.write_bytes(frames.read_bytes()[:100])
+    with pytest.raises(InputError, match="damaged clip"):
+        Pack(tmp_path, "train")
