@@ -33,6 +33,8 @@ class Analysis:
     capture_ms: float
     current: View
     views: dict[Crop, View]
+    leaving: bool
+    """The head is not well inside the current crop."""
     track_ms: float
     detect_ms: float
 
@@ -81,4 +83,11 @@ class FaceAnalyser:
             image = crop.cut(frame.image, self._size)
             found = self._detector.detect(image, crop.map(points, self._size))
             views[crop] = View(crop, image, steady.filter(found, frame.capture_ms))
-        return Analysis(frame.capture_ms, views[self._crop], views, tracked_ms - begin_ms, self._clock() - tracked_ms)
+        return Analysis(
+            capture_ms=frame.capture_ms,
+            current=views[self._crop],
+            views=views,
+            leaving=self._controller.leaving,
+            track_ms=tracked_ms - begin_ms,
+            detect_ms=self._clock() - tracked_ms,
+        )

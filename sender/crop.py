@@ -86,6 +86,11 @@ class CropController:
         self._away_since_ms: float | None = None
         self._moved_ms = -1e12
 
+    @property
+    def leaving(self) -> bool:
+        """The head is not well inside the crop: it will come back, or the crop will move."""
+        return self._away_since_ms is not None
+
     def update(self, face: FaceBox, width: int, height: int, now_ms: float) -> Crop:
         """The crop for this picture of `width` x `height`; equal to the last one unless it had to move."""
         if self._crop is None or self._picture != (width, height):

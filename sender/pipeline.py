@@ -8,6 +8,8 @@ import logging
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+import numpy as np
+
 from avcall.common import control, wire
 from avcall.common.clock import Clock
 from avcall.common.config import SendConfig
@@ -167,7 +169,9 @@ class Sender:
         pivot = self._selector.refer(sight)
         if pivot is not None:
             view = analysis.views.get(pivot.crop)
-            if view is not None:
+            if view is None or np.abs(view.keypoints).max() > wire.KEYPOINT_LIMIT:
+                self._stats.count("frames_outside")  # the head is far from the old crop, the new pivot still on its way
+            else:
                 self._send_pose(Pose(frame.capture_ms, pivot.pivot_id, view.keypoints), view)
         if reason is not None:
             await self._send_pivot(analysis, reason)
@@ -177,7 +181,8 @@ class Sender:
         view, before = analysis.current, self._last_view
         calm = before is not None and before.crop == view.crop and distance(view.keypoints, before.keypoints) < CALM
         self._last_view = view
-        return Sight(view.keypoints, view.crop, calm, self._presence.found(analysis.capture_ms))
+        returned = self._presence.found(analysis.capture_ms)
+        return Sight(view.keypoints, view.crop, calm, returned, analysis.leaving)
 
     def _send_pose(self, pose: Pose, view: View | None) -> None:
         self._last_pose = pose

@@ -49,6 +49,8 @@ class Sight:
     """Little movement since the frame before: the picture is sharp."""
     returned: bool = False
     """The face was away until just now."""
+    leaving: bool = False
+    """The head is leaving the crop: a pivot now would soon be replaced by one of another crop."""
 
 
 @dataclass(slots=True)
@@ -133,6 +135,8 @@ class SimpleSelector:
             return Reason.FACE_RETURN
         if now_ms - self._newest_ms >= self._max_age_ms:
             return Reason.AGE
+        if sight.leaving:
+            return None
         usable = [pivot for pivot in self._pivots if pivot.crop == sight.crop]  # the newest at least
         if min(distance(sight.keypoints, pivot.keypoints) for pivot in usable) > FAR:
             return Reason.FAR

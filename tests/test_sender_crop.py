@@ -53,12 +53,14 @@ def test_small_movements_move_nothing() -> None:
 
 def test_a_head_that_walks_away_moves_the_crop_once() -> None:
     controller = CropController()
-    crops = []
+    crops, leaving = [], []
     for t in range(200):
         x = 640 if t < 50 else 900
         crops.append(controller.update(face(x, 360, 150), 1280, 720, 40.0 * t))
+        leaving.append(controller.leaving)
     changes = [t for t in range(1, 200) if crops[t] != crops[t - 1]]
     assert changes == [50 + round(HOLD_MS / 40)]
+    assert [t for t in range(200) if leaving[t]] == list(range(50, changes[0]))
     assert crops[-1] == Crop(750, 222, 300)
 
 

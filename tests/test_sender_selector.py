@@ -113,6 +113,12 @@ def test_a_head_that_comes_back_in_time_needs_no_pivot() -> None:
     assert selector.wants(sight(FAR + 0.02, calm=False), 5_080.0) is None
 
 
+def test_a_head_that_is_leaving_waits_for_the_crop() -> None:
+    selector = started()
+    assert selector.wants(Sight(pose(1.0), HERE, calm=True, leaving=True), 5_000.0) is None
+    assert selector.wants(Sight(pose(0.0), THERE, calm=True), 5_400.0) is Reason.CROP
+
+
 def test_the_minimal_interval_holds() -> None:
     selector = started()
     asked = [t for t in range(0, 4_000, 40) if selector.wants(sight(FAR + 0.1), float(t))]
