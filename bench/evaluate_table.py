@@ -44,10 +44,10 @@ _JUDGED = ("lpips_alex", "psnr", "ssim", "lmd_px", "lip_lmd_px", "mouth_correlat
 
 def markdown(results: Mapping[str, Any]) -> str:
     """Tables of all systems, by protocol, and the clips on which a system is worse than repeating the pivot."""
-    settings = results["settings"]
+    settings, side = results["settings"], results["settings"]["size"]
     parts = [
-        f"{len(results['clips'])} clips at {settings['size']}x{settings['size']}, means over clips; LPIPS (alex), PSNR, "
-        f"SSIM, tLP and tOF on every {settings['lpips_every_n_frames']}th frame, DISTS and AED on every "
+        f"{len(results['clips'])} clips at {side}x{side}, means over clips; LPIPS (alex), PSNR, SSIM, tLP and tOF on "
+        f"every {settings['lpips_every_n_frames']}th frame, DISTS and AED on every "
         f"{settings['dists_and_identity_every_n_frames']}th, the rest on all. avcall {results['version']}, "
         f"commit {results['commit']}, `{results['command']}`, {results['machine']['cpu']}."
     ]
