@@ -34,8 +34,11 @@ from avcall.receiver.sound_stage import SoundStage
 from avcall.receiver.speaker import Speaker
 
 _SOUND_EVERY_S = 0.01
-_LATE_TICK_MS = 20.0
+_LATE_TICK_MS = 30.0
 """A tick that starts later than this is missed."""
+_LOCK = 0.05
+"""Ticks are moved by this share of their distance from the frame shown, so that they come to lie on the frames: then
+pictures are neither early nor late against the sound."""
 _PAYLOAD = {KeypointPacket: "keypoints", PivotSlice: "pivots", VoicePacket: "voice"}
 
 
@@ -80,6 +83,7 @@ class Receiver:
         self._first_packet_ms: float | None = None
         self._first_face_ms: float | None = None
         self._first_tick: int | None = None
+        self._ticks_from_ms = 0.0
         self._render_ms = 15.0
         self._shown: Drawn | None = None
         self._enlarged: Image | None = None
@@ -159,11 +163,12 @@ class Receiver:
             await asyncio.sleep(_SOUND_EVERY_S)
 
     async def _show(self) -> None:
-        start_ms, tick = self._clock(), 0
+        self._ticks_from_ms, tick = self._clock(), 0
         while True:
             await self._tick(tick)
-            tick = max(tick + 1, math.floor((self._clock() - start_ms + TICK_MS - _LATE_TICK_MS) / TICK_MS))
-            await asyncio.sleep(max(0.0, start_ms + tick * TICK_MS - self._clock()) / 1000)
+            since_ms = self._clock() - self._ticks_from_ms
+            tick = max(tick + 1, math.floor((since_ms + TICK_MS - _LATE_TICK_MS) / TICK_MS))
+            await asyncio.sleep(max(0.0, self._ticks_from_ms + tick * TICK_MS - self._clock()) / 1000)
 
     async def _tick(self, tick: int) -> None:
         now_ms = self._clock()
@@ -171,9 +176,14 @@ class Receiver:
         if not self._playout.running:
             return
         due_ms = now_ms + self._render_ms
-        sample = self._poses.at(self._playout.media_ms(due_ms))
+        if self._shown is None:
+            self._playout.settle()
+        media_ms = self._playout.media_ms(due_ms)
+        sample = self._poses.at(media_ms)
         if sample is None:
             return
+        if sample.kind is PoseKind.NEW:
+            self._ticks_from_ms += _LOCK * (sample.pose.capture_ms - media_ms)
         new = sample.kind in (PoseKind.NEW, PoseKind.INTERPOLATED)
         drawing = self._animator.plan(sample.pose, self._render_ms)
         if drawing is None:

@@ -77,6 +77,10 @@ class PlayoutClock:
             transits.clear()
         self._behind_ms = self._ahead_ms = self._heard = None
 
+    def settle(self) -> None:
+        """Nothing has been shown yet: the clock may start at the target instead of being slewed there."""
+        self._ahead_ms = None
+
     @property
     def running(self) -> bool:
         """False until something was observed."""
@@ -116,7 +120,9 @@ class PlayoutClock:
             self._ahead_ms = goal_ms
             self.jumps += 1
         else:
-            slew = MAX_SLEW if heard_ms is None else min(max(abs(error_ms) / _FOLLOW_MS, FOLLOW_SLEW[0]), FOLLOW_SLEW[1])
+            slew = (
+                MAX_SLEW if heard_ms is None else min(max(abs(error_ms) / _FOLLOW_MS, FOLLOW_SLEW[0]), FOLLOW_SLEW[1])
+            )
             step_ms = slew * max(0.0, now_ms - self._ran_ms)
             self._ahead_ms += min(step_ms, max(-step_ms, error_ms))
         self._ran_ms = max(now_ms, self._ran_ms)

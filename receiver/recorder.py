@@ -32,6 +32,8 @@ _EARLY_CHUNKS = 50
 _SEAM = SAMPLE_RATE * 40 // 1000
 """Sound that lies this far from where the last ended is moved to its place; below, it simply goes on."""
 _SILENCE_BEHIND = SAMPLE_RATE
+_TICK_SLACK = 0.6
+"""Ticks that a picture may stand beside its time, so that pictures are not repeated and dropped in turn."""
 _log = logging.getLogger(__name__)
 
 
@@ -97,7 +99,7 @@ class Recorder:
                     film = _Film(self._path, item)
                     for chunk in early:
                         film.hear(*chunk)
-                film.show(item.display, item.tick)
+                film.show(item)
             except (FFmpegError, OSError) as error:
                 self._failure = str(error.strerror or error)
                 _log.warning("--record %s: %s", self._path, self._failure)
@@ -112,7 +114,8 @@ class _Film:
     """The open file; its time starts with the first picture."""
 
     def __init__(self, path: Path, first: ShownFrame) -> None:
-        self._start_ms, self._first_tick = first.due_ms, first.tick
+        self._start_ms = first.due_ms
+        self._tick = first.tick - 1
         side_y, side_x = (side // 2 * 2 for side in first.display.shape[:2])
         options = {"movflags": "frag_keyframe+delay_moov+default_base_moof", "flush_packets": "1"}
         self._container = av.open(str(path), "w", format="mp4", options=options)
@@ -126,14 +129,18 @@ class _Film:
         self._pictures = 0
         self._samples = 0
 
-    def show(self, image: Image, tick: int) -> None:
-        index = tick - self._first_tick
+    def show(self, frame: ShownFrame) -> None:
+        index = self._pictures + frame.tick - self._tick - 1
+        self._tick = frame.tick
+        due = (frame.due_ms - self._start_ms) * DISPLAY_FPS / 1000
+        if abs(due - index) > _TICK_SLACK:  # ticks follow the sender's clock: now and then one more or less
+            index = round(due)
         if self._shown is not None:
             while self._pictures < index:
                 self._write(self._shown)
-        self._shown = image
+        self._shown = frame.display
         if self._pictures <= index:
-            self._write(image)
+            self._write(frame.display)
         behind = self._picture_samples - _SILENCE_BEHIND
         if self._samples < behind:
             self._sound(np.zeros(behind - self._samples, np.int16))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -38,7 +39,7 @@ def settle(recorder: Recorder, left: int) -> None:
 
 
 def record(path: Path, seconds: float, *, missed: frozenset[int] = frozenset(), close: bool = True) -> Recorder:
-    """Flashes and beeps together for 200 ms in every second; sound comes in pieces of 20 ms, as if heard 33 ms later."""
+    """Flashes and beeps together for 200 ms in every second; sound comes in pieces of 20 ms, heard 33 ms later."""
     recorder = Recorder(path)
     for tick in range(round(25 * seconds)):
         now_ms = START_MS + 40.0 * tick
@@ -71,7 +72,7 @@ def read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[
 
 def onsets(times: NDArray[np.float64], values: NDArray[np.float64], level: float, apart_s: float) -> list[float]:
     above = times[values > level]
-    return [float(above[0]), *(float(b) for a, b in zip(above, above[1:], strict=False) if b - a > apart_s)]
+    return [float(above[0]), *(float(b) for a, b in pairwise(above) if b - a > apart_s)]
 
 
 def test_flash_and_beep_stay_together(tmp_path: Path) -> None:
