@@ -66,10 +66,14 @@ _SCALE_LIMIT = 0.5
 _BROAD = (EYE_LEFT, EYE_RIGHT, NOSE, MOUTH_LEFT, MOUTH_RIGHT, CHIN)
 _KERNELS = ((1.0, 0.8), (1.0, 0.3))
 """(variance, length in face units) of the covariances that spread what the pose leaves."""
-_BLINK = (0.92, 0.66)
+_BLINK = (0.85, 0.71)
 """The mesh follows a lid only half way down: a lid this far open (relative to the pivot's) begins to close, and this
 far is closed."""
 _EYE_NOISE = 0.06
+_LID_PITCH = 0.36
+"""How much wider the mesh opens the eyes, relatively, for a radian of nodding (the mean over some real clips)."""
+_LID_TURN = (0.25, 0.3)
+"""Turn of the head in radians from which lids are followed less, and over which they cease to be."""
 _GRAZING, _HOLD_REACH = 0.4, 0.06
 """Cosine to the line of sight below which a pivot's skin is not worth showing more of; what is near, in face units."""
 _DRIVEN = np.array(MESH_INDICES)
@@ -92,12 +96,12 @@ CONSTANTS = (
 class Motion:
     """Where the mesh goes: (468, 3) positions in the keypoint convention (z in the scale of x)."""
 
+    pose: Array
+    """Turn about x, y, z in radians, log of the scale, shift (2) in face units, jaw in radians, from the pivot's."""
     posed: Array
     """By the head's turn alone: what is fixed to the skull (eyeballs, upper teeth) goes there."""
-    jawed: Array
-    """By the head's turn and the jaw's: the lower teeth go there."""
     moved: Array
-    """All of it: the skin."""
+    """By all there is: the skin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,19 +158,27 @@ def move_face(model: FaceModel, keypoints: Keypoints) -> Motion:
     jawed = _pose(mesh, fit, model, jaw=True)
     moved = jawed.copy()
     moved[:, :2] += _spread(model, target - jawed[_DRIVEN, :2])
-    _close_lids(model, posed, moved)
+    _close_lids(model, fit, posed, moved)
     _hold_unseen(model, mesh, fit, posed, moved)
-    return Motion(posed, jawed, moved)
+    return Motion(fit, posed, moved)
 
 
-def _close_lids(model: FaceModel, posed: Array, moved: Array) -> None:
+def carry(model: FaceModel, motion: Motion, points: Array) -> Array:
+    """Where other points (N, 3) of the pivot's head go when they are fixed to the skull."""
+    return _pose(points, motion.pose, model, jaw=False)
+
+
+def _close_lids(model: FaceModel, fit: Array, posed: Array, moved: Array) -> None:
     """Shuts the eyes that the driving lids say are shut."""
     open_now = np.array([np.linalg.norm(moved[u[4], :2] - moved[w[4], :2]) for u, w in _LIDS])
     open_posed = np.array([np.linalg.norm(posed[u[4], :2] - posed[w[4], :2]) for u, w in _LIDS])
-    ratio = open_now / np.maximum(open_posed, 1e-6)
+    ratio = open_now / np.maximum(open_posed, 1e-6) - _LID_PITCH * fit[0]
     # one eye's reading is noisy and eyes mostly blink together; a wink differs by more than the noise
     ratio = ratio + np.clip(ratio.mean() - ratio, -_EYE_NOISE, _EYE_NOISE)
     shut = smooth((_BLINK[0] - ratio) / (_BLINK[0] - _BLINK[1]))
+    # far from the pivot's pose the reading is worth little, and a face that shuts its eyes for long is worse than one
+    # that misses a blink
+    shut *= 1.0 - smooth((float(np.linalg.norm(fit[:2])) - _LID_TURN[0]) / _LID_TURN[1])
     for eye, (upper, lower) in enumerate(_LIDS):
         if shut[eye] == 0.0:
             continue
@@ -350,7 +362,7 @@ def _normalised(weights: Array, points: tuple[int, int]) -> Array:
     return np.clip(weights, 0.0, 1.2)
 
 
-def smooth(x: Array) -> Array:
+def smooth(x: Array | float) -> Array:
     """0 below 0, 1 above 1, an S between."""
     t = np.clip(x, 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t))

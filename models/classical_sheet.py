@@ -7,16 +7,20 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from avcall.models.classical_face import OVAL, Array, FaceModel, Motion
+from avcall.models.classical_face import OVAL, Array, FaceModel, Motion, carry
 from avcall.models.classical_openings import fill_corners, fill_triangles, strip_sources
 from avcall.models.face_mesh import POINTS, mesh_triangles
 
 _RINGS = ((1.12, 0.95), (1.35, 0.6), (1.65, 0.22), (2.0, 0.0))
 """(distance from the face's centre relative to its outline, share of the head's motion)."""
+_RECEDE = 1.0
+"""How far the rings go back for each of their steps outward: hair is not in the plane of the face."""
+_OWN_REACH = 0.35
+"""How far out the rings follow what the face's edge does beyond the head's motion."""
 _BEHIND = 10.0
 """Depth of the rings: the face hides them."""
 
-CONSTANTS = (_RINGS,)
+CONSTANTS = (_RINGS, _RECEDE, _OWN_REACH)
 
 
 @functools.cache
@@ -37,13 +41,18 @@ def sheet_triangles() -> NDArray[np.int64]:
 def sheet_vertices(face: FaceModel, motion: Motion) -> tuple[Array, Array]:
     """Target (V, 3) and source (V, 2) positions."""
     oval = np.array(OVAL)
-    outline = face.mesh[oval, :2]
+    outline = face.mesh[oval].astype(np.float64)
     centre = outline.mean(axis=0)
-    shift = motion.moved[oval, :2] - outline
+    # what the face's edge does of its own (a dropping jaw) takes its surroundings along
+    own = (motion.moved - motion.posed)[oval, :2]
     skin, strips = strip_sources(face, motion)
-    rings = [centre + reach * (outline - centre) for reach, _ in _RINGS]
-    moved_rings = [ring + share * shift for ring, (_, share) in zip(rings, _RINGS, strict=True)]
-    moved_rings = [np.column_stack([ring, np.full(len(oval), _BEHIND + i)]) for i, ring in enumerate(moved_rings)]
+    rings, moved_rings = [], []
+    for index, (reach, share) in enumerate(_RINGS):
+        ring = centre + reach * (outline - centre)
+        ring[:, 2] = outline[:, 2] + _RECEDE * face.unit * (reach - 1.0)
+        shift = (carry(face, motion, ring) - ring)[:, :2] + max(0.0, 1.0 - (reach - 1.0) / _OWN_REACH) * own
+        rings.append(ring[:, :2])
+        moved_rings.append(np.column_stack([ring[:, :2] + share * shift, np.full(len(oval), _BEHIND + index)]))
     target = np.concatenate([motion.moved, *moved_rings, motion.moved[fill_corners()]])
     return target, np.concatenate([skin, *rings, strips])
 
