@@ -1,0 +1,243 @@
+"""`avcall demo`: a whole call on this machine, and its report."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from avcall.cli import add_debug_flag
+from avcall.cli.children import Child, Children
+from avcall.cli.flags import add_flags, build
+from avcall.common.config import DEFAULT_MODEL, SendConfig, flag
+from avcall.common.errors import AvcallError, ConfigError, DeviceError, NoFaceError, OutputError
+
+DESCRIPTION = """A whole call on this machine: signaling server, sender and receiver as three real processes over
+real WebRTC on loopback, and a report of how the face looked and what it cost.
+
+The input is --video FILE, else the webcam if there is one, else a built-in sample made from a public-domain
+portrait. Exit code 0 only if a face arrived. In the output folder:
+  report.html        pictures, video, plots           report.json   all figures
+  side_by_side.mp4   original left, received right    received.mp4  what the receiver recorded"""
+EXAMPLES = """  avcall demo
+  avcall demo --video talk.mp4 --seconds 20 --no-window --out out-talk"""
+
+START_S = 60.0
+EXTRA_S = 120.0
+"""A slow machine may take this much longer than the call itself to load, connect and end."""
+MOVED = 0.3
+"""Mean change in grey levels (0 to 255) that the received picture must show at least once."""
+FACE_SHARE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DemoConfig:
+    """`avcall demo`."""
+
+    video: Path | None = flag(None, "send this file", metavar="FILE")
+    camera: int | None = flag(None, "send this camera, numbered from 0", metavar="N")
+    seconds: float = flag(8.0, "how long the call lasts", metavar="SECONDS")
+    out: Path = flag(Path("out"), "folder for the results", metavar="DIR")
+    window: bool = flag(True, "show the received picture in a window, where there is a display")
+    model: str = flag(DEFAULT_MODEL, "reenactment model", metavar="NAME")
+    device: str = flag("auto", "where networks compute", choices=("auto", "cpu", "cuda"))
+    size: int = flag(256, "side of the square picture in pixels", metavar="PIXELS")
+    fps: float = flag(25.0, "frames a second", metavar="FPS")
+    voice_kbps: float = flag(8.0, "bit rate of the speech coder", metavar="KBPS")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_flags(parser, DemoConfig)
+    add_debug_flag(parser)
+
+
+def run(values: Namespace) -> int:
+    config = build(DemoConfig, values)
+    if not 2.0 <= config.seconds <= 600.0:
+        raise ConfigError(f"--seconds {config.seconds:g}: give a number from 2 to 600, such as 8")
+    _check_input(config)
+    logs = make_folder(config.out)
+    source = choose_input(config)
+    code = call(config, source, logs)
+    if code:
+        return code
+    print("measuring what was shown ...", flush=True)
+    report = write_report(config.out)
+    print(table(report, config.out))
+    if report["face_share"] < FACE_SHARE or report["moved"] < MOVED:
+        raise NoFaceError(
+            f"no living face arrived (a face in {100 * report['face_share']:.0f} % of the pictures, largest change "
+            f"{report['moved']:.1f} grey levels): look at {config.out / 'side_by_side.mp4'}"
+        )
+    return 0
+
+
+def _check_input(config: DemoConfig) -> None:
+    """Everything about the flags that the sender would complain of, before any process starts."""
+    from avcall.cli.checks import check_send
+    from avcall.sender.file_clock import FileClock
+
+    check_send(
+        SendConfig(
+            room="demo",
+            video=config.video,
+            camera=config.camera,
+            size=config.size,
+            fps=config.fps,
+            voice_kbps=config.voice_kbps,
+        )
+    )
+    if config.video is not None:
+        FileClock(config.video)
+
+
+def make_folder(out: Path) -> Path:
+    """The output folder and, in it, the one of the logs, which is returned."""
+    logs = out / "logs"
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+        (out / "report.json").unlink(missing_ok=True)  # an old report must not pass for a new one
+    except OSError as error:
+        raise OutputError(f"--out {out}: {error.strerror}: give a folder that can be written") from error
+    return logs
+
+
+def choose_input(config: DemoConfig) -> list[str]:
+    """The sender's flags for the file, the camera, or the sample, which is made here."""
+    if config.video is not None:
+        return ["--video", str(config.video)]
+    from avcall.sender.capture import CameraSource
+
+    try:
+        CameraSource(config.camera or 0, config.fps)  # let go of at once: the sender opens it
+    except DeviceError:
+        if config.camera is not None:
+            raise
+    else:
+        print(f"input: camera {config.camera or 0}")
+        return ["--camera", str(config.camera or 0)]
+    from avcall.bench.sample import write_sample
+
+    print("input: no webcam here, so the built-in sample: an animated public-domain portrait (NASA) with computed")
+    print("       sound; nobody ever said this. Give --video FILE for a film of your own.", flush=True)
+    sample = config.out / "sample.mp4"
+    write_sample(sample, config.seconds + 0.5)
+    return ["--video", str(sample)]
+
+
+def call(config: DemoConfig, source: list[str], logs: Path) -> int:
+    """The call; 0, or the exit code of the process that failed, whose error has been printed."""
+    window = config.window and has_display()
+    common = ["--room", "demo", "--bind", "127.0.0.1", "--model", config.model, "--device", config.device]
+    with Children(logs) as children:
+        signaling = children.start("signal", "--host", "127.0.0.1", "--port", "0")
+        url = signaling.wait_for("signaling on ", START_S).split()[-1]
+        common += ["--signal", url, "--wait-s", f"{EXTRA_S:g}"]
+        receiver = children.start(
+            "receive",
+            *common,
+            *("--trace", str(config.out / "trace" / "receiver"), "--record", str(config.out / "received.mp4")),
+            "--window" if window else "--no-window",
+            # a microphone in the same room would hear the speaker
+            "--audio" if window and "--video" in source else "--no-audio",
+        )
+        sender = children.start(
+            "send",
+            *common,
+            *source,
+            *("--trace", str(config.out / "trace" / "sender"), "--seconds", f"{config.seconds:g}"),
+            *("--size", str(config.size), "--fps", f"{config.fps:g}", "--voice-kbps", f"{config.voice_kbps:g}"),
+        )
+        sender.wait_for("connected", EXTRA_S)
+        print(receiver.wait_for("computing", EXTRA_S), flush=True)
+        print(f"connected over WebRTC on loopback; the call lasts {config.seconds:g} s ...", flush=True)
+        return wait_for_the_end(sender, receiver, config.seconds + EXTRA_S)
+
+
+def wait_for_the_end(sender: Child, receiver: Child, seconds: float) -> int:
+    """Relays warnings and errors of both ends; 0 if both ended well."""
+    codes = [(sender, sender.wait(seconds)), (receiver, receiver.wait(EXTRA_S / 2))]
+    for child in (sender, receiver):
+        for line in child.warnings:
+            print(f"avcall: {child.name}: {line}", file=sys.stderr)
+    failed = [(child, code) for child, code in codes if code != 0]
+    if not failed:
+        return 0
+    for child, code in failed:
+        what = child.complaint or ("it did not end in time" if code is None else f"it ended with code {code}")
+        print(f"avcall: error: {child.name}: {what}", file=sys.stderr)
+    return failed[0][1] or AvcallError.exit_code
+
+
+def has_display() -> bool:
+    """Where a window could open; it says so where not."""
+    if not sys.platform.startswith("linux") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        return True
+    print("no display here: the call is recorded only")
+    return False
+
+
+def write_report(out: Path) -> dict[str, Any]:
+    """Writes report.json, report.html and side_by_side.mp4 from the traces; returns the report."""
+    from avcall.bench.call_report import call_report
+    from avcall.bench.joined_ticks import Tick, ticks
+    from avcall.bench.report_page import moment_numbers, report_page
+    from avcall.bench.side_by_side import write_side_by_side
+    from avcall.bench.trace_file import TraceFolder
+
+    sent, received = out / "trace" / "sender", out / "trace" / "receiver"
+    report = {**call_report(sent, received), "command": ["avcall", *sys.argv[1:]]}
+    sender, receiver = TraceFolder(sent), TraceFolder(received)
+    wanted = set(moment_numbers(receiver))
+    moments: list[Tick] = []
+
+    def passing() -> Iterator[Tick]:
+        for tick in ticks(sender, receiver):
+            if tick.number in wanted:
+                moments.append(tick)
+            yield tick
+
+    caption = f"synthesised from {sum(report['payload_kbps'].values()):.0f} kbit/s"
+    write_side_by_side(out / "side_by_side.mp4", passing(), out / "received.mp4", caption)
+    try:
+        (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        (out / "report.html").write_text(report_page(report, moments, "side_by_side.mp4"), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"--out {out}: {error.strerror}: give a folder that can be written") from error
+    return report
+
+
+def table(report: dict[str, Any], out: Path) -> str:
+    """The short table for the terminal."""
+    payload, wire = report["payload_kbps"], report["wire_kbps"]
+    latency = report["latency_ms"] or {}
+    kinds = ", ".join(f"{kind} {rate:.1f}" for kind, rate in payload.items())
+    rows = [
+        ("payload", f"{sum(payload.values()):.1f} kbit/s ({kinds})"),
+        ("on the wire", f"{wire['up']:.1f} kbit/s up, {wire['down']:.1f} down, all headers counted"),
+        ("pictures", f"{_text(report['fps_sent'])} sent, {_text(report['fps_shown'])} shown a second"),
+        (
+            "display",
+            f"{100 * (report['ticks_filled'] or 0):.1f} % of ticks new, longest freeze "
+            f"{_text(report['freeze_longest_ms'], 0)} ms",
+        ),
+        ("delay", f"{_text(latency.get('p50'), 0)} ms median, {_text(latency.get('p95'), 0)} ms 95 %"),
+        ("lip sync", f"picture {_text(report['av_skew_ms'], 0)} ms ahead of sound"),
+        ("likeness", f"PSNR {_text(report['psnr'])} dB, SSIM {_text(report['ssim'], 3)} against the original"),
+        (
+            "face",
+            f"in {100 * report['face_share']:.0f} % of pictures; landmarks {_text(report['lmd_px'], 2)} px off, "
+            f"mouth correlation {_text(report['mouth_correlation'], 2)}",
+        ),
+        ("look at", f"{out / 'report.html'}  {out / 'side_by_side.mp4'}"),
+    ]
+    return "\n" + "\n".join(f"  {name:12s} {text}" for name, text in rows)
+
+
+def _text(value: float | None, digits: int = 1) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
