@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import torch
 
 from avcall.common.errors import ConfigError, DeviceError
 from avcall.models.checkpoint import load_weights, read_weights, table
-from avcall.models.interfaces import KeypointDetector, Reenactor
+from avcall.models.interfaces import KeypointDetector, ModelId, Reenactor
 
 CLASSICAL = "classical"
 SUFFIX = ".safetensors"
+DETECTOR_SUFFIX = "-detector"
+"""Weights of a detector that belongs to the reenactor of the name before it."""
 
 
 def names() -> tuple[str, ...]:
@@ -48,6 +51,7 @@ def load_pair(name: str, device: str) -> tuple[KeypointDetector, Reenactor]:
         from avcall.models.classical import ClassicalReenactor, MeshDetector  # needs no weights: loads on its own
 
         return MeshDetector(), ClassicalReenactor(device)
+    from avcall.models.reenactment.detector import NetworkDetector
     from avcall.models.reenactment.reenactor import NetworkReenactor, PointDetector
 
     if name.endswith(SUFFIX):
@@ -56,5 +60,10 @@ def load_pair(name: str, device: str) -> tuple[KeypointDetector, Reenactor]:
         weights = load_weights(name)
     else:
         raise ConfigError(f"--model {name}: there is {', '.join(names())}, or the path of a {SUFFIX} file")
-    reenactor = NetworkReenactor(weights, device)
-    return PointDetector(reenactor.model), reenactor
+    if name + DETECTOR_SUFFIX not in table():  # trained on the mesh points themselves
+        model = ModelId(weights.name, weights.short_hash)
+        return PointDetector(model), NetworkReenactor(weights, model, device)
+    found_by = load_weights(name + DETECTOR_SUFFIX)
+    both = hashlib.sha256((found_by.sha256 + weights.sha256).encode()).hexdigest()
+    model = ModelId(weights.name, both[:8])
+    return NetworkDetector(found_by, model), NetworkReenactor(weights, model, device)

@@ -47,14 +47,15 @@ class PointDetector:
 class NetworkReenactor:
     """Runs a `ReenactmentNetwork` in bf16 where the processor multiplies it natively, else in float32."""
 
-    def __init__(self, weights: Weights, device: str) -> None:
-        """
+    def __init__(self, weights: Weights, model: ModelId, device: str) -> None:
+        """`model` is the id that it shares with its detector.
+
         Raises:
             CheckpointError: the weights are not those of a reenactment network.
         """
         if weights.kind != "reenactor":
             raise CheckpointError(f"weights {weights.name!r} hold a {weights.kind}, not a reenactor")
-        self._model = ModelId(weights.name, weights.short_hash)
+        self._model = model
         self._device = torch.device(device)
         if device == "cpu":
             torch.set_num_threads(1)  # more threads gain little here, and starve capture and codecs

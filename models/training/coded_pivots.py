@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 import av
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from avcall.common.errors import AvcallError
 from avcall.common.keypoints import Image
-from avcall.models.coder_threads import ordinary_priority
+from avcall.models.svt_av1 import open_svt_av1
 
 QUALITIES = (45, 40)
 """crf of the chains; each starts half a second after the one before: a pack holds a coded pivot every half second."""
@@ -38,11 +37,7 @@ def code(images: list[Image], crf: int) -> list[Image]:
     if not images:
         return []
     height, width = images[0].shape[:2]
-    encoder = av.CodecContext.create("libsvtav1", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
-    encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
-    encoder.gop_size = 100_000
-    encoder.options = {"preset": "8", "crf": str(crf), "svtav1-params": _LOW_DELAY}
+    encoder = open_svt_av1(width, height, {"preset": "8", "crf": str(crf), "g": "100000", "svtav1-params": _LOW_DELAY})
     decoder: Any = av.CodecContext.create("libdav1d", "r")
     decoder.thread_count = 1
     decoded: list[Image] = []
@@ -50,14 +45,13 @@ def code(images: list[Image], crf: int) -> list[Image]:
     def take(packet: object) -> None:
         decoded.extend(np.asarray(frame.to_ndarray(format="rgb24")) for frame in decoder.decode(packet))
 
-    with ordinary_priority():
-        for number, image in enumerate(images):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts = number
-            for packet in encoder.encode(frame):
-                take(packet)
-        for packet in encoder.encode(None):
+    for number, image in enumerate(images):
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame.pts = number
+        for packet in encoder.encode(frame):
             take(packet)
+    for packet in encoder.encode(None):
+        take(packet)
     take(None)
     if len(decoded) != len(images):
         raise AvcallError(f"the AV1 coder gave {len(decoded)} pictures for {len(images)}: is PyAV's libsvtav1 intact?")
