@@ -6,10 +6,8 @@ judged is the model and the pivots, not the network.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import av
@@ -18,8 +16,8 @@ import numpy as np
 from avcall.common.errors import AvcallError
 from avcall.common.keypoints import Image, Keypoints, Landmarks
 from avcall.models.interfaces import KeypointDetector, Reenactor
+from avcall.models.svt_av1 import open_svt_av1
 
-os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 writes to stderr itself; errors only
 FIRST_FRAME, PIVOT_1S = "first_frame", "pivot_1s"
 PIVOT_CRF = 45
 PIVOT_PRESET = 8
@@ -63,12 +61,9 @@ def code_chain(images: list[Image]) -> tuple[list[Image], int]:
     Raises:
         AvcallError: the coder of this PyAV does not give one picture for each.
     """
-    encoder: Any = av.CodecContext.create("libsvtav1", "w")
-    encoder.height, encoder.width = images[0].shape[:2]
-    encoder.pix_fmt = "yuv420p"
-    encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
-    encoder.gop_size = 100_000
-    encoder.options = {"preset": str(PIVOT_PRESET), "crf": str(PIVOT_CRF), "svtav1-params": _LOW_DELAY}
+    height, width = images[0].shape[:2]
+    options = {"preset": str(PIVOT_PRESET), "crf": str(PIVOT_CRF), "g": "100000", "svtav1-params": _LOW_DELAY}
+    encoder = open_svt_av1(width, height, options)
     decoder: Any = av.CodecContext.create("libdav1d", "r")
     decoder.thread_count = 1
     packets = []

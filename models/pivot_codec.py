@@ -7,7 +7,6 @@ less than the container. `bench/pivot_intra.py` compares it with WebP; `results/
 from __future__ import annotations
 
 import math
-import os
 from fractions import Fraction
 from typing import Any
 
@@ -17,8 +16,7 @@ import numpy as np
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoints import Image
 from avcall.common.wire import PivotCodec
-
-os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 writes to stderr itself; errors only
+from avcall.models.svt_av1 import open_svt_av1
 
 AV1_PRESET = 6
 BEST_CRF, WORST_CRF = 20, 63
@@ -54,20 +52,21 @@ def encode_av1(image: Image, crf: int, preset: int = AV1_PRESET) -> bytes:
         "crf": str(crf),
         "svtav1-params": "avif=1:lookahead=0:scd=0:tune=0:lp=1",
     }
-    return _encode("libsvtav1", image, options)
+    height, width = image.shape[:2]
+    return _encode(open_svt_av1(width, height, options), image)
 
 
 def encode_webp(image: Image, quality: int) -> bytes:
     """One WebP picture by libwebp; `quality` 1 to 100 (best)."""
-    return _encode("libwebp", image, {"quality": str(quality), "compression_level": "6", "preset": "photo"})
-
-
-def _encode(codec: str, image: Image, options: dict[str, str]) -> bytes:
-    height, width = image.shape[:2]
-    encoder: Any = av.CodecContext.create(codec, "w")
-    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+    encoder: Any = av.CodecContext.create("libwebp", "w")
+    encoder.height, encoder.width = image.shape[:2]
+    encoder.pix_fmt = "yuv420p"
     encoder.time_base = Fraction(1, 25)
-    encoder.options = options
+    encoder.options = {"quality": str(quality), "compression_level": "6", "preset": "photo"}
+    return _encode(encoder, image)
+
+
+def _encode(encoder: Any, image: Image) -> bytes:
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24").reformat(format="yuv420p")
     return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
 
