@@ -73,6 +73,10 @@ class DisplayStats:
         """New pictures in the last second."""
         return float(sum(now_ms - shown_ms <= 1000.0 for shown_ms in self._latest))
 
+    def still_ms(self, now_ms: float) -> float:
+        """How long the picture has not moved on."""
+        return 0.0 if self._filled_ms is None else now_ms - self._filled_ms
+
     def summary(self, offset_ms: float) -> dict[str, object]:
         """`offset_ms` is the sender's clock minus ours. Values are None where there was nothing to measure."""
         ticks, freeze_longest_ms, last_ms = self._ticks, self._freeze_longest_ms, self._last_ms

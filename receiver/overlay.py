@@ -46,7 +46,7 @@ def draw_overlay(image: Image, badges: Badges) -> Image:
     """A copy of `image` with the marks."""
     marked = image.copy()
     scale = max(0.35, image.shape[0] / 1024)
-    line = round(34 * scale)
+    line = round(46 * scale)
     figures = f"{badges.fps:.0f} fps  {badges.kbps:.0f} kbit/s  pivot {badges.pivot_age_s:.0f} s"
     _label(marked, figures, (0, image.shape[0]), scale, _WHITE, above=True)
     _label(marked, "synthesised", (image.shape[1], 0), scale, _WHITE, right=True)

@@ -36,6 +36,8 @@ from avcall.receiver.speaker import Speaker
 _SOUND_EVERY_S = 0.01
 _LATE_TICK_MS = 30.0
 """A tick that starts later than this is missed."""
+_HELD_MS = 400.0
+"""A picture that has stood this long is marked."""
 _LOCK = 0.05
 """Ticks are moved by this share of their distance from the frame shown, so that they come to lie on the frames: then
 pictures are neither early nor late against the sound."""
@@ -229,7 +231,7 @@ class Receiver:
             self._first_tick, self._first_face_ms = tick, self._clock()
         tick -= self._first_tick
         start_ms = self._clock()
-        frame = ShownFrame(self._shown.image, self._enlarged, tick, due_ms, self._badges(sample, new, start_ms))
+        frame = ShownFrame(self._shown.image, self._enlarged, tick, due_ms, self._badges(sample, start_ms))
         for renderer in self._renderers:
             renderer.show(frame)
         shown_ms = self._clock()
@@ -252,14 +254,14 @@ class Receiver:
             skew_ms=skew_ms,
         )
 
-    def _badges(self, sample: PoseSample, new: bool, now_ms: float) -> Badges:
+    def _badges(self, sample: PoseSample, now_ms: float) -> Badges:
         ready = self._cache.get(sample.pose.pivot_id)
         age_ms = 0.0 if ready is None else sample.pose.capture_ms - ready.pivot.capture_ms
         return Badges(
             fps=self._display.fps(now_ms),
             kbps=self._kbps,
             pivot_age_s=max(0.0, age_ms / 1000),
-            held=not new and sample.kind is PoseKind.HELD,
+            held=self._display.still_ms(now_ms) > _HELD_MS,
             face_lost=sample.pose.face_lost,
             voice_muted=self._muted.voice,
             video_muted=self._muted.video,

@@ -1,0 +1,100 @@
+"""Choice of pivot, cross-fade, and networks that fail."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from avcall.common.frames import Pivot, Pose
+from avcall.common.keypoints import Image, Keypoints
+from avcall.common.stats import Stats
+from avcall.models.interfaces import Encoded, ModelId
+from avcall.receiver.animator import FADE_AFFORDABLE_MS, Animator
+from avcall.receiver.pivots import PivotCache, ReadyPivot
+
+
+class Painter:
+    """Draws the encoded grey; `wrong` is drawn instead, or raised."""
+
+    model = ModelId("painter", "00000000")
+    device = "cpu"
+
+    def __init__(self) -> None:
+        self.wrong: Image | Exception | None = None
+
+    def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
+        return int(pivot.mean())
+
+    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
+        if isinstance(self.wrong, Exception):
+            raise self.wrong
+        return np.full((16, 16, 3), encoded, np.uint8) if self.wrong is None else self.wrong
+
+
+def pose(pivot_id: int, at: float = 0.0) -> Pose:
+    return Pose(0.0, pivot_id, np.full((10, 2), at, np.float32))
+
+
+def studio(side_of_second: int = 16) -> tuple[Animator, Painter, Stats]:
+    painter, cache, stats = Painter(), PivotCache(), Stats()
+    for pivot_id, grey, side in ((1, 40, 16), (2, 200, side_of_second)):
+        image = np.full((side, side, 3), grey, np.uint8)
+        cache.put(ReadyPivot(Pivot(pivot_id, 0.0, image, pose(1).keypoints), painter.encode(image, image), 0.0))
+    return Animator(painter, cache, stats), painter, stats
+
+
+def greys(animator: Animator, poses: list[Pose], drive_ms: float = 5.0) -> list[int]:
+    out = []
+    for each in poses:
+        drawing = animator.plan(each, drive_ms)
+        assert drawing is not None
+        drawn = animator.draw(drawing)
+        assert drawn is not None
+        assert drawn.fresh
+        out.append(int(drawn.image[0, 0, 0]))
+    return out
+
+
+def test_a_missing_pivot_cannot_be_drawn() -> None:
+    assert studio()[0].plan(pose(3), 5.0) is None
+
+
+def test_a_change_of_pivot_is_cross_faded() -> None:
+    assert greys(studio()[0], [pose(1)] * 2 + [pose(2)] * 5) == [40, 40, 80, 120, 160, 200, 200]
+
+
+def test_a_change_back_in_the_midst_fades_back() -> None:
+    assert greys(studio()[0], [pose(1), pose(2), pose(1), pose(1), pose(1), pose(1)]) == [40, 80, 160, 120, 80, 40]
+
+
+def test_another_crop_is_cut() -> None:
+    assert greys(studio()[0], [pose(1), pose(2, at=0.3), pose(2, at=0.3)]) == [40, 200, 200]
+    assert greys(studio(side_of_second=24)[0], [pose(1), pose(2)]) == [40, 200]
+
+
+def test_a_slow_reenactor_cuts() -> None:
+    assert greys(studio()[0], [pose(1), pose(2)], FADE_AFFORDABLE_MS + 1) == [40, 200]
+
+
+@pytest.mark.parametrize(
+    "wrong", [RuntimeError("cuda"), np.zeros((16, 16, 3), np.uint8), np.full((16, 16, 3), np.nan, np.float32)]
+)
+def test_a_failure_leaves_the_last_picture(wrong: Image | Exception) -> None:
+    animator, painter, stats = studio()
+    assert greys(animator, [pose(1)]) == [40]
+    painter.wrong = wrong
+    drawing = animator.plan(pose(1), 5.0)
+    assert drawing is not None
+    drawn = animator.draw(drawing)
+    assert drawn is not None
+    assert not drawn.fresh
+    assert drawn.image[0, 0, 0] == 40
+    assert stats.counters["drive_failed"] == 1
+
+
+def test_a_failure_at_the_first_picture() -> None:
+    animator, painter, _ = studio()
+    painter.wrong = ValueError("no")
+    drawing = animator.plan(pose(1), 5.0)
+    assert drawing is not None
+    assert animator.draw(drawing) is None
