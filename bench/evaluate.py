@@ -15,7 +15,6 @@ import math
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,67 +22,22 @@ import cv2
 import numpy as np
 import torch
 
-from avcall.bench.evaluate_clip import DEEP_EVERY, Networks, Original, find_meshes, mean_over_clips
-from avcall.bench.evaluate_show import (
-    FIRST_FRAME,
-    PIVOT_1S,
-    PIVOT_CRF,
-    PIVOT_PRESET,
-    choose_pivots,
-    find_keypoints,
-    show_driven,
-    show_pivots,
-)
+from avcall.bench.evaluate_clip import Networks, Original, find_meshes, mean_over_clips
+from avcall.bench.evaluate_config import FPS, EvaluateConfig, find_clips, settings
+from avcall.bench.evaluate_cross import CROSS_IDENTITY, Driver, Source, evaluate_cross
+from avcall.bench.evaluate_show import FIRST_FRAME, PIVOT_1S, choose_pivots, find_keypoints, show_driven, show_pivots
 from avcall.bench.evaluate_systems import REPEAT_PIVOT, SYSTEMS, Pair, load_system
 from avcall.bench.evaluate_table import markdown
 from avcall.bench.provenance import provenance
-from avcall.common.config import flag
 from avcall.common.errors import AvcallError, ConfigError, InputError, OutputError
-from avcall.common.keypoints import Image
+from avcall.common.keypoints import Image, Landmarks
 from avcall.models.registry import SUFFIX, device_from_flag
 from avcall.models.training.clips import read_frames
-from avcall.models.training.prepare import VIDEO_SUFFIXES
 
+__all__ = ["EvaluateConfig", "evaluate"]
 PROTOCOLS = (FIRST_FRAME, PIVOT_1S)
-FPS = 25
 _FOLDERS = re.compile(r"(?<!\w)[./~][^\s'\"]*/")
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluateConfig:
-    """`avcall evaluate CLIPS_DIR`."""
-
-    clips: Path = flag(Path(), "folder of clips of one face each, square", metavar="CLIPS_DIR", required=True)
-    json: Path = flag(Path(), "write the results to this file", metavar="FILE", required=True)
-    table: Path | None = flag(None, "write the results as Markdown tables to this file too", metavar="FILE.md")
-    models: tuple[str, ...] = flag(
-        (), f"evaluate only this system: {', '.join(SYSTEMS)}, or the path of a weights file", metavar="NAME"
-    )
-    limit: int = flag(0, "only the first N clips; 0 means all", metavar="N")
-    seconds: float = flag(20.0, "only the first seconds of each clip", metavar="SECONDS")
-    size: int = flag(256, "side in pixels at which all is compared; clips of other sizes are resized", metavar="PIXELS")
-    stride: int = flag(6, "look at every n-th frame with the slow measures", metavar="N")
-    dists: bool = flag(True, "measure DISTS")
-    vgg: bool = flag(False, "measure LPIPS with VGG16 too")
-    identity: bool = flag(True, "measure whether it is the same person")
-    threads: int = flag(1, "threads of the networks", metavar="N")
-    device: str = flag("cpu", "where the models compute", choices=("cpu", "cuda"))
-    resume: bool = flag(False, "keep what the results file already has of the same settings")
-
-    def command(self) -> str:
-        """The command line that this is, with the names of files and folders but not the places of this machine."""
-        words = ["avcall evaluate", self.clips.resolve().name, "--json", self.json.name]
-        words += [word for name in self.models for word in ("--models", Path(name).name)]
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in ("clips", "json", "models", "table", "resume") or value == field.default:
-                continue
-            name = field.name.replace("_", "-")
-            words += (
-                [f"--{name}" if value else f"--no-{name}"] if isinstance(value, bool) else [f"--{name}", str(value)]
-            )
-        return " ".join(words)
 
 
 def evaluate(config: EvaluateConfig, load: Callable[[str, str], Pair] = load_system) -> dict[str, Any]:
@@ -95,20 +49,23 @@ def evaluate(config: EvaluateConfig, load: Callable[[str, str], Pair] = load_sys
         OutputError: the results file cannot be written.
         CheckpointError: the LPIPS weights are not at hand.
     """
-    paths = _check(config)
+    every_path = find_clips(config)
+    paths = every_path[: config.limit or None]
     torch.set_num_threads(config.threads)
     cv2.setNumThreads(config.threads)
     run = _Run(config, load)
     for number, path in enumerate(paths, 1):
         began = time.perf_counter()
         try:
-            run.add_clip(path)
+            # half the folder away: neighbours are often clips of one person
+            run.add_clip(path, every_path[(every_path.index(path) + len(every_path) // 2) % len(every_path)])
         except InputError as error:
             run.skip(path.name, str(error))
             continue
+        run.measured += 1
         run.write()
         logger.info("%d of %d: %s, %.0f s", number, len(paths), path.stem, time.perf_counter() - began)
-    if not run.clips:
+    if not run.measured:
         raise InputError(
             f"--clips {config.clips}: no usable clip; the first problem: {next(iter(run.skipped.values()))}"
         )
@@ -122,6 +79,7 @@ class _Run:
         self._config = config
         self.clips: dict[str, dict[str, Any]] = {}
         self.skipped: dict[str, str] = {}
+        self.measured = 0
         self._pairs: dict[str, Pair | None] = {}
         device = device_from_flag(config.device)
         for name in config.models or SYSTEMS:
@@ -133,44 +91,75 @@ class _Run:
         if not self._pairs:
             raise ConfigError(f"--models: none of {', '.join(config.models)} can be loaded: {self.skipped}")
         self._networks = Networks(config.dists, config.vgg, config.identity)
+        protocols = (*PROTOCOLS, CROSS_IDENTITY) if config.cross else PROTOCOLS
+        self._commits: dict[tuple[str, str], str | None] = {}
         self._units = {
-            (name, protocol): dict[str, dict[str, float | None]]() for name in self._pairs for protocol in PROTOCOLS
+            (name, protocol): dict[str, dict[str, float | None]]() for name in self._pairs for protocol in protocols
         }
         self._earlier = _read_earlier(config) if config.resume else {}
+        self.clips |= self._earlier.get("clips", {})
+        self._head = provenance()
 
     def skip(self, name: str, reason: str) -> None:
         self.skipped[name] = _FOLDERS.sub("", reason)  # results name no places of a machine
         logger.warning("skipped %s: %s", name, reason)
 
-    def add_clip(self, path: Path) -> None:
+    def add_clip(self, path: Path, driver: Path) -> None:
         """Evaluates all systems on one clip, or takes the earlier results where they are of the same file."""
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         missing = [unit for unit in self._units if not self._take_earlier(unit, path.stem, sha256)]
-        if missing:
-            frames = _read_square(path, self._config)
-            meshes = find_meshes(frames)
-            if not any(landmarks is not None for landmarks in meshes):
-                raise InputError(f"{path.name}: no face found; give clips that 'avcall prepare' made")
-            original = Original(frames, meshes, self._networks, self._config.stride, FPS)
-            for name in dict.fromkeys(name for name, _ in missing):
-                wanted = [protocol for system, protocol in missing if system == name]
-                for protocol, measured in self._evaluate(name, wanted, original).items():
-                    self._units[name, protocol][path.stem] = {key: _finite(value) for key, value in measured.items()}
-            self.clips[path.stem] = {"frames": len(frames), "sha256": sha256}
-        else:
-            self.clips[path.stem] = self._earlier["clips"][path.stem]
+        if not missing:
+            return
+        frames = _read_square(path, self._config)
+        meshes = find_meshes(frames)
+        if not any(landmarks is not None for landmarks in meshes):
+            raise InputError(f"{path.name}: no face found; give clips that 'avcall prepare' made")
+        plain = [unit for unit in missing if unit[1] != CROSS_IDENTITY]
+        cross = [name for name, protocol in missing if protocol == CROSS_IDENTITY]
+        if plain:
+            self._add_plain(plain, path.stem, Original(frames, meshes, self._networks, self._config.stride, FPS))
+        if cross:
+            self._add_cross(cross, path, frames, meshes, driver)
+        self.clips[path.stem] = {"frames": len(frames), "sha256": sha256}
+
+    def _add_plain(self, plain: list[tuple[str, str]], clip: str, original: Original) -> None:
+        for name in dict.fromkeys(name for name, _ in plain):
+            wanted = [protocol for system, protocol in plain if system == name]
+            for protocol, measured in self._evaluate(name, wanted, original).items():
+                self._keep(name, protocol, clip, measured)
+
+    def _add_cross(
+        self, names: list[str], path: Path, frames: list[Image], meshes: list[Landmarks | None], driver: Path
+    ) -> None:
+        try:
+            driving = _read_square(driver, self._config)
+        except InputError as error:
+            self.skip(f"{CROSS_IDENTITY} of {path.name}", str(error))
+            return
+        driving_meshes = find_meshes(driving)
+        if meshes[0] is None or driving_meshes[0] is None:
+            self.skip(f"{CROSS_IDENTITY} of {path.name} and {driver.name}", "a first frame shows no face")
+            return
+        source, motion = Source(frames[0], meshes[0]), Driver(driving, driving_meshes, FPS)
+        for name in names:
+            measured = evaluate_cross(self._pairs[name], source, motion, self._networks, self._config.stride)
+            self._keep(name, CROSS_IDENTITY, path.stem, measured)
+
+    def _keep(self, name: str, protocol: str, clip: str, measured: dict[str, float]) -> None:
+        self._commits[name, protocol] = self._head["commit"]
+        self._units[name, protocol][clip] = {key: _finite(value) for key, value in measured.items()}
 
     def write(self) -> dict[str, Any]:
         """Writes the results file and returns its content."""
         config = self._config
         results = {
-            **provenance(),
+            **self._head,
             "command": config.command(),
-            "settings": _settings(config),
+            "settings": settings(config),
             "clips": self.clips,
             "skipped": self.skipped,
             "not_measured": self._networks.not_measured,
-            "systems": [self._entry(name, protocol) for name, protocol in self._units],
+            "systems": [self._entry(name, protocol) for name, protocol in self._units] + self._others(),
         }
         unfinished = config.json.with_name(config.json.name + ".part")
         try:
@@ -188,9 +177,15 @@ class _Run:
             "system": name,
             "protocol": protocol,
             "weights": self._weights(name),
+            "commit": self._commits.get((name, protocol)),
             "metrics": mean_over_clips(list(clips.values())),
             "clips": clips,
         }
+
+    def _others(self) -> list[dict[str, Any]]:
+        """What the file had of systems and protocols that are not asked for now."""
+        earlier = self._earlier.get("systems", [])
+        return [entry for entry in earlier if (entry["system"], entry["protocol"]) not in self._units]
 
     def _weights(self, name: str) -> str | None:
         pair = self._pairs[name]
@@ -216,26 +211,9 @@ class _Run:
             same = (entry["system"], entry["protocol"]) == unit and entry["weights"] == self._weights(unit[0])
             if same and known.get("sha256") == sha256 and clip in entry["clips"]:
                 self._units[unit][clip] = entry["clips"][clip]
+                self._commits.setdefault(unit, entry["commit"])
                 return True
         return False
-
-
-def _check(config: EvaluateConfig) -> list[Path]:
-    if config.stride < 1 or config.stride % 5 == 0:
-        raise ConfigError(
-            f"--stride {config.stride}: give a number from 1 that 5 does not divide; a pivot is shown for 25 frames, "
-            "and the others would always look at the same ages of it"
-        )
-    if config.seconds < 1 or config.size < 32 or config.limit < 0 or config.threads < 1:
-        raise ConfigError("--seconds must be at least 1, --size 32, --threads 1 and --limit 0")
-    if not config.clips.is_dir():
-        raise InputError(f"--clips {config.clips}: no such folder")
-    paths = sorted(path for path in config.clips.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
-    if not paths:
-        raise InputError(f"--clips {config.clips}: no video in it ({', '.join(VIDEO_SUFFIXES)})")
-    if not config.json.parent.is_dir() or config.json.is_dir():
-        raise OutputError(f"--json {config.json}: not a file in an existing folder")
-    return paths[: config.limit or None]
 
 
 def _read_square(path: Path, config: EvaluateConfig) -> list[Image]:
@@ -257,27 +235,11 @@ def _read_earlier(config: EvaluateConfig) -> dict[str, Any]:
         return {}
     try:
         earlier = json.loads(config.json.read_text())
-        if earlier["settings"] == _settings(config):
+        if earlier["settings"] == settings(config):
             return dict(earlier)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"--json {config.json}: not a results file to resume ({error}); leave out --resume") from error
     raise ConfigError(f"--resume: {config.json} was made with other settings; give another --json")
-
-
-def _settings(config: EvaluateConfig) -> dict[str, Any]:
-    """What a figure depends on besides system, protocol and clip."""
-    return {
-        "seconds": config.seconds,
-        "size": config.size,
-        "fps": FPS,
-        "lpips_every_n_frames": config.stride,
-        "dists_and_identity_every_n_frames": config.stride * DEEP_EVERY,
-        "dists": config.dists,
-        "vgg": config.vgg,
-        "identity": config.identity,
-        "device": config.device,
-        "pivot_1s": f"SVT-AV1 preset {PIVOT_PRESET} crf {PIVOT_CRF}, low delay, one chain a clip, a picture a second",
-    }
 
 
 def _finite(value: float) -> float | None:

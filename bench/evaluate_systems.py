@@ -10,7 +10,7 @@ import torch
 from avcall.common.keypoints import Image, Keypoints
 from avcall.models.checkpoint import load_weights
 from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor
-from avcall.models.reenactment.reenactor import NetworkPivot, NetworkReenactor, PointDetector
+from avcall.models.reenactment.reenactor import NetworkPivot, NetworkReenactor
 from avcall.models.registry import load_pair
 
 REPEAT_PIVOT, WARP_ONLY, LITE = "repeat_pivot", "warp_only", "lite"
@@ -40,5 +40,5 @@ def load_system(name: str, device: str) -> Pair:
     """
     if name != WARP_ONLY:
         return load_pair(name, device)
-    reenactor = WarpOnly(load_weights(LITE), device)
-    return PointDetector(reenactor.model), reenactor
+    detector, whole = load_pair(LITE, device)
+    return detector, WarpOnly(load_weights(LITE), whole.model, device)

@@ -27,6 +27,7 @@ COLUMNS = (
     Column("LMD px", "lmd_px", 2, -1),
     Column("lips px", "lip_lmd_px", 2, -1),
     Column("eyes px", "eye_lmd_px", 2, -1),
+    Column("pose °", "pose_deg", 1, -1),
     Column("mouth corr.", "mouth_correlation", 2, 1),
     Column("mouth lag ms", "mouth_lag_ms", 0, -1),
     Column("blink recall", "blink_recall", 2, 1),
@@ -38,7 +39,11 @@ COLUMNS = (
     Column("AED", "aed", 2, -1),
     Column("drive ms", "drive_ms", 0, -1),
 )
-_TITLES = {"first_frame": "The first frame is the only pivot", "pivot_1s": "A coded pivot every second"}
+_TITLES = {
+    "first_frame": "The first frame is the only pivot",
+    "pivot_1s": "A coded pivot every second",
+    "cross_identity": "Another person drives the first frame",
+}
 _JUDGED = ("lpips_alex", "psnr", "ssim", "lmd_px", "lip_lmd_px", "mouth_correlation", "tlp", "tof_px")
 
 

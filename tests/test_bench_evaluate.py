@@ -13,6 +13,7 @@ import pytest
 
 from avcall.bench.evaluate import EvaluateConfig, evaluate
 from avcall.bench.evaluate_clip import mean_over_clips
+from avcall.bench.evaluate_cross import transfer
 from avcall.bench.evaluate_show import FIRST_FRAME, PIVOT_1S, Pivots, choose_pivots, show_driven, show_pivots
 from avcall.bench.evaluate_systems import Pair
 from avcall.common.errors import ConfigError, InputError, OutputError
@@ -99,6 +100,42 @@ def test_results_of_two_systems(one_clip: Path, tmp_path: Path, monkeypatch: pyt
     assert again["systems"] == results["systems"]
     with pytest.raises(ConfigError, match="other settings"):
         evaluate(replace(config, resume=True, size=64), load)
+
+
+@pytest.mark.clips
+@needs_lpips
+def test_another_person_drives(one_clip: Path, clips_dir: Path, tmp_path: Path) -> None:
+    (one_clip / "b.mp4").symlink_to(clips_dir / "test" / "p036_01.mp4")
+    plain = EvaluateConfig(
+        clips=one_clip,
+        json=tmp_path / "results.json",
+        models=("repeat_pivot",),
+        seconds=1,
+        limit=1,
+        dists=False,
+        identity=False,
+    )
+    evaluate(plain, load)
+    results = evaluate(replace(plain, models=("brighter",), cross=True, resume=True), load)
+    units = [(entry["system"], entry["protocol"]) for entry in results["systems"]]
+    assert units == [("brighter", p) for p in (FIRST_FRAME, PIVOT_1S, "cross_identity")] + [
+        ("repeat_pivot", p)
+        for p in (FIRST_FRAME, PIVOT_1S)  # kept from the first run
+    ]
+    cross = results["systems"][2]["metrics"]
+    assert cross["face_found"] == 1
+    assert 0 < cross["pose_deg"] < 20  # the shown face stands still, the driver turns
+    assert "lpips_alex" not in cross
+
+
+def test_motion_is_transferred_in_the_size_of_the_face() -> None:
+    driving = np.zeros((10, 2), np.float32)
+    driving[8:, 0] = -0.2, 0.2  # eye corners
+    moved = driving + np.float32(0.1)
+    source = driving * 2
+    still, shifted = transfer(source, [driving, moved])
+    assert np.array_equal(still, source)
+    assert np.allclose(shifted - source, 0.2)
 
 
 @pytest.mark.clips
