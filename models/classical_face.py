@@ -42,6 +42,7 @@ OUTER_UPPER_LIP = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
 OUTER_LOWER_LIP = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 INNER_UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 INNER_LOWER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+# two rings each, the outer one first, in step with the contours' inner points
 UPPER_LIP_BODY = (184, 74, 73, 72, 11, 302, 303, 304, 408, 183, 42, 41, 38, 12, 268, 271, 272, 407)
 LOWER_LIP_BODY = (77, 90, 180, 85, 16, 315, 404, 320, 307, 96, 89, 179, 86, 15, 316, 403, 319, 325)
 UPPER_LIDS = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (263, 466, 388, 387, 386, 385, 384, 398, 362))
@@ -69,6 +70,8 @@ _KERNELS = ((1.0, 0.8), (1.0, 0.3))
 _BLINK = (0.85, 0.71)
 """The mesh follows a lid only half way down: a lid this far open (relative to the pivot's) begins to close, and this
 far is closed."""
+_SEALED = 0.03
+"""Gap between the inner lips, in eye distances, below which they are drawn together."""
 _EYE_NOISE = 0.06
 _LID_PITCH = 0.36
 """How much wider the mesh opens the eyes, relatively, for a radian of nodding (the mean over some real clips)."""
@@ -158,6 +161,7 @@ def move_face(model: FaceModel, keypoints: Keypoints) -> Motion:
     jawed = _pose(mesh, fit, model, jaw=True)
     moved = jawed.copy()
     moved[:, :2] += _spread(model, target - jawed[_DRIVEN, :2])
+    _close_lips(model, posed, moved)
     _close_lids(model, fit, posed, moved)
     _hold_unseen(model, mesh, fit, posed, moved)
     return Motion(fit, posed, moved)
@@ -166,6 +170,27 @@ def move_face(model: FaceModel, keypoints: Keypoints) -> Motion:
 def carry(model: FaceModel, motion: Motion, points: Array) -> Array:
     """Where other points (N, 3) of the pivot's head go when they are fixed to the skull."""
     return _pose(points, motion.pose, model, jaw=False)
+
+
+def _close_lips(model: FaceModel, posed: Array, moved: Array) -> None:
+    """Closes a mouth that was open in the pivot along its whole width, in the measure in which its middle closes."""
+    gap = float(np.linalg.norm(moved[14, :2] - moved[13, :2]))
+    was = float(np.linalg.norm(posed[14, :2] - posed[13, :2]))
+    if gap >= was:
+        return
+    share = float(smooth((1.0 - gap / was) * 1.25))
+    # lips that touch are still a little apart for the mesh
+    left = gap / was * (1.0 + share * (float(smooth(gap / model.unit / _SEALED)) - 1.0))
+    upper, lower = list(INNER_UPPER_LIP[1:-1]), list(INNER_LOWER_LIP[1:-1])
+    middle = (moved[upper] + moved[lower]) / 2.0
+    half = left * (posed[lower] - posed[upper]) / 2.0
+    for lip, outer, body, target in (
+        (upper, OUTER_UPPER_LIP, UPPER_LIP_BODY, middle - half),
+        (lower, OUTER_LOWER_LIP, LOWER_LIP_BODY, middle + half),
+    ):
+        shift = share * (target - moved[lip])
+        for ring, follow in ((lip, 1.0), (list(body[9:]), 0.9), (list(body[:9]), 0.75), (list(outer[1:-1]), 0.6)):
+            moved[ring] += follow * shift
 
 
 def _close_lids(model: FaceModel, fit: Array, posed: Array, moved: Array) -> None:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from avcall.common.keypoints import Image, to_pixels
-from avcall.models.classical_face import INNER_LOWER_LIP, Array, FaceModel, Motion
-from avcall.models.classical_openings import MOUTH, back_to_pivot, depth_inside, hole_window, outline
+from avcall.models.classical_face import INNER_LOWER_LIP, Array, FaceModel, Motion, smooth
+from avcall.models.classical_openings import MOUTH, back_to_pivot, closing, depth_inside, hole_window, outline
 from avcall.models.classical_warp import Window, sample
 
 _FEATHER = 0.016
@@ -19,6 +19,8 @@ _DARK, _LINE = 0.36, 0.6
 """Light left deep inside a mouth and between lips that have just parted, relative to the lips."""
 _DEEP = 0.05
 """How far from the lips (in eye distances) it is quite dark."""
+_SHADE = 0.08
+"""Gap between closing lips, in eye distances, from which the pivot's own teeth are in the shade."""
 _TEETH_BELOW, _TEETH_EDGE = 0.085, 0.025
 """Upper teeth end this far below where the upper lip's edge was in the pivot; softness of that end."""
 _TEETH_BRIGHT, _TEETH_GREY = 0.9, 0.6
@@ -26,7 +28,18 @@ _TEETH_BRIGHT, _TEETH_GREY = 0.9, 0.6
 _TEETH_STRENGTH = 0.9
 _CHEEKS = (50, 280, 205, 425)
 
-CONSTANTS = (_FEATHER, _DARK, _LINE, _DEEP, _TEETH_BELOW, _TEETH_EDGE, _TEETH_BRIGHT, _TEETH_GREY, _TEETH_STRENGTH)
+CONSTANTS = (
+    _FEATHER,
+    _DARK,
+    _LINE,
+    _DEEP,
+    _SHADE,
+    _TEETH_BELOW,
+    _TEETH_EDGE,
+    _TEETH_BRIGHT,
+    _TEETH_GREY,
+    _TEETH_STRENGTH,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +96,12 @@ def paint_mouth(result: Tensor, base: Tensor, face: FaceModel, look: MouthLook, 
     light = _LINE + (_DARK - _LINE) * (depth / (face.unit * _DEEP)).clamp(0.0, 1.0)
     inside = look.lips * light
     inside = inside + _teeth_share(with_skull, depth, face, motion) * (look.teeth - inside)
+    # between lips that nearly touch it is dark, whatever shone there when they were apart
+    gap = float(np.linalg.norm(motion.moved[14, :2] - motion.moved[13, :2])) / face.unit
+    shown = 1.0 - closing(face, motion, 13, 14) * (1.0 - float(smooth(gap / _SHADE)))
     for source in (with_jaw, with_skull):
         own = sample(look.inside, source)
-        inside = inside + (own[3] / 255.0).clamp(0.0, 1.0) * (own[:3] - inside)
+        inside = inside + shown * (own[3] / 255.0).clamp(0.0, 1.0) * (own[:3] - inside)
     result[:, rows, columns] += share * (inside - result[:, rows, columns])
 
 

@@ -37,7 +37,7 @@ _SURROUNDINGS = (
 )
 _FEATHER = 0.02
 """Softness of the edge of an eye, in outer-eye-corner distances."""
-_TRIM = ((0.0, 0.012), (0.0, 0.012), (0.02, 0.02))
+_TRIM = ((0.0, 0.012), (0.0, 0.012), (0.03, 0.03))
 """How much of the upper and lower edge is taken off a closing hole's skin, in eye distances: the mesh is not exact, and
 a rim of eye white or tooth on a closed lid shows."""
 _NEAR, _MARGIN = 0.3, 0.08
