@@ -49,7 +49,6 @@ class FaceAnalyser:
         self._detector = detector
         self._size = size
         self._clock = clock
-        self._crop: Crop | None = None
         self._filters: dict[Crop, KeypointFilter] = {}
 
     def prepare(self) -> None:
@@ -71,12 +70,12 @@ class FaceAnalyser:
         assert self._tracker is not None
         begin_ms = self._clock()
         height, width = frame.image.shape[:2]
-        points = self._tracker.track(frame.image, self._crop)
+        points = self._tracker.track(frame.image)
         tracked_ms = self._clock()
         if points is None:
             return None
-        self._crop = self._controller.update(FaceBox.around(points), width, height, frame.capture_ms)
-        crops = [self._crop, also] if also is not None and also != self._crop else [self._crop]
+        current = self._controller.update(FaceBox.around(points), width, height, frame.capture_ms)
+        crops = [current, also] if also is not None and also != current else [current]
         self._filters = {crop: self._filters.get(crop) or KeypointFilter() for crop in crops}
         views = {}
         for crop, steady in self._filters.items():
@@ -85,7 +84,7 @@ class FaceAnalyser:
             views[crop] = View(crop, image, steady.filter(found, frame.capture_ms))
         return Analysis(
             capture_ms=frame.capture_ms,
-            current=views[self._crop],
+            current=views[current],
             views=views,
             leaving=self._controller.leaving,
             track_ms=tracked_ms - begin_ms,

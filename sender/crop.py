@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import cv2
@@ -22,6 +23,11 @@ WELL_INSIDE = 0.06
 """The face must keep this distance, in sides, from the crop's edge."""
 HOLD_MS = 400.0
 """The head must have left for this long: a nod does not move the crop."""
+SETTLED_SPEED = 0.3
+"""Sides a second below which a head that has left is taken to have arrived; the crop moves once, not after it."""
+SETTLED_OVER_MS = 240.0
+LONGEST_WAIT_MS = 1500.0
+"""A head that does not come to rest gets its crop all the same."""
 REST_MS = 1500.0
 """After a move the crop rests, whatever happens."""
 WORTH_MOVING = 0.08
@@ -85,6 +91,7 @@ class CropController:
         self._picture = (0, 0)
         self._away_since_ms: float | None = None
         self._moved_ms = -1e12
+        self._places: deque[tuple[float, float, float]] = deque()
 
     @property
     def leaving(self) -> bool:
@@ -99,17 +106,27 @@ class CropController:
             self._moved_ms = -1e12  # the first guess may be corrected soon
         crop = self._crop
         assert crop is not None
+        self._places.append((now_ms, (face.left + face.right) / 2, (face.top + face.bottom) / 2))
+        while now_ms - self._places[0][0] > SETTLED_OVER_MS:
+            self._places.popleft()
         if is_well_inside(face, crop, width, height):
             self._away_since_ms = None
             return crop
         if self._away_since_ms is None:
             self._away_since_ms = now_ms
-        if now_ms - self._away_since_ms >= HOLD_MS and now_ms - self._moved_ms >= REST_MS:
+        away_ms = now_ms - self._away_since_ms
+        arrived = away_ms >= HOLD_MS and (self._has_settled(crop.side) or away_ms >= LONGEST_WAIT_MS)
+        if arrived and now_ms - self._moved_ms >= REST_MS:
             wanted = ideal_crop(face, width, height)
             self._away_since_ms = None
             if _differ(wanted, crop):
                 return self._move(wanted, now_ms)
         return crop
+
+    def _has_settled(self, side: int) -> bool:
+        first, last = self._places[0], self._places[-1]
+        way = max(abs(last[1] - first[1]), abs(last[2] - first[2])) / side
+        return way <= SETTLED_SPEED * max(last[0] - first[0], 1.0) / 1000.0
 
     def _move(self, crop: Crop, now_ms: float) -> Crop:
         self._crop = crop

@@ -20,11 +20,13 @@ class FacePresence:
         self._begin_ms: float | None = None
         self._seen_ms = 0.0
         self._held_ms = -1e12
+        self._missed = False
         self._hinted = False
 
     def found(self, now_ms: float) -> bool:
         """A frame with a face; True where the face was away long enough to need a fresh pivot."""
-        returned = self.face_seen and now_ms - self._seen_ms >= RETURN_AFTER_MS
+        returned = self.face_seen and self._missed and now_ms - self._seen_ms >= RETURN_AFTER_MS
+        self._missed = False
         self.face_seen = True
         self._hinted = False
         self._begin_ms = self._seen_ms = now_ms
@@ -34,6 +36,7 @@ class FacePresence:
         """A frame without one; True where the last pose should be repeated now, marked as held."""
         if self._begin_ms is None:
             self._begin_ms = now_ms
+        self._missed = True
         if not self.face_seen or now_ms - self._seen_ms < LOST_AFTER_MS or now_ms - self._held_ms < HELD_EVERY_MS:
             return False
         self._held_ms = now_ms

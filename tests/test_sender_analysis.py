@@ -46,9 +46,9 @@ def test_no_face() -> None:
 def test_a_face_that_comes_back_is_not_filtered_with_where_it_was() -> None:
     tool = analyser()
     look(tool, (640, 360, 150), 0.0)
-    for number in range(1, 10):
+    for number in range(1, 11):
         look(tool, None, 40.0 * number)
-    back, fresh = look(tool, (650, 360, 150), 400.0), look(analyser(), (650, 360, 150), 400.0)
+    back, fresh = look(tool, (650, 360, 150), 440.0), look(analyser(), (650, 360, 150), 440.0)
     assert back is not None
     assert fresh is not None
     shift = 2 * (fresh.current.crop.x - back.current.crop.x) / back.current.crop.side

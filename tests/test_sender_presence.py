@@ -30,3 +30,9 @@ def test_nothing_is_held_before_the_first_face_and_one_hint_is_due() -> None:
     presence.found(8000.0)
     assert presence.face_seen
     assert [t for t in range(8000, 20000, 40) if presence.hint_due(float(t))] == [11000]
+
+
+def test_a_machine_that_was_busy_is_no_face_that_was_away() -> None:
+    presence = FacePresence()
+    presence.found(0.0)
+    assert not presence.found(2000.0)
