@@ -16,7 +16,7 @@ os.environ.setdefault("SVT_LOG", "1")  # it writes to stderr itself: errors only
 
 
 def open_svt_av1(width: int, height: int, options: dict[str, str]) -> Any:
-    """An open `av.CodecContext` of libsvtav1 for 25 fps yuv420p; `options` are FFmpeg's (preset, crf, svtav1-params)."""
+    """An open `av.CodecContext` of libsvtav1, 25 fps yuv420p; `options` are FFmpeg's (preset, crf, svtav1-params)."""
     encoder: Any = av.CodecContext.create("libsvtav1", "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base = Fraction(1, 25)
