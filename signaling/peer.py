@@ -15,15 +15,18 @@ from avcall.common.link import Channel, LinkClosed, WireBytes
 from avcall.common.stats import Stats
 from avcall.signaling.ice_sockets import WireMeter, check_address, prepare
 from avcall.signaling.messages import FromServer, IceServer, PeerLeft, Signal
+from avcall.signaling.sctp_tuning import tune
 
 logger = logging.getLogger(__name__)
 
 CONNECT_S = 20.0
 MEDIA_QUEUE_BYTES = 16 * 1024
-"""Media that waits here for the congestion window; more is dropped, as late media is worthless."""
+MEDIA_QUEUE_S = 0.3
+"""Media waits here for the congestion window, no more and no longer; the oldest goes first, as late media is worthless.
+(SCTP's own queue has no such limit: on a link of 32 kbit/s it came to hold five seconds of keypoints.)"""
 _INBOUND_MEDIA = 256
 _INBOUND_CONTROL = 256
-_FLUSH_S = 1.0
+_FLUSH_S = 2.0
 _CLOSE_S = 3.0
 _ICE_STEP_S = 0.03
 """Longer than aioice pauses between two steps of connecting."""
@@ -83,12 +86,15 @@ class PeerLink:
 
     def __init__(self, ice_servers: Sequence[IceServer], bind: str, stats: Stats) -> None:
         self._stats = stats
+        self._loop = asyncio.get_running_loop()
         servers = [
             RTCIceServer(server.url, server.username or None, server.credential or None) for server in ice_servers
         ]
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         self._media = self._peer.createDataChannel("media", ordered=False, maxRetransmits=0, negotiated=True, id=0)
         self._control = self._peer.createDataChannel("control", negotiated=True, id=1)
+        self._outbox: deque[tuple[float, bytes]] = deque()
+        self._outbox_bytes = 0
         self._inbound: deque[tuple[Channel, bytes]] = deque()
         self._waiting: dict[Channel, int] = {Channel.MEDIA: 0, Channel.CONTROL: 0}
         self._arrived = asyncio.Event()
@@ -96,9 +102,10 @@ class PeerLink:
         self._closed = False
         self._meter = WireMeter()
         prepare(self._ice_connection(), self._meter, bind)
-        self._forgive_late_sends()
+        tune(self._peer.sctp)
         for channel, kind in ((self._media, Channel.MEDIA), (self._control, Channel.CONTROL)):
             self._listen(channel, kind)
+        self._media.on("bufferedamountlow", self._feed_media)
         self._peer.on("connectionstatechange", self._changed.set)
 
     # ---- setting up
@@ -147,34 +154,33 @@ class PeerLink:
         assert sctp is not None, "the data channels have made it"
         return sctp.transport.transport.iceGatherer._connection
 
-    def _forgive_late_sends(self) -> None:
-        """aiortc sends from tasks of its own: if the peer has just hung up, they would die of ConnectionError and print
-        a traceback. What is sent then is lost anyway, so it is swallowed here, for this connection only."""
-        assert self._peer.sctp is not None
-        dtls = self._peer.sctp.transport
-        send = dtls._send_data
-
-        async def send_if_open(data: bytes) -> None:
-            try:
-                await send(data)
-            except ConnectionError:
-                logger.debug("%d bytes came too late for a closed connection", len(data))
-
-        dtls._send_data = send_if_open  # type: ignore[method-assign]
-
     # ---- the Link
 
     def send(self, channel: Channel, data: bytes) -> None:
-        """See Link. Media that would wait behind more than MEDIA_QUEUE_BYTES counts as "media_dropped_congested"."""
+        """See Link. Media that waits too long or in too long a queue counts as "media_dropped_congested"."""
         if self._closed:
             return
-        out = self._media if channel is Channel.MEDIA else self._control
-        if out.readyState != "open":
+        if channel is Channel.CONTROL:
+            if self._control.readyState == "open":
+                self._control.send(data)
             return
-        if channel is Channel.MEDIA and out.bufferedAmount + len(data) > MEDIA_QUEUE_BYTES:
+        self._outbox.append((self._loop.time(), data))
+        self._outbox_bytes += len(data)
+        self._feed_media()
+
+    def _feed_media(self) -> None:
+        """Hands SCTP one message at a time, so that what waits does so here, where it can still be dropped."""
+        oldest_s = self._loop.time() - MEDIA_QUEUE_S
+        while self._outbox and (self._outbox[0][0] < oldest_s or self._outbox_bytes > MEDIA_QUEUE_BYTES):
+            self._take_media()
             self._stats.count("media_dropped_congested")
-            return
-        out.send(data)
+        if self._outbox and self._media.readyState == "open" and self._media.bufferedAmount == 0:
+            self._media.send(self._take_media())
+
+    def _take_media(self) -> bytes:
+        _, data = self._outbox.popleft()
+        self._outbox_bytes -= len(data)
+        return data
 
     async def receive(self) -> tuple[Channel, bytes]:
         """See Link. At most 256 media packets wait; then the oldest go, counted as "media_dropped_inbound"."""
@@ -235,6 +241,7 @@ class PeerLink:
 
     def _on_close(self) -> None:
         self._closed = True
+        self._outbox.clear()
         self._arrived.set()
         self._changed.set()
 

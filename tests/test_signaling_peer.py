@@ -113,7 +113,7 @@ async def test_media_is_dropped_rather_than_queued_and_control_is_not() -> None:
         for _ in range(100):
             first.send(Channel.MEDIA, bytes(1000))
         first.send(Channel.CONTROL, b"still here")
-        assert stats.counters["media_dropped_congested"] == 84
+        assert stats.counters["media_dropped_congested"] == 83  # one is on its way, 16 KiB wait
         while (await second.receive()) != (Channel.CONTROL, b"still here"):
             pass
 

@@ -1,0 +1,120 @@
+"""The three changes to an association, on an association that goes nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from avcall.signaling.sctp_tuning import tune
+from tests import virtual_time
+from tests.virtual_time import VirtualTimeLoop
+
+
+class Timer:
+    """What loop.call_later would return."""
+
+
+class Dtls:
+    def __init__(self) -> None:
+        self.closed = False
+        self.sent: list[bytes] = []
+
+    async def _send_data(self, data: bytes) -> None:
+        if self.closed:
+            raise ConnectionError("not connected")
+        self.sent.append(data)
+
+
+class ForwardTsn:
+    def __init__(self, cumulative_tsn: int) -> None:
+        self.cumulative_tsn = cumulative_tsn
+
+
+class Sctp:
+    """The parts of aiortc's RTCSctpTransport that are touched. `to_skip` is what has been lost."""
+
+    def __init__(self) -> None:
+        self.transport = Dtls()
+        self.to_skip: int | None = None
+        self._forward_tsn_chunk: ForwardTsn | None = None
+        self._srtt: float | None = 0.49
+        self._rto = 1.0
+        self._t3_handle: Timer | None = None
+
+    def _update_advanced_peer_ack_point(self) -> None:
+        if self.to_skip is not None:
+            self._forward_tsn_chunk = ForwardTsn(self.to_skip)
+
+    def _update_rto(self, round_trip_s: float) -> None:
+        self._rto = 4 * round_trip_s
+
+    def _t3_start(self) -> None:
+        assert self._t3_handle is None
+        self._t3_handle = Timer()
+
+
+def said_after_a_sack(sctp: Sctp) -> int | None:
+    """What is sent when a SACK arrives, as aiortc does it."""
+    sctp._update_advanced_peer_ack_point()
+    chunk, sctp._forward_tsn_chunk = sctp._forward_tsn_chunk, None
+    return chunk.cumulative_tsn if chunk else None
+
+
+def test_something_new_to_skip_is_said_at_once_and_repeated_once_a_round_trip() -> None:
+    async def main(loop: VirtualTimeLoop) -> None:
+        sctp = Sctp()
+        tune(sctp)
+        assert said_after_a_sack(sctp) is None
+        sctp.to_skip = 7
+        said: list[tuple[float, int]] = []
+        start_s = loop.time()
+        for step in range(30):  # a SACK every 50 ms
+            if step == 4:
+                sctp.to_skip = 9
+            tsn = said_after_a_sack(sctp)
+            if tsn is not None:
+                said.append((round(loop.time() - start_s, 2), tsn))
+            await asyncio.sleep(0.05)
+        assert said == [(0.0, 7), (0.2, 9), (0.7, 9), (1.2, 9)]
+
+    virtual_time.run(main)
+
+
+def test_what_is_held_back_is_said_when_the_timer_ends_even_if_no_sack_comes() -> None:
+    async def main(loop: VirtualTimeLoop) -> None:
+        sctp = Sctp()
+        tune(sctp)
+        sctp.to_skip = 7
+        assert said_after_a_sack(sctp) == 7
+        assert sctp._t3_handle is None
+        assert said_after_a_sack(sctp) is None
+        assert sctp._t3_handle is not None
+        assert said_after_a_sack(sctp) is None  # and the running timer is left alone
+
+    virtual_time.run(main)
+
+
+@pytest.mark.parametrize(("round_trip_s", "rto_s"), [(0.3, 1.2), (0.6, 2.4), (5.0, 3.0)])
+def test_the_timeout_is_bounded(round_trip_s: float, rto_s: float) -> None:
+    async def main(loop: VirtualTimeLoop) -> None:
+        sctp = Sctp()
+        tune(sctp)
+        sctp._update_rto(round_trip_s)
+        assert sctp._rto == pytest.approx(rto_s)
+
+    virtual_time.run(main)
+
+
+def test_what_comes_too_late_is_dropped_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    async def main(loop: VirtualTimeLoop) -> None:
+        sctp = Sctp()
+        tune(sctp)
+        await sctp.transport._send_data(b"in time")
+        sctp.transport.closed = True
+        await sctp.transport._send_data(b"too late")
+        assert sctp.transport.sent == [b"in time"]
+
+    virtual_time.run(main)
+    assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
