@@ -24,6 +24,10 @@ RECENT_SHARE, FAR_SHARE = 0.5, 0.35
 """Share of pivots coded and at most RECENT_S old, and of pivots uncoded and of any age; the rest: coded, any age."""
 RECENT_S = 2.0
 CANDIDATES = 4
+BLINK_SHARE = 0.25
+"""Share of pairs between open and closed eyes: by chance they are one in thirty, too few to learn a blink from."""
+CLOSED, OPEN = 0.7, 0.88
+"""Height of the eyes relative to the clip's median, below and above which they count as closed and open."""
 NOISE_PX = 0.3
 """Deviation of the keypoints' noise, in pixels at 256: what the wire's quantisation and the mesh's jitter leave."""
 CROP_EIGHTHS = 16
@@ -44,6 +48,9 @@ class TrainingClip:
     """(n, 10, 2): the mesh points of every frame."""
     shape: NDArray[np.float32]
     """(n, 8): mouth opening, lids and head pose in units of their own deviation, to choose pairs that differ."""
+    closed: NDArray[np.intp]
+    """Frames with closed eyes."""
+    open: NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,8 @@ class Pack:
         lengths = np.array([len(clip.frames) for clip in self.clips], dtype=np.float64)
         # between one clip one vote and one frame one vote: long clips hold more, but of the same person
         self._weights = np.sqrt(lengths) / np.sqrt(lengths).sum()
+        blinks = np.array([np.sqrt(len(c.closed)) if len(c.open) else 0.0 for c in self.clips])
+        self._blink_weights = blinks / blinks.sum() if blinks.any() else None
 
     def draw(self, generator: np.random.Generator, count: int) -> Pairs:
         """A batch of pairs."""
@@ -95,6 +104,34 @@ class Pack:
         )
 
     def _draw_one(self, generator: np.random.Generator) -> tuple[Any, ...]:
+        blink = generator.random() < BLINK_SHARE and self._blink_weights is not None
+        clip, pivot, start, end = self._blink(generator) if blink else self._any(generator)
+        mirrored = bool(generator.random() < 0.5)
+        pivot_points = self._noisy(clip.keypoints[start], generator)
+        driving_points = self._noisy(clip.keypoints[end], generator)
+        left, top = self._crop(clip.keypoints[end], generator, blink)
+        driving = clip.frames[end]
+        if mirrored:
+            pivot, driving = pivot[:, ::-1], driving[:, ::-1]
+            pivot_points, driving_points = mirror(pivot_points), mirror(driving_points)
+            left = self.resolution // 8 - CROP_EIGHTHS - left
+        return pivot, driving, pivot_points, driving_points, left, top, mirrored
+
+    def _blink(self, generator: np.random.Generator) -> tuple[TrainingClip, NDArray[np.uint8], int, int]:
+        """Clip, pivot, its index and the driving frame's: open eyes and closed ones, now and then the other way."""
+        clip = self.clips[generator.choice(len(self.clips), p=self._blink_weights)]
+        closed, opened = int(generator.choice(clip.closed)), int(generator.choice(clip.open))
+        if generator.random() < 0.25:
+            return clip, clip.frames[closed], closed, opened
+        ages = closed - clip.coded_index
+        recent = np.flatnonzero((ages >= 0) & (ages <= RECENT_S * self.fps) & np.isin(clip.coded_index, clip.open))
+        if len(recent) and generator.random() < 0.6:
+            number = int(generator.choice(recent))
+            return clip, clip.coded[number], int(clip.coded_index[number]), closed
+        return clip, clip.frames[opened], opened, closed
+
+    def _any(self, generator: np.random.Generator) -> tuple[TrainingClip, NDArray[np.uint8], int, int]:
+        """Clip, pivot, its index and the driving frame's."""
         clip = self.clips[generator.choice(len(self.clips), p=self._weights)]
         total = len(clip.frames)
         kind = generator.random()
@@ -116,28 +153,19 @@ class Pack:
         if generator.random() < 0.6:  # of some candidates, the one whose mouth, lids and pose differ most
             change = np.abs(clip.shape[choices] - clip.shape[start]) @ generator.exponential(size=clip.shape.shape[1])
             end = int(choices[np.argmax(change)])
-        mirrored = bool(generator.random() < 0.5)
-        pivot_points = self._noisy(clip.keypoints[start], generator)
-        driving_points = self._noisy(clip.keypoints[end], generator)
-        left, top = self._crop(clip.keypoints[end], generator)
-        driving = clip.frames[end]
-        if mirrored:
-            pivot, driving = pivot[:, ::-1], driving[:, ::-1]
-            pivot_points, driving_points = mirror(pivot_points), mirror(driving_points)
-            left = self.resolution // 8 - CROP_EIGHTHS - left
-        return pivot, driving, pivot_points, driving_points, left, top, mirrored
+        return clip, pivot, start, end
 
     def _noisy(self, points: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
         noise = generator.normal(size=points.shape) * (NOISE_PX * 2 / 255 * generator.random())
         return (points + noise).astype(np.float32)
 
-    def _crop(self, points: NDArray[np.float32], generator: np.random.Generator) -> tuple[int, int]:
+    def _crop(self, points: NDArray[np.float32], generator: np.random.Generator, eyes: bool) -> tuple[int, int]:
         """Left and top of a crop in units of 8 pixels."""
         room = self.resolution // 8 - CROP_EIGHTHS
-        if generator.random() < ANYWHERE_SHARE:
+        if not eyes and generator.random() < ANYWHERE_SHARE:
             left, top = generator.integers(0, room + 1, 2)
             return int(left), int(top)
-        lips_or_lids = points[:4] if generator.random() < 0.6 else points[6:]
+        lips_or_lids = points[:4] if not eyes and generator.random() < 0.6 else points[6:]
         centre = (lips_or_lids.mean(0) + 1) / 2 * self.resolution / 8 + generator.uniform(-3, 3, 2)
         left, top = np.clip(np.round(centre - CROP_EIGHTHS / 2), 0, room)
         return int(left), int(top)
@@ -160,10 +188,20 @@ def face_shape(keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(columns / (columns.std(0) + 1e-2), dtype=np.float32)
 
 
+def eye_height(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n,): distance between the lids, mean of both eyes, relative to that between the outer corners."""
+    apart = np.linalg.norm(landmarks[:, 33, :2] - landmarks[:, 263, :2], axis=-1)
+    left = np.linalg.norm(landmarks[:, 159, :2] - landmarks[:, 145, :2], axis=-1)
+    right = np.linalg.norm(landmarks[:, 386, :2] - landmarks[:, 374, :2], axis=-1)
+    return np.asarray((left + right) / 2 / apart, dtype=np.float32)
+
+
 def _load(folder: Path, name: str) -> TrainingClip:
     try:
         landmarks = np.load(folder / "landmarks.npy", mmap_mode="r")
         keypoints = np.ascontiguousarray(landmarks[:, list(MESH_INDICES), :2])
+        height = eye_height(landmarks)
+        height = height / np.median(height)
         return TrainingClip(
             name,
             np.load(folder / "frames.npy", mmap_mode="r"),
@@ -171,6 +209,8 @@ def _load(folder: Path, name: str) -> TrainingClip:
             np.load(folder / "coded_index.npy"),
             keypoints,
             face_shape(keypoints),
+            np.flatnonzero(height < CLOSED),
+            np.flatnonzero(height > OPEN),
         )
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: a damaged clip ({error}): make the pack again with avcall prepare") from error
