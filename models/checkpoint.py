@@ -99,6 +99,7 @@ def write_weights(
     partial = path.with_name(path.name + ".part")
     try:
         save_file(small, partial, {_KEY: json.dumps(about)})
+        partial.chmod(0o644)  # safetensors writes for the owner alone
         partial.replace(path)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"{path} cannot be written: {error}") from error
