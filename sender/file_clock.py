@@ -13,6 +13,8 @@ from avcall.common.errors import InputError
 
 LEAD_MS = 150.0
 """From the first call of `start_ms` to the file's first moment: both tracks have opened and decoded by then."""
+SHORTEST_MS = 40.0
+"""A single picture lasts one frame, so that it can be looped."""
 
 
 class FileClock:
@@ -35,7 +37,7 @@ class FileClock:
             self.has_sound = bool(container.streams.audio)
             begins = [float(s.start_time * s.time_base) for s in container.streams if _timed(s)]
             self.begins_s = min(begins, default=0.0)
-            self.length_ms = _length_ms(container, self.begins_s)
+            self.length_ms = max(SHORTEST_MS, _length_ms(container, self.begins_s))
 
     def start_ms(self) -> float:
         """When the file's first moment is due, on the clock's scale; the first call settles it."""

@@ -25,6 +25,7 @@ from avcall.models.interfaces import KeypointDetector
 from avcall.models.pivot_codec import encode_pivot
 from avcall.sender.analysis import Analysis, FaceAnalyser, View
 from avcall.sender.capture import VideoSource
+from avcall.sender.limits import check_send_config
 from avcall.sender.microphone import AudioSource
 from avcall.sender.packetiser import KeypointPacketiser, PivotSender
 from avcall.sender.presence import FacePresence
@@ -68,6 +69,7 @@ class Sender:
         make_mesh: Callable[[], Mesh] = face_mesh,
         selector: PivotSelector | None = None,
     ) -> None:
+        check_send_config(config)
         self._config = config
         self._source = source
         self._microphone = microphone

@@ -19,6 +19,8 @@ DTX_BYTES = 2
 """A packet of at most this size says "silence" (RFC 6716 section 3.4) and is not sent."""
 GAP_MS = 60.0
 """Sound that comes this much off its time begins anew: the microphone was muted, or chunks were dropped."""
+FOLLOW = 0.05
+"""Of a chunk's deviation: the times follow the device's clock, but not the jitter with which its chunks come."""
 
 
 class VoiceEncoder:
@@ -55,15 +57,12 @@ class VoiceEncoder:
     def encode(self, chunk: AudioChunk) -> list[VoicePacket]:
         """The packets that this chunk completes: none, one or two."""
         if self._begin_ms is not None:
-            expected_ms = self._begin_ms + len(self._waiting) * 1000.0 / SAMPLE_RATE
-            if abs(chunk.capture_ms - expected_ms) > GAP_MS:
-                self._begin_ms = None
+            late_ms = chunk.capture_ms - self._begin_ms - len(self._waiting) * 1000.0 / SAMPLE_RATE
+            self._begin_ms = None if abs(late_ms) > GAP_MS else self._begin_ms + FOLLOW * late_ms
         if self._begin_ms is None:
             self._waiting = np.zeros(0, dtype=np.int16)
             self._begin_ms = chunk.capture_ms
             self._silent = True
-        elif not len(self._waiting):
-            self._begin_ms = chunk.capture_ms  # follows the device's clock
         self._waiting = np.concatenate([self._waiting, chunk.samples])
         packets: list[VoicePacket] = []
         while len(self._waiting) >= self._frame_samples:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from avcall.common.errors import InputError
@@ -25,6 +28,12 @@ def test_length_of_a_file_that_does_not_say(tmp_path: Path) -> None:
     assert FileClock(write_video(tmp_path / "a.ts", frames=10, fps=25)).length_ms == pytest.approx(400.0, abs=1.0)
 
 
+def test_a_single_picture_lasts_a_frame(tmp_path: Path) -> None:
+    path = tmp_path / "still.png"
+    assert cv2.imwrite(str(path), np.zeros((64, 64, 3), dtype=np.uint8))
+    assert FileClock(path).length_ms == 40.0
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
@@ -43,8 +52,6 @@ def test_errors_name_the_flag(tmp_path: Path, name: str, content: bytes | None, 
 
 
 def test_sound_only_is_refused(tmp_path: Path) -> None:
-    import wave
-
     path = tmp_path / "sound.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)

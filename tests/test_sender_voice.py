@@ -60,6 +60,17 @@ def test_a_muted_stretch_begins_anew() -> None:
     assert packets[0].talk_start
 
 
+def test_jitter_of_the_device_does_not_reach_the_times_but_its_clock_does() -> None:
+    rng = np.random.default_rng(0)
+    encoder = VoiceEncoder(8.0, 60)
+    sound = tone(20)
+    true_ms = [20.02 * number for number in range(1500)]  # a device that runs a thousandth slow
+    packets = [p for t in true_ms for p in encoder.encode(AudioChunk(sound, t + rng.uniform(0, 12)))]
+    steps = np.diff([packet.capture_ms for packet in packets[5:]])
+    assert set(steps) <= {59, 60, 61, 62}
+    assert packets[-1].capture_ms == pytest.approx(true_ms[-3] + 6 - LOOKAHEAD_MS, abs=4)
+
+
 def test_what_comes_out_is_what_went_in_and_when() -> None:
     """Decoded sound lies at the packet's capture time: a click's place is right within 2 ms."""
     sound = np.zeros(16 * 480, dtype=np.int16)
