@@ -105,11 +105,6 @@ class PoseBuffer:
             return 0
         return max(0, self._newest_sequence - self._first_sequence + 1 - self.received)
 
-    @property
-    def newest(self) -> Pose | None:
-        """The latest pose by capture time."""
-        return self._poses[self._times[-1]] if self._times else None
-
     def at(self, media_ms: float) -> PoseSample | None:
         """The pose for media time `media_ms`; None before the first. What was asked for once is not asked for again
         earlier: a clock that steps back holds the pose."""

@@ -20,6 +20,8 @@ VIDEO_PERCENTILE = 95.0
 """A late frame is bridged by motion that runs out, late sound is heard: so sound gets more of the delay."""
 RECENT_MS, RECENT_PERCENTILE = 1_000.0, 85.0
 """When the network turns worse, the last second says so before the window's percentile does."""
+FASTEST_PERCENTILE = 2.0
+"""Not the very fastest: one wrong capture time must not pull the clock along."""
 MARGIN_MS = 8.0
 FALL_PER_MS = 0.02
 """The delay falls by at most 20 ms a second."""
@@ -138,7 +140,7 @@ class PlayoutClock:
                 values = np.array([transit_ms for _, transit_ms in transits])
                 recent = values[[now_ms - arrival_ms <= RECENT_MS for arrival_ms, _ in transits]]
                 needed = max(_covering(values, percentile), _covering(recent, RECENT_PERCENTILE))
-                wanted.append((needed, float(values.min())))
+                wanted.append((needed, float(np.percentile(values, FASTEST_PERCENTILE, method="lower"))))
         self._base_ms = min(fastest for _, fastest in wanted)
         behind_ms = min(max(needed for needed, _ in wanted) + MARGIN_MS, self._base_ms + self._max_delay_ms)
         if self._behind_ms is None or behind_ms > self._behind_ms:

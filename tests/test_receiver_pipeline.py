@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -23,12 +24,14 @@ from avcall.models.interfaces import Encoded, ModelId
 from avcall.models.pivot_codec import encode_pivot
 from avcall.models.twins import BicubicSuperResolver, IdentityEnhancer
 from avcall.receiver.pipeline import Receiver
-from avcall.receiver.renderers import ShownFrame
+from avcall.receiver.recorder import Recorder
+from avcall.receiver.renderers import Renderer, ShownFrame
 from avcall.receiver.speaker import SilentSpeaker
 from tests import memory_link
 from tests.memory_link import MemoryLink
 from tests.test_receiver_opus_decoder import encode as encode_speech
 from tests.test_receiver_opus_decoder import speechlike
+from tests.test_receiver_recorder import onsets, read, settle
 from tests.virtual_time import InlineExecutor, VirtualTimeLoop, run
 
 SPEECH = encode_speech(speechlike(8.0), bit_rate=8_000)
@@ -150,6 +153,20 @@ class Call:
             capture = round(start_ms + 60 * i + 5e8) % 2**32
             self.far.send(Channel.MEDIA, wire.pack(VoicePacket(i, capture, opus, talk_start=i == 0)))
 
+    async def flash_and_beep(self, seconds: int) -> None:
+        """Both for the first 200 ms of every second, as one camera and one microphone would catch them."""
+        tone = (9000 * np.sin(np.arange(3200) * 2 * np.pi * 700 / 16_000)).astype(np.int16)
+        packets = encode_speech(np.tile(np.concatenate([tone, np.zeros(12_800, np.int16)]), seconds))
+        start_ms = self.loop.now_ms()
+        for step in range(50 * seconds):
+            await asyncio.sleep((start_ms + 20 * step - self.loop.now_ms()) / 1000)
+            if step % 2 == 0:
+                self.send_pose(0.9 if 20 * step % 1000 < 200 else 0.0)
+            if step % 3 == 0 and step > 0:
+                i = step // 3 - 1
+                capture = round(start_ms + 60 * i - 6.5 + 5e8) % 2**32  # the coder's own delay
+                self.far.send(Channel.MEDIA, wire.pack(VoicePacket(i, capture, packets[i], talk_start=i == 0)))
+
     async def nod(self, seconds: float, pivot_id: int = 1) -> None:
         start_ms = self.loop.now_ms()
         for i in range(round(25 * seconds)):
@@ -161,7 +178,12 @@ class Call:
         return self.receiver.summary(self.loop.now_ms(), 5e8)
 
 
-def play(script: Callable[[Call], Any], path: memory_link.Path | None = None, **config: Any) -> Call:
+def play(
+    script: Callable[[Call], Any],
+    path: memory_link.Path | None = None,
+    renderers: Sequence[Renderer] = (),
+    **config: Any,
+) -> Call:
     """Runs a receiver while `script` plays the sender."""
 
     async def main(loop: VirtualTimeLoop) -> Call:
@@ -172,7 +194,7 @@ def play(script: Callable[[Call], Any], path: memory_link.Path | None = None, **
             reenactor=reenactor,
             upscaler=BicubicSuperResolver(),
             enhancer=IdentityEnhancer(),
-            renderers=[gallery],
+            renderers=[gallery, *renderers],
             speaker=SilentSpeaker(),
             link=near,
             clock=loop.now_ms,
@@ -239,6 +261,41 @@ def test_losses_leave_the_face_moving(percent: int) -> None:
     assert figures["freeze_longest_ms"] < 400
     assert figures["av_skew_ms"]["p95_abs"] < 60
     assert figures["counters"]["keypoints_lost"] > 0
+
+
+class FlashReenactor(ReadableReenactor):
+    """White while the keypoints say so."""
+
+    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
+        return np.full((32, 32, 3), 230 if keypoints[0, 0] > 0.5 else 20, dtype=np.uint8)
+
+
+class WaitingRecorder(Recorder):
+    """Virtual time runs faster than the recorder's thread."""
+
+    def show(self, frame: ShownFrame) -> None:
+        settle(self, 20)
+        super().show(frame)
+
+
+@pytest.mark.parametrize("percent", [0, 10])
+def test_sound_and_picture_of_a_recording_are_in_sync(tmp_path: Path, percent: int) -> None:
+    async def script(call: Call) -> None:
+        call.reenactor.drive = FlashReenactor().drive  # type: ignore[method-assign]
+        await call.send_pivot()
+        await call.flash_and_beep(8)
+        await asyncio.sleep(0.3)
+
+    recorder = WaitingRecorder(tmp_path / "call.mp4")
+    losses = (np.random.default_rng(8).random(997) < percent / 100).tolist()
+    play(script, memory_link.Path(delay_ms=50, losses=losses), [recorder], display_size=64)
+    recorder.close()
+    video_s, grey, audio_s, level = read(tmp_path / "call.mp4")
+    flashes, beeps = onsets(video_s, grey, 120, 0.5), onsets(audio_s, level, 0.12, 0.5)
+    apart_s = [flash - beeps[np.abs(np.array(beeps) - flash).argmin()] for flash in flashes[2:]]
+    assert len(apart_s) >= 5
+    assert np.abs(np.median(apart_s)) < 0.02
+    assert np.abs(apart_s).max() < (0.04 if percent == 0 else 0.1)  # a beep's start may itself be lost
 
 
 def test_a_missing_pivot_is_asked_for_at_most_twice_a_second() -> None:
@@ -324,3 +381,36 @@ def test_bye_ends_the_call() -> None:
         running.cancel()
 
     assert play(script).loop.time() < 1002
+
+
+def test_a_peer_gone_mad_does_not_end_the_call() -> None:
+    rng = np.random.default_rng(11)
+
+    def anything(now_ms: float) -> wire.Packet:
+        near_ms = round(now_ms + 5e8 + rng.normal() * 3000) % 2**32
+        capture = int(rng.integers(2**32)) if rng.random() < 0.3 else near_ms
+        sequence, pivot_id = int(rng.integers(2**16)), int(rng.integers(12))
+        data = rng.integers(0, 256, int(rng.integers(1, 400)), dtype=np.uint8).tobytes()
+        match int(rng.integers(4)):
+            case 0:
+                points = rng.uniform(-4, 4, (10, 2)).astype(np.float32)
+                return KeypointPacket(sequence, capture, pivot_id, points, bool(rng.integers(2)))
+            case 1:
+                return VoicePacket(sequence, capture, data, bool(rng.integers(2)))
+            case 2:
+                return VoicePacket(sequence, capture, SPEECH[sequence % len(SPEECH)], bool(rng.integers(2)))
+            case _:
+                return wire.PivotSlice(pivot_id, 0, 1, len(data), data)
+
+    async def script(call: Call) -> None:
+        for _ in range(1500):
+            call.receiver.on_packet(anything(call.loop.now_ms()), 100, call.loop.now_ms())
+            await asyncio.sleep(0.004)
+        await call.send_pivot(77)
+        await call.nod(15.0, 77)
+
+    call = play(script)
+    assert call.summary()["counters"]["packets_malformed"] > 100
+    last = [picture for picture in call.trace.pictures[-50:] if picture["filled"]]
+    assert len(last) > 45  # an honest sender is understood again as soon as the window has forgotten
+    assert all(frame.image.dtype == np.uint8 for frame in call.gallery.frames)
