@@ -1,0 +1,118 @@
+"""Writes the tables of README and docs from results/*.json. A page marks where a table goes:
+
+    <!-- figures NAME -->  ...  <!-- end figures -->
+
+`python -m avcall.bench.figures` rewrites what stands between; a test compares, so nothing there is ever typed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from avcall.bench.evaluate_table import markdown
+
+_BLOCK = re.compile(r"(<!-- figures (\w+) -->\n).*?(<!-- end figures -->)", re.DOTALL)
+
+
+def calls_table(results: Mapping[str, Any]) -> str:
+    """What real calls cost and how they ran, from `avcall bench calls`."""
+    m = results["metrics"]
+    payload, wire, latency = m["payload_kbps"], m["wire_kbps"], m["latency_ms"]
+    rows = [
+        ("on the wire, sender to receiver, every byte counted", f"{wire['up']:.1f} kbit/s"),
+        ("on the wire, back (acknowledgements)", f"{wire['down']:.1f} kbit/s"),
+        (
+            "payload: keypoints, pivots, voice, control",
+            ", ".join(f"{payload[kind]:.1f}" for kind in ("keypoints", "pivots", "voice", "control")) + " kbit/s",
+        ),
+        ("pictures a second sent, shown", f"{m['fps_sent']:.1f}, {m['fps_shown']:.1f}"),
+        ("display ticks filled", f"{100 * m['ticks_filled']:.1f} %"),
+        ("longest freeze, mean of the calls", f"{m['freeze_longest_ms']:.0f} ms"),
+        ("glass to glass, p50 and p95", f"{latency['p50']:.0f} and {latency['p95']:.0f} ms"),
+        ("sound against picture, mean and p95", f"{m['av_skew_ms']:.0f} and {m['av_skew_p95_ms']:.0f} ms"),
+        ("PSNR, SSIM against the sender's crop", f"{m['psnr']:.1f} dB, {m['ssim']:.3f}"),
+    ]
+    return _table(("a call", "mean"), rows) + "\n\n" + _source(results, f"calls of {results['seconds']:g} s")
+
+
+def speed_table(results: Mapping[str, Any]) -> str:
+    """Frames a second of each end on one core, from `avcall bench speed`."""
+    ends = results["metrics"]
+    rows = [(f"{end}, one core", f"{ends[end]['fps']:.0f} frames a second") for end in ("sender", "receiver")]
+    return _table(("at 256x256", "can sustain"), rows) + "\n\n" + _source(results, f"model {results['model']}")
+
+
+def intra_table(results: Mapping[str, Any]) -> str:
+    """Coders for pivots, from `avcall bench pivot-intra`."""
+    rows = [
+        (
+            row["coder"],
+            f"{row['budget_bytes']}",
+            f"{row['psnr_db']:.1f}",
+            f"{row['ssim']:.3f}",
+            f"{row['lpips_alex']:.3f}",
+            f"{row['encode_ms']:.0f}",
+        )
+        for row in results["rows"]
+    ]
+    head = ("coder", "at most bytes", "PSNR dB", "SSIM", "LPIPS", "encode ms")
+    return _table(head, rows) + "\n\n" + _source(results, "256x256")
+
+
+TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "calls": ("calls.json", calls_table),
+    "speed": ("speed.json", speed_table),
+    "pivot_intra": ("pivot_intra.json", intra_table),
+    "evaluation": ("evaluation.json", markdown),
+}
+
+
+def rewritten(page: str, results: Path) -> str:
+    """The page with every marked block made anew from the folder `results`.
+
+    Raises:
+        KeyError, FileNotFoundError: a block without a table, a table without its results.
+    """
+
+    def block(match: re.Match[str]) -> str:
+        file, table = TABLES[match[2]]
+        data = json.loads((results / file).read_text(encoding="utf-8"))
+        return f"{match[1]}{table(data).rstrip()}\n{match[3]}"
+
+    return _BLOCK.sub(block, page)
+
+
+def pages(root: Path) -> list[Path]:
+    """The pages that may hold figures."""
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+
+
+def _source(results: Mapping[str, Any], what: str) -> str:
+    clips = results.get("clips") or []
+    return (
+        f"{len(clips)} clips, {what}; avcall {results['version']}, commit {results['commit']}, "
+        f"`{results['command']}`, {results['machine']['cpu']}, {results['machine']['cores']} cores."
+    )
+
+
+def main() -> None:
+    """Rewrites the pages of the checkout this runs in."""
+    root = Path(__file__).resolve().parents[1]
+    for page in pages(root):
+        before = page.read_text(encoding="utf-8")
+        after = rewritten(before, root / "results")
+        if after != before:
+            page.write_text(after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

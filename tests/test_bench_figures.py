@@ -1,0 +1,42 @@
+"""No figure in README or docs is typed: all of them are what results/*.json say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from avcall.bench import figures
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("page", figures.pages(ROOT), ids=lambda page: page.name)
+def test_pages_show_what_the_results_say(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert figures.rewritten(text, ROOT / "results") == text, "run: python -m avcall.bench.figures"
+
+
+def test_the_readme_shows_the_cost_of_a_call() -> None:
+    assert "<!-- figures calls -->" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "results").glob("*.json")), ids=lambda file: file.name)
+def test_results_say_where_they_come_from(file: Path) -> None:
+    results = json.loads(file.read_text(encoding="utf-8"))
+    for key in ("version", "commit", "command", "machine", "clips"):
+        assert results[key], f"{file.name} has no {key}"
+    assert "train" not in results["command"].replace("avcall train", "")
+
+
+def test_a_block_is_replaced_whole(tmp_path: Path) -> None:
+    row = {"coder": "av1", "budget_bytes": 1000, "psnr_db": 30.0, "ssim": 0.9, "lpips_alex": 0.1, "encode_ms": 9}
+    head = {"version": "1", "commit": "c", "command": "x", "machine": {"cpu": "m", "cores": 2}, "clips": ["a", "b"]}
+    (tmp_path / "pivot_intra.json").write_text(json.dumps({**head, "rows": [row]}))
+    page = "a\n<!-- figures pivot_intra -->\nold\n<!-- end figures -->\nz"
+    made = figures.rewritten(page, tmp_path)
+    assert "old" not in made
+    assert "| av1 | 1000 | 30.0 | 0.900 | 0.100 | 9 |" in made
+    assert "2 clips" in made
+    assert figures.rewritten(made, tmp_path) == made
