@@ -16,6 +16,7 @@ from avcall.common.config import SendConfig
 from avcall.common.control import Message, Mute, PivotRequest
 from avcall.common.errors import AvcallError, DeviceError
 from avcall.common.frames import AudioChunk, Pose, VideoFrame
+from avcall.common.keypoints import NOSE
 from avcall.common.link import Channel, Link
 from avcall.common.stats import Stats
 from avcall.common.trace import Trace
@@ -25,7 +26,6 @@ from avcall.models.interfaces import KeypointDetector
 from avcall.models.pivot_codec import encode_pivot
 from avcall.sender.analysis import Analysis, FaceAnalyser, View
 from avcall.sender.capture import VideoSource
-from avcall.sender.limits import check_send_config
 from avcall.sender.microphone import AudioSource
 from avcall.sender.packetiser import KeypointPacketiser, PivotSender
 from avcall.sender.presence import FacePresence
@@ -38,6 +38,8 @@ T = TypeVar("T")
 
 CALM = 0.04
 """Movement between two frames, in distances between the eye corners, below which a picture is sharp."""
+OUTSIDE = 1.25
+"""From here on the nose is so far out of the crop (1 is its edge) that the receiver had better show nothing new."""
 TAIL_S = 0.3
 """The sound of a file may end this much after its picture."""
 OWN_FRACTION = 0.97
@@ -69,7 +71,6 @@ class Sender:
         make_mesh: Callable[[], Mesh] = face_mesh,
         selector: PivotSelector | None = None,
     ) -> None:
-        check_send_config(config)
         self._config = config
         self._source = source
         self._microphone = microphone
@@ -171,8 +172,8 @@ class Sender:
         pivot = self._selector.refer(sight)
         if pivot is not None:
             view = analysis.views.get(pivot.crop)
-            if view is None or np.abs(view.keypoints).max() > wire.KEYPOINT_LIMIT:
-                self._stats.count("frames_outside")  # the head is far from the old crop, the new pivot still on its way
+            if view is None or np.abs(view.keypoints[NOSE]).max() > OUTSIDE:
+                self._stats.count("frames_outside")  # the head has left the old crop, the new pivot is still on its way
             else:
                 self._send_pose(Pose(frame.capture_ms, pivot.pivot_id, view.keypoints), view)
         if reason is not None:
