@@ -53,6 +53,20 @@ class Networks:
         return None
 
 
+class FeaturesOfLast:
+    """A network's features of a picture, not computed again while the same picture is shown."""
+
+    def __init__(self, network: Lpips | Dists) -> None:
+        self._network = network
+        self._image: Image | None = None
+        self._features: list[Tensor] = []
+
+    def __call__(self, image: Image) -> list[Tensor]:
+        if image is not self._image:
+            self._image, self._features = image, self._network.features(_tensor(image))
+        return self._features
+
+
 class Original:
     """One original clip and everything about it that every system is compared with."""
 
@@ -61,6 +75,9 @@ class Original:
     ) -> None:
         self.frames, self.meshes, self.fps = frames, meshes, fps
         self._networks, self._stride = networks, stride
+        self._alex = FeaturesOfLast(networks.alex)
+        deep = {"dists": networks.dists, "lpips_vgg": networks.vgg}
+        self._deep_networks: dict[str, Lpips | Dists] = {name: net for name, net in deep.items() if net is not None}
         self._mesh = metrics_face.mesh_array(meshes)
         self._mouth = metrics_face.mouth_opening(self._mesh)
         self._blinks = metrics_face.blink_times_s(metrics_face.eye_aspect_ratio(self._mesh), fps)
@@ -71,6 +88,10 @@ class Original:
         with torch.inference_mode():
             self._features = [self._alex(frames[index]) for index in self._samples]
             self._steps = self._lpips_steps(frames, self._features)
+            self._deep_features = {
+                name: [network.features(_tensor(frames[index])) for index in self._deep_samples]
+                for name, network in self._deep_networks.items()
+            }
         self._flows = [metrics.optical_flow(frames[index - 1], frames[index]) for index in self._samples]
         self._faces = self._embed(frames, self._mesh)
 
@@ -103,12 +124,11 @@ class Original:
         }
 
     def _deep(self, shown: list[Image]) -> dict[str, float]:
-        networks = {"dists": self._networks.dists, "lpips_vgg": self._networks.vgg}
         values = {}
-        for name, network in networks.items():
-            if network is not None:
-                pairs = ((_tensor(self.frames[index]), _tensor(shown[index])) for index in self._deep_samples)
-                values[name] = _mean(np.array([float(network(a, b)) for a, b in pairs]))
+        for name, network in self._deep_networks.items():
+            features = FeaturesOfLast(network)
+            chosen = zip(self._deep_features[name], self._deep_samples, strict=True)
+            values[name] = _mean(np.array([float(network.compare(a, features(shown[index]))) for a, index in chosen]))
         return values
 
     def _face(self, found: NDArray[np.float32]) -> dict[str, float]:
@@ -161,9 +181,6 @@ class Original:
         there = [not np.isnan(mesh[index, 0, 0]) for index in self._deep_samples]
         chosen = zip(self._deep_samples, there, strict=True)
         return [network.embed(frames[index], mesh[index]) if found else None for index, found in chosen]
-
-    def _alex(self, image: Image) -> list[Tensor]:
-        return self._networks.alex.features(_tensor(image))
 
     def _lpips_steps(self, frames: list[Image], features: list[list[Tensor]]) -> Series:
         """LPIPS of each sampled frame to the frame before it."""
