@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from avcall.bench.joined_ticks import Tick, fitted, ticks
+from avcall.bench.provenance import provenance
 from avcall.bench.trace_file import TraceFolder
 from avcall.common.config import DISPLAY_FPS
 from avcall.common.keypoints import Image, Landmarks
@@ -30,7 +31,8 @@ class Likeness:
     psnr: list[float] = field(default_factory=list)
     ssim: list[float] = field(default_factory=list)
     psnr_all: list[float] = field(default_factory=list)
-    second: list[int] = field(default_factory=list)
+    second: list[float] = field(default_factory=list)
+    """Of each filled tick, since the first tick."""
     original_mesh: list[Landmarks | None] = field(default_factory=list)
     shown_mesh: list[Landmarks | None] = field(default_factory=list)
     ticks: int = 0
@@ -46,7 +48,7 @@ class Likeness:
         self.psnr_all.append(value)
         if not tick.filled:
             return
-        self.second.append(int(tick.number / DISPLAY_FPS))
+        self.second.append(tick.number / DISPLAY_FPS)
         self.psnr.append(value)
         self.ssim.append(ssim(original, tick.shown))
         self.original_mesh.append(meshes[0].find(original))
@@ -108,6 +110,7 @@ def call_report(sender_folder: Path, receiver_folder: Path) -> dict[str, Any]:
             "sender": _last(sender, "summary").get("counters", {}),
             "receiver": summary.get("counters", {}),
         },
+        "machine": {**provenance()["machine"], "load": start.get("load")},
         "version": start.get("version"),
         "model": start.get("model"),
         "weights": start.get("weights"),
@@ -142,34 +145,37 @@ def _between(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[st
 
 
 def per_second(sender: TraceFolder, receiver: TraceFolder, likeness: Likeness) -> list[dict[str, Any]]:
-    """One map a second of the call as shown; second 0 begins with the first picture."""
+    """One map a second since the call stood; a picture belongs to the second in which it was shown."""
+    counts = sender.of_kind("bytes")
     shown = receiver.of_kind("picture")
-    if not shown:
+    if not shown or not counts:
         return []
-    begin_ms, first_tick = float(shown[0]["shown_ms"]), int(shown[0]["tick"])
+    offset_ms = float(_last(receiver, "summary").get("clock_offset_ms") or 0.0)
+    begin_ms = float(counts[0]["at_ms"])
     by_second: dict[int, list[dict[str, Any]]] = {}
     for line in shown:
-        by_second.setdefault(int((int(line["tick"]) - first_tick) / DISPLAY_FPS), []).append(line)
-    offset_ms = float(_last(receiver, "summary").get("clock_offset_ms") or 0.0)
+        by_second.setdefault(max(0, int((line["shown_ms"] + offset_ms - begin_ms) / 1000.0)), []).append(line)
+    # Likeness.second counts from the first picture
+    first_s = (float(shown[0]["shown_ms"]) + offset_ms - begin_ms) / 1000.0
+    seconds = [int(first_s + tick_s) for tick_s in likeness.second]
     return [
         {
             "second": second,
-            **_rates_at(sender, begin_ms + offset_ms + 1000.0 * second),
+            **_rates_at(counts, begin_ms + 1000.0 * second),
             "fps_shown": sum(bool(line["filled"]) for line in by_second.get(second, [])),
             "latency_ms": _mean([line["latency_ms"] + offset_ms for line in by_second.get(second, [])]),
             "av_skew_ms": _mean([line["skew_ms"] for line in by_second.get(second, []) if line["skew_ms"] is not None]),
-            "psnr": _mean([v for v, at in zip(likeness.psnr, likeness.second, strict=True) if at == second]),
-            "ssim": _mean([v for v, at in zip(likeness.ssim, likeness.second, strict=True) if at == second]),
+            "psnr": _mean([v for v, at in zip(likeness.psnr, seconds, strict=True) if at == second]),
+            "ssim": _mean([v for v, at in zip(likeness.ssim, seconds, strict=True) if at == second]),
         }
         for second in range(max(by_second) + 1)
     ]
 
 
-def _rates_at(sender: TraceFolder, from_ms: float) -> dict[str, Any]:
-    """The sender's rates in the second that begins at `from_ms`, between the two counts that bracket it best."""
-    lines = sender.of_kind("bytes")
-    for before, after in itertools.pairwise(lines):
-        if after["at_ms"] > from_ms + 500.0:
+def _rates_at(counts: list[dict[str, Any]], from_ms: float) -> dict[str, Any]:
+    """The rates in the second that begins at `from_ms`, between the two counts that bracket it best."""
+    for before, after in itertools.pairwise(counts):
+        if after["at_ms"] > from_ms + 500.0 and after["at_ms"] - before["at_ms"] > 300.0:
             return _between(before, after)
     return {"payload_kbps": None, "wire_kbps": None}
 

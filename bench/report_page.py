@@ -36,7 +36,7 @@ video { width: 100%; border-radius: 10px; background: #181c24; display: block; }
 .strip .when { text-align: center; font-size: 12px; }
 .plots { display: grid; grid-template-columns: 1fr 1fr; gap: 12px; }
 svg { width: 100%; display: block; } svg text { font: 11px system-ui, "DejaVu Sans", sans-serif; fill: #667085; }
-svg text.title { font-size: 13px; font-weight: 600; fill: #1b2330; } svg .grid { stroke: #e9ecf1; }
+svg .title { font-size: 13px; font-weight: 600; fill: #1b2330; } svg .grid { stroke: #e9ecf1; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
 td, th { text-align: left; padding: 5px 10px 5px 0; border-bottom: 1px solid var(--line); font-weight: 400; }
 th { color: var(--faint); } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
@@ -78,10 +78,23 @@ def report_page(report: dict[str, Any], moments: Iterable[Tick], video: str) -> 
 
 def _lead(report: dict[str, Any]) -> str:
     model = f"{report['model']} ({report['weights']}) on {report['device']['receiver']}"
+    pivots = _count(len(report["pivots"]), "real picture")
     return escape(
         f"Input: {report['input']}. {report['seconds']:.0f} seconds over WebRTC between two processes of this machine. "
-        f"The received face is synthesised by the model {model} from {len(report['pivots'])} real pictures and "
-        f"ten keypoints a frame."
+        f"The received face is synthesised by the model {model} from {pivots} and "
+        f"ten keypoints a frame. {busy(report)}"
+    )
+
+
+def busy(report: dict[str, Any]) -> str:
+    """A sentence where the machine was too busy, or too slow, to show every picture; else nothing."""
+    drive_ms = report["stage_ms"].get("drive", {}).get("p50", 0.0)
+    load, cores = report["machine"]["load"], report["machine"]["cores"]
+    if (report["ticks_filled"] or 0.0) > 0.9 or drive_ms < 25.0:
+        return ""
+    return (
+        f"This machine was too busy or too slow to show every picture: one took {drive_ms:.0f} ms of the 40 there are, "
+        f"at a load of {load:.1f} on {_count(cores, 'core')}."
     )
 
 
@@ -96,13 +109,21 @@ def _tiles(report: dict[str, Any]) -> list[str]:
         _tile(_number(latency.get("p50"), 0), "ms", f"from capture to display; 95 %: {_number(latency.get('p95'), 0)}"),
         _tile(_number(report["psnr"], 1), "dB", f"PSNR against the original; SSIM {_number(report['ssim'], 3)}"),
         _tile(_number(report["lmd_px"], 2), "px", "mean landmark distance at 256 pixels"),
-        _tile(_number(skew, 0), "ms", "picture ahead of sound" if (skew or 0.0) >= 0 else "picture behind sound"),
+        _tile(
+            _number(None if skew is None else abs(skew), 0),
+            "ms",
+            f"picture {'ahead of' if (skew or 0.0) >= 0 else 'behind'} sound, on average",
+        ),
         _tile(
             _number(100.0 * (report["ticks_filled"] or 0.0), 1),
             "%",
             f"of display ticks new; longest freeze {_number(report['freeze_longest_ms'], 0)} ms",
         ),
     ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _tile(value: str, unit: str, text: str) -> str:

@@ -106,7 +106,8 @@ def _framed(
         )
     every = max(1, round(seconds / 8))
     lines += [
-        f'<text x="{x(second):.1f}" y="{_HEIGHT - 10}" text-anchor="middle">{second}</text>'
+        f'<text x="{x(second):.1f}" y="{_HEIGHT - 10}" text-anchor="middle">{second}'
+        f"{' s' if second + every > seconds else ''}</text>"
         for second in range(0, seconds + 1, every)
     ]
     legend, at = [], float(_WIDTH - _RIGHT)
@@ -119,8 +120,6 @@ def _framed(
             )
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f'<text x="0" y="18" class="title">{escape(title)}</text>'
-        f'<text x="{_LEFT - 6}" y="{_TOP - 4}" text-anchor="end" class="unit">{escape(unit)}</text>'
-        f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 10}" text-anchor="end" class="unit">s</text>'
+        f'<text x="0" y="18"><tspan class="title">{escape(title)}</tspan> {escape(unit)}</text>'
         f"{''.join(lines)}{''.join(legend)}{''.join(drawn)}</svg>"
     )

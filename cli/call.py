@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -42,7 +43,8 @@ def open_trace(config: CallConfig, stack: ExitStack, **start: object) -> Trace:
     if config.trace is None:
         return NullTrace()
     trace = stack.enter_context(TraceWriter(config.trace))
-    trace.event("start", at_ms=monotonic_ms(), version=version("avcall"), command=sys.argv, **start)
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    trace.event("start", at_ms=monotonic_ms(), version=version("avcall"), command=sys.argv, load=load, **start)
     return trace
 
 

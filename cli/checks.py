@@ -67,9 +67,8 @@ def check_face(path: Path) -> None:
         tracker = FaceTracker(mesh)
         for image in _pictures(path):
             height, width = image.shape[:2]
-            for _ in search_windows(width, height):
-                if tracker.track(image, None) is not None:
-                    return
+            if any(tracker.track(image) is not None for _ in range(2 * len(search_windows(width, height)))):
+                return
     finally:
         mesh.close()
     raise NoFaceError(f"--video {path} shows no face: give a video of a person who looks towards the camera")

@@ -57,6 +57,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(values: Namespace) -> int:
+    from avcall.bench.report_page import busy
+
     config = build(DemoConfig, values)
     if not 2.0 <= config.seconds <= 600.0:
         raise ConfigError(f"--seconds {config.seconds:g}: give a number from 2 to 600, such as 8")
@@ -69,6 +71,8 @@ def run(values: Namespace) -> int:
     print("measuring what was shown ...", flush=True)
     report = write_report(config.out)
     print(table(report, config.out))
+    if hint := busy(report):
+        print(f"\n{hint}")
     if report["face_share"] < FACE_SHARE or report["moved"] < MOVED:
         raise NoFaceError(
             f"no living face arrived (a face in {100 * report['face_share']:.0f} % of the pictures, largest change "
