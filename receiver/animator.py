@@ -19,6 +19,8 @@ FADE_AFFORDABLE_MS = 14.0
 SAME_CROP = 0.08
 """Mean step of the keypoints, in [-1, 1] units, up to which a new pivot is taken to show the old one's crop: in a new
 crop all of them move or scale at once."""
+_STILL = 1e-3
+"""An eighth of a pixel at 256x256."""
 _log = logging.getLogger(__name__)
 
 
@@ -52,6 +54,7 @@ class Animator:
         self._fading: ReadyPivot | None = None
         self._fade_tick = 0
         self._last: Image | None = None
+        self._drawn: Drawing | None = None
 
     def plan(self, pose: Pose, drive_ms: float) -> Drawing | None:
         """What to draw for `pose`; None while its pivot is not here. `drive_ms` is what one drive takes at present."""
@@ -74,15 +77,26 @@ class Animator:
             self._fading = None
         return drawing
 
+    def stands(self, pose: Pose) -> bool:
+        """True where the last picture is the very picture of `pose`: a held pose needs no computing."""
+        drawn = self._drawn
+        return (
+            drawn is not None
+            and drawn.fading is None
+            and drawn.pose.pivot_id == pose.pivot_id
+            and bool(np.abs(drawn.pose.keypoints - pose.keypoints).max() < _STILL)
+        )
+
     def draw(self, drawing: Drawing) -> Drawn | None:
         """The picture; the last one again where the reenactor fails, None where there is none yet."""
         try:
             image = self._drive(drawing)
         except Exception as error:  # noqa: BLE001 - a network may fail in any way, and a call outlives it
+            self._drawn = None
             self._stats.count("drive_failed")
             _log.warning("the reenactor failed, the last picture stands: %s", error)
             return None if self._last is None else Drawn(self._last, fresh=False)
-        self._last = image
+        self._last, self._drawn = image, drawing
         return Drawn(image, fresh=True)
 
     def _drive(self, drawing: Drawing) -> Image:

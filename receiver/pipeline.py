@@ -15,20 +15,20 @@ from avcall.common.clock import Clock
 from avcall.common.config import ReceiveConfig
 from avcall.common.control import Bye, Message, Mute
 from avcall.common.errors import ProtocolError
-from avcall.common.keypoints import Image
 from avcall.common.link import Link
 from avcall.common.stats import Stats, payload_kbps
 from avcall.common.trace import Trace
 from avcall.common.wire import KeypointPacket, Packet, PivotSlice, VoicePacket
 from avcall.models.interfaces import Enhancer, Reenactor, SuperResolver
-from avcall.receiver.animator import Animator, Drawing, Drawn
-from avcall.receiver.display_stats import TICK_MS, DisplayStats, wrapped
+from avcall.receiver.animator import Animator
+from avcall.receiver.display import Display
+from avcall.receiver.display_stats import TICK_MS
 from avcall.receiver.jitter_buffer import PoseBuffer, PoseKind, PoseSample
 from avcall.receiver.overlay import Badges
 from avcall.receiver.pivot_intake import PivotIntake
 from avcall.receiver.pivots import PivotCache
 from avcall.receiver.playout import PlayoutClock, Stream
-from avcall.receiver.renderers import Renderer, ShownFrame
+from avcall.receiver.renderers import Renderer
 from avcall.receiver.sender_time import SenderTime
 from avcall.receiver.sound_stage import SoundStage
 from avcall.receiver.speaker import Speaker
@@ -63,10 +63,7 @@ class Receiver:
         stats: Stats,
         trace: Trace,
     ) -> None:
-        self._config = config
-        self._upscaler, self._enhancer = upscaler, enhancer
-        self._renderers = renderers
-        self._link, self._clock, self._executor = link, clock, executor
+        self._link, self._clock = link, clock
         self._stats, self._trace = stats, trace
         self._cache = PivotCache()
         self._pivots = PivotIntake(
@@ -78,17 +75,23 @@ class Receiver:
         self._animator = Animator(reenactor, self._cache, stats)
         self._sender_time = SenderTime()
         self._jumps = 0
-        self._display = DisplayStats()
+        self._display = Display(
+            self._animator,
+            upscaler,
+            enhancer,
+            side=config.display_size,
+            renderers=renderers,
+            playout=self._playout,
+            clock=clock,
+            executor=executor,
+            stats=stats,
+            trace=trace,
+        )
         self._muted = Mute(voice=False, video=False)
         self._stopped = asyncio.Event()
         self._start_ms = clock()
         self._first_packet_ms: float | None = None
-        self._first_face_ms: float | None = None
-        self._first_tick: int | None = None
         self._ticks_from_ms = 0.0
-        self._render_ms = 15.0
-        self._shown: Drawn | None = None
-        self._enlarged: Image | None = None
         self._second = (self._start_ms, self._stats.payload_bytes.copy(), link.wire_bytes())
         self._kbps = 0.0
 
@@ -132,7 +135,7 @@ class Receiver:
         media_ms = self._media_ms(packet.capture_ms, now_ms)
         bridged = self._poses.insert(packet, media_ms)
         for time_ms in (media_ms, *bridged):
-            self._playout.observe(Stream.VIDEO, time_ms, now_ms, self._render_ms)
+            self._playout.observe(Stream.VIDEO, time_ms, now_ms, self._display.render_ms)
 
     def _media_ms(self, capture_ms: int, now_ms: float) -> float:
         media_ms = self._sender_time.media_ms(capture_ms, now_ms)
@@ -177,9 +180,9 @@ class Receiver:
         self._pivots.send_acks(now_ms)
         if not self._playout.running:
             return
-        due_ms = now_ms + self._render_ms
-        if self._shown is None:
+        if self._display.first_face_ms is None:
             self._playout.settle()
+        due_ms = now_ms + self._display.render_ms
         media_ms = self._playout.media_ms(due_ms)
         sample = self._poses.at(media_ms)
         if sample is None:
@@ -187,81 +190,24 @@ class Receiver:
         if sample.kind is PoseKind.NEW:
             self._ticks_from_ms += _LOCK * (sample.pose.capture_ms - media_ms)
         new = sample.kind in (PoseKind.NEW, PoseKind.INTERPOLATED)
-        drawing = self._animator.plan(sample.pose, self._render_ms)
-        if drawing is None:
-            self._pivots.want(sample.pose.pivot_id, now_ms)
-            new = False
-        else:
-            self._pivots.found()
-            new = await self._draw(drawing, now_ms) and new
-        if self._shown is not None:
-            self._present(tick, sample, new, due_ms)
-
-    async def _draw(self, drawing: Drawing, now_ms: float) -> bool:
-        """Makes the picture; True where the reenactor did."""
-        drawn = await asyncio.get_running_loop().run_in_executor(self._executor, self._make, drawing)
-        if drawn is None:
-            return False
-        self._shown, self._enlarged = drawn
-        took_ms = self._clock() - now_ms
-        self._render_ms += 0.1 * (min(took_ms, TICK_MS) - self._render_ms)
-        return self._shown.fresh
-
-    def _make(self, drawing: Drawing) -> tuple[Drawn, Image] | None:
-        """In the executor."""
-        start_ms = self._clock()
-        drawn = self._animator.draw(drawing)
-        if drawn is None:
-            return None
-        drawn_ms = self._clock()
-        self._stats.add_stage("drive", drawn_ms - start_ms)
-        if not self._renderers:
-            return drawn, drawn.image
-        enlarged = self._upscaler.upscale(drawn.image, self._config.display_size)
-        enlarged_ms = self._clock()
-        self._stats.add_stage("upscale", enlarged_ms - drawn_ms)
-        enhanced = self._enhancer.enhance(enlarged)
-        self._stats.add_stage("enhance", self._clock() - enlarged_ms)
-        return drawn, enhanced
-
-    def _present(self, tick: int, sample: PoseSample, new: bool, due_ms: float) -> None:
-        assert self._shown is not None
-        assert self._enlarged is not None
-        if self._first_tick is None:
-            self._first_tick, self._first_face_ms = tick, self._clock()
-        tick -= self._first_tick
-        start_ms = self._clock()
-        frame = ShownFrame(self._shown.image, self._enlarged, tick, due_ms, self._badges(sample, start_ms))
-        for renderer in self._renderers:
-            renderer.show(frame)
-        shown_ms = self._clock()
-        self._stats.add_stage("render", shown_ms - start_ms)
-        media_ms = sample.pose.capture_ms
-        heard_ms = self._playout.heard_ms(shown_ms)
-        skew_ms = None if heard_ms is None else media_ms - heard_ms
-        filled = self._display.tick(tick, shown_ms, media_ms, new=new, excused=self._muted.video)
-        if filled and skew_ms is not None:
-            self._display.add_skew(skew_ms)
-        self._trace.picture(
-            self._shown.image,
-            tick=tick,
-            capture_ms=media_ms,
-            shown_ms=shown_ms,
-            pivot_id=sample.pose.pivot_id,
-            pose_kind=sample.kind.value if new or sample.kind is PoseKind.EXTRAPOLATED else PoseKind.HELD.value,
-            filled=filled,
-            latency_ms=wrapped(shown_ms - media_ms),
-            skew_ms=skew_ms,
-        )
+        if not self._animator.stands(sample.pose):
+            drawing = self._animator.plan(sample.pose, self._display.render_ms)
+            if drawing is None:
+                self._pivots.want(sample.pose.pivot_id, now_ms)
+                new = False
+            else:
+                self._pivots.found()
+                new = await self._display.draw(drawing) and new
+        self._display.present(tick, sample, due_ms, self._badges(sample, now_ms), new=new)
 
     def _badges(self, sample: PoseSample, now_ms: float) -> Badges:
         ready = self._cache.get(sample.pose.pivot_id)
         age_ms = 0.0 if ready is None else sample.pose.capture_ms - ready.pivot.capture_ms
         return Badges(
-            fps=self._display.fps(now_ms),
+            fps=self._display.seen.fps(now_ms),
             kbps=self._kbps,
             pivot_age_s=max(0.0, age_ms / 1000),
-            held=self._display.still_ms(now_ms) > _HELD_MS,
+            held=self._display.seen.still_ms(now_ms) > _HELD_MS,
             face_lost=sample.pose.face_lost,
             voice_muted=self._muted.voice,
             video_muted=self._muted.video,
@@ -287,17 +233,17 @@ class Receiver:
             "at_ms": now_ms,
             "payload_kbps": payload_kbps(payload, payload_now, now_ms - then_ms),
             "wire_kbps": {"up": up_kbps, "down": down_kbps},
-            "fps_shown": self._display.fps(now_ms),
+            "fps_shown": self._display.seen.fps(now_ms),
             "delay_ms": self._playout.delay_ms,
             "keypoints_lost": self._poses.lost,
-            "ticks_filled": self._display.shown,
+            "ticks_filled": self._display.seen.shown,
         }
 
     def summary(self, now_ms: float, clock_offset_ms: float | None) -> dict[str, object]:
         """The receiver's part of report.json. `clock_offset_ms` is the peer's clock minus ours; without it, both are
         taken for one (which they are on one machine)."""
         elapsed_ms = now_ms - (self._first_packet_ms or now_ms)
-        face_ms = None if self._first_face_ms is None else self._first_face_ms - self._start_ms
+        face_ms = self._display.first_face_ms
         counters = {
             **self._stats.counters,
             **self._sound.counters(),
@@ -309,9 +255,9 @@ class Receiver:
         }
         return {
             "payload_kbps": payload_kbps(Counter(), self._stats.payload_bytes, elapsed_ms),
-            **self._display.summary(clock_offset_ms or 0.0),
+            **self._display.seen.summary(clock_offset_ms or 0.0),
             "play_out_delay_ms": self._playout.delay_ms,
-            "time_to_first_face_ms": face_ms,
+            "time_to_first_face_ms": None if face_ms is None else face_ms - self._start_ms,
             "stage_ms": self._stats.stage_ms(),
             "counters": counters,
         }

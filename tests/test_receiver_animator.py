@@ -98,3 +98,16 @@ def test_a_failure_at_the_first_picture() -> None:
     drawing = animator.plan(pose(1), 5.0)
     assert drawing is not None
     assert animator.draw(drawing) is None
+
+
+def test_what_stands_already_needs_no_drawing() -> None:
+    animator, _, _ = studio()
+    assert not animator.stands(pose(1))
+    greys(animator, [pose(1)])
+    assert animator.stands(pose(1))
+    assert not animator.stands(pose(1, at=0.01))
+    assert not animator.stands(pose(2))
+    greys(animator, [pose(2)])
+    assert not animator.stands(pose(2))  # in the midst of a cross-fade
+    greys(animator, [pose(2)] * 3)
+    assert animator.stands(pose(2))

@@ -1,0 +1,111 @@
+"""The last stages of a picture: made, enlarged and enhanced in the executor, then shown, traced and counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+from avcall.common.clock import Clock
+from avcall.common.keypoints import Image
+from avcall.common.stats import Stats
+from avcall.common.trace import Trace
+from avcall.models.interfaces import Enhancer, SuperResolver
+from avcall.receiver.animator import Animator, Drawing, Drawn
+from avcall.receiver.display_stats import TICK_MS, DisplayStats, wrapped
+from avcall.receiver.jitter_buffer import PoseKind, PoseSample
+from avcall.receiver.overlay import Badges
+from avcall.receiver.playout import PlayoutClock
+from avcall.receiver.renderers import Renderer, ShownFrame
+
+_FIRST_GUESS_MS = 15.0
+_FOLLOWED = 0.1
+
+
+class Display:
+    """Shows one picture a display tick. Without renderers nothing is enlarged."""
+
+    def __init__(
+        self,
+        animator: Animator,
+        upscaler: SuperResolver,
+        enhancer: Enhancer,
+        *,
+        side: int,
+        renderers: Sequence[Renderer],
+        playout: PlayoutClock,
+        clock: Clock,
+        executor: Executor,
+        stats: Stats,
+        trace: Trace,
+    ) -> None:
+        self._animator, self._upscaler, self._enhancer, self._side = animator, upscaler, enhancer, side
+        self._renderers = renderers
+        self._playout, self._clock, self._executor = playout, clock, executor
+        self._stats, self._trace = stats, trace
+        self._first_tick = 0
+        self._shown: tuple[Drawn, Image] | None = None
+        self.seen = DisplayStats()
+        self.render_ms = _FIRST_GUESS_MS
+        """From the start of a tick to its picture on show, as it goes at present."""
+        self.first_face_ms: float | None = None
+        """When the first picture was shown."""
+
+    async def draw(self, drawing: Drawing) -> bool:
+        """Makes the picture to be presented next; True where the reenactor succeeded."""
+        start_ms = self._clock()
+        made = await asyncio.get_running_loop().run_in_executor(self._executor, self._make, drawing)
+        if made is None:
+            return False
+        self._shown = made
+        took_ms = self._clock() - start_ms
+        self.render_ms += _FOLLOWED * (min(took_ms, TICK_MS) - self.render_ms)
+        return made[0].fresh
+
+    def present(self, tick: int, sample: PoseSample, due_ms: float, badges: Badges, *, new: bool) -> None:
+        """Shows what was drawn last; nothing before the first. `new` says that it was drawn for `sample`."""
+        if self._shown is None:
+            return
+        drawn, display = self._shown
+        start_ms = self._clock()
+        if self.first_face_ms is None:
+            self._first_tick, self.first_face_ms = tick, start_ms
+        tick -= self._first_tick
+        for renderer in self._renderers:
+            renderer.show(ShownFrame(drawn.image, display, tick, due_ms, badges))
+        shown_ms = self._clock()
+        self._stats.add_stage("render", shown_ms - start_ms)
+        media_ms = sample.pose.capture_ms
+        heard_ms = self._playout.heard_ms(shown_ms)
+        skew_ms = None if heard_ms is None else media_ms - heard_ms
+        filled = self.seen.tick(tick, shown_ms, media_ms, new=new, excused=badges.video_muted)
+        if filled and skew_ms is not None:
+            self.seen.add_skew(skew_ms)
+        self._trace.picture(
+            drawn.image,
+            tick=tick,
+            capture_ms=media_ms,
+            shown_ms=shown_ms,
+            pivot_id=sample.pose.pivot_id,
+            pose_kind=(sample.kind if new or sample.kind is PoseKind.EXTRAPOLATED else PoseKind.HELD).value,
+            filled=filled,
+            latency_ms=wrapped(shown_ms - media_ms),
+            skew_ms=skew_ms,
+        )
+
+    def _make(self, drawing: Drawing) -> tuple[Drawn, Image] | None:
+        """In the executor."""
+        start_ms = self._clock()
+        drawn = self._animator.draw(drawing)
+        if drawn is None:
+            return None
+        drawn_ms = self._clock()
+        self._stats.add_stage("drive", drawn_ms - start_ms)
+        if not self._renderers:
+            return drawn, drawn.image
+        enlarged = self._upscaler.upscale(drawn.image, self._side)
+        enlarged_ms = self._clock()
+        self._stats.add_stage("upscale", enlarged_ms - drawn_ms)
+        enhanced = self._enhancer.enhance(enlarged)
+        self._stats.add_stage("enhance", self._clock() - enlarged_ms)
+        return drawn, enhanced
