@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass
 from enum import Enum
-from math import exp
+from math import ceil, exp
 
 import numpy as np
 
@@ -25,6 +25,7 @@ so that capture jitter does not flip between two frames."""
 MAX_GAP_MS = 400.0
 """Frames farther apart are not joined by interpolation: the earlier is held, the later reached within BLEND_MS."""
 BLEND_MS = 120.0
+FRAME_MS = 40.0
 WAIT_MS = 130.0
 """Up to two lost frames at 25 a second are worth a longer play-out delay, so that they can be interpolated."""
 EXTRAPOLATE_MS = 120.0
@@ -65,15 +66,15 @@ class PoseBuffer:
         self.late = 0
 
     def insert(self, packet: KeypointPacket, media_ms: float) -> list[float]:
-        """Takes one packet; returns the media times of the missing frames just before it, which can be interpolated
-        from now on (none where the gap is longer than WAIT_MS: nobody should have waited for those)."""
+        """Takes one packet; returns the media times of the frames lost or not sent just before it, which can be
+        interpolated from now on (none where the gap is longer than WAIT_MS: nobody should have waited for those)."""
         sequence = packet.sequence if self._newest_sequence is None else self._unwrap(packet.sequence)
         if sequence in self._sequences or media_ms in self._poses:
             self.duplicates += 1
             return []
         if self._newest_sequence is None:
             self._newest_sequence = self._first_sequence = sequence
-        bridged = self._bridged(sequence - self._newest_sequence, media_ms)
+        bridged = self._bridged(media_ms)
         self._newest_sequence = max(self._newest_sequence, sequence)
         self._sequences.add(sequence)
         if len(self._sequences) > 2 * _MAX_POSES:
@@ -86,9 +87,10 @@ class PoseBuffer:
         self._forget()
         return bridged
 
-    def _bridged(self, steps: int, media_ms: float) -> list[float]:
+    def _bridged(self, media_ms: float) -> list[float]:
         gap_ms = media_ms - self._times[-1] if self._times else 0.0
-        if steps < 2 or not 0.0 < gap_ms <= WAIT_MS:
+        steps = ceil(gap_ms / FRAME_MS - 0.25)
+        if steps < 2 or gap_ms > WAIT_MS:
             return []
         return [media_ms - gap_ms * step / steps for step in range(1, steps)]
 

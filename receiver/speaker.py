@@ -20,6 +20,7 @@ STOCK_MS = 50.0
 """Sound kept ready for the sound card's thread, so that a busy event loop is not heard."""
 _MAX_STOCK_MS = 500.0
 _CARD_RATE = 48_000
+_PACE_FOLLOWED, _PACE_JUMP_MS = 0.05, 40.0
 
 
 class Speaker(Protocol):
@@ -80,6 +81,8 @@ class SoundCardSpeaker:
         self._stock: deque[Samples] = deque()
         self._stocked = 0
         self._taken_from_first = 0
+        self._written_ms = 0.0
+        self._began_ms: float | None = None
         self.underruns = 0
         self._resampler: av.AudioResampler | None = None
         self._rate = SAMPLE_RATE
@@ -127,7 +130,12 @@ class SoundCardSpeaker:
         return max(0, int((STOCK_MS - self._stock_ms) * SAMPLE_RATE / 1000))
 
     def heard_ms(self, now_ms: float) -> float:
-        return now_ms + self._stock_ms + self._latency_ms
+        # The card takes whole blocks, so the stock jumps; its pace does not.
+        began_ms = now_ms + self._stock_ms + self._latency_ms - self._written_ms
+        if self._began_ms is None or abs(began_ms - self._began_ms) > _PACE_JUMP_MS:
+            self._began_ms = began_ms
+        self._began_ms += _PACE_FOLLOWED * (began_ms - self._began_ms)
+        return self._began_ms + self._written_ms
 
     def write(self, samples: Samples) -> None:
         if self._resampler is not None:
@@ -139,6 +147,7 @@ class SoundCardSpeaker:
             if self._stocked < _MAX_STOCK_MS * self._rate / 1000:
                 self._stock.append(samples)
                 self._stocked += len(samples)
+                self._written_ms += len(samples) * 1000.0 / self._rate
 
     def close(self) -> None:
         self._stream.close(ignore_errors=True)

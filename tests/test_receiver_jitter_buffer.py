@@ -147,6 +147,15 @@ def test_what_a_packet_bridges_is_told() -> None:
     assert insert(buffer, 20) == []
 
 
+def test_a_sender_of_few_frames_is_bridged_too() -> None:
+    buffer = PoseBuffer()
+    insert(buffer, 0, step_ms=80)
+    assert insert(buffer, 1, step_ms=80) == [1040.0]
+    thirty = PoseBuffer()
+    insert(thirty, 0, step_ms=33.3)
+    assert insert(thirty, 1, step_ms=33.3) == []
+
+
 def test_sequence_numbers_wrap() -> None:
     buffer = PoseBuffer()
     for index in range(65530, 65545):

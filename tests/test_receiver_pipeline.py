@@ -298,6 +298,19 @@ def test_sound_and_picture_of_a_recording_are_in_sync(tmp_path: Path, percent: i
     assert np.abs(apart_s).max() < (0.04 if percent == 0 else 0.1)  # a beep's start may itself be lost
 
 
+def test_half_the_frames_are_enough() -> None:
+    async def script(call: Call) -> None:
+        await call.send_pivot()
+        start_ms = call.loop.now_ms()
+        for i in range(75):
+            call.send_pose(0.4 + 0.3 * np.sin(i / 5))
+            await asyncio.sleep((start_ms + 80 * (i + 1) - call.loop.now_ms()) / 1000)
+
+    call = play(script)
+    assert call.summary()["ticks_filled"] > 0.95
+    assert sum(picture["pose_kind"] == "interpolated" for picture in call.trace.pictures) > 60
+
+
 def test_a_missing_pivot_is_asked_for_at_most_twice_a_second() -> None:
     async def script(call: Call) -> None:
         await call.nod(3.0, pivot_id=7)

@@ -98,6 +98,21 @@ def test_the_card_takes_what_was_written(driver: Driver) -> None:
     assert not driver.stream.open
 
 
+def test_blocks_of_the_card_do_not_shake_the_time(driver: Driver) -> None:
+    speaker = SoundCardSpeaker()
+    assert driver.stream is not None
+    steps = []
+    for now_ms in range(0, 2000, 10):
+        while speaker.wanted(now_ms) >= 160:
+            before_ms = speaker.heard_ms(now_ms)
+            speaker.write(CHUNK)
+            steps.append(speaker.heard_ms(now_ms) - before_ms)
+        if now_ms % 20 == 0:
+            driver.stream.take(320)
+    assert all(abs(step - 10.0) < 2.0 for step in steps[20:])
+    assert speaker.underruns == 0
+
+
 def test_a_card_with_its_own_rate_is_resampled_for(driver: Driver) -> None:
     driver.rates = (48_000,)
     speaker = SoundCardSpeaker("hdmi")
