@@ -19,7 +19,7 @@ from torch import Tensor
 
 from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, MESH_INDICES, Image, Keypoints, Landmarks
 from avcall.models import classical_face, classical_mouth, classical_openings, classical_sheet
-from avcall.models.classical_face import Array, FaceModel, build_face, move_face
+from avcall.models.classical_face import FaceModel, build_face, move_face
 from avcall.models.classical_mouth import MouthLook, mouth_look, paint_mouth
 from avcall.models.classical_openings import (
     CONTOURS,
@@ -28,6 +28,7 @@ from avcall.models.classical_openings import (
     near_triangles,
     paint_eye,
 )
+from avcall.models.classical_shapes import Array
 from avcall.models.classical_sheet import back_to_front, sheet_triangles, sheet_vertices
 from avcall.models.classical_tps import spline_displacement
 from avcall.models.classical_warp import base_grid, enlarge, mesh_displacement, sample
@@ -38,11 +39,14 @@ _FINEST_GRID, _COARSEST_GRID = 256, 64
 """The backward map is computed at half the picture's side within these bounds and enlarged."""
 _EYES_APART = (0.4, 2.5)
 """Driving points whose outer eye corners are closer or farther than this times the pivot's are not believed."""
+_OTHER_FACE = 0.35
+"""Mean distance between the sender's keypoints and the mesh found in the pivot, in eye distances, from which they are
+of two faces."""
 _REACH = 2.0
 """Nor are points farther out than this (1 is the picture's edge)."""
 
 _PARTS = (classical_face.CONSTANTS, classical_openings.CONSTANTS, classical_mouth.CONSTANTS, classical_sheet.CONSTANTS)
-_CONSTANTS = (MESH_INDICES, _EYES_APART, _REACH, _PARTS)
+_CONSTANTS = (MESH_INDICES, _EYES_APART, _OTHER_FACE, _REACH, _PARTS)
 _MODEL = ModelId("classical", hashlib.sha256(repr(_CONSTANTS).encode()).hexdigest()[:8])
 
 
@@ -81,7 +85,8 @@ class MovableFace:
 
 
 class ClassicalReenactor:
-    """Warps the pivot. Computes on `device` ("cpu" or "cuda"); does not touch torch's thread settings."""
+    """Warps the pivot. Computes on `device` ("cpu" or "cuda"); does not touch torch's thread settings. Not safe for use
+    by two threads at once."""
 
     def __init__(self, device: str = "cpu") -> None:
         self._device = torch.device(device)
@@ -101,7 +106,7 @@ class ClassicalReenactor:
         landmarks = self._mesh.find(pivot)
         planes = torch.from_numpy(np.ascontiguousarray(pivot)).to(self._device).permute(2, 0, 1)[None].float()
         face = None
-        if landmarks is not None and _believable(keypoints, landmarks[np.array(MESH_INDICES), :2]):
+        if landmarks is not None and _same_face(keypoints, landmarks[np.array(MESH_INDICES), :2]):
             model = build_face(landmarks, keypoints)
             _, corners = sheet_vertices(model, move_face(model, keypoints))
             near = tuple(near_triangles(model, sheet_triangles(), corners, hole) for hole in range(len(CONTOURS)))
@@ -164,6 +169,14 @@ def _believable(keypoints: Keypoints, pivot_keypoints: Keypoints) -> bool:
     apart = float(np.linalg.norm(keypoints[EYE_RIGHT] - keypoints[EYE_LEFT]))
     pivot_apart = float(np.linalg.norm(pivot_keypoints[EYE_RIGHT] - pivot_keypoints[EYE_LEFT]))
     return _EYES_APART[0] * pivot_apart < apart < _EYES_APART[1] * pivot_apart
+
+
+def _same_face(keypoints: Keypoints, found: Keypoints) -> bool:
+    """Whether the mesh found in the pivot is of the face that the sender measured."""
+    if not _believable(keypoints, found):
+        return False
+    apart = float(np.linalg.norm(found[EYE_RIGHT] - found[EYE_LEFT]))
+    return float(np.linalg.norm(keypoints - found, axis=1).mean()) < _OTHER_FACE * apart
 
 
 def _to_image(planes: Tensor) -> Image:

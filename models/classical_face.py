@@ -9,16 +9,15 @@ The ten points are few, so they are explained in three steps, each taking what t
 3. the remainder of the inner lips and upper lids, moved by shapes that know what hangs together: a whole lid goes
    down to the lower lid, a whole lip moves with its middle and not its corners.
 
-Driven points are met exactly, so the pivot's own keypoints give the pivot's own mesh.
+Driven points are met exactly (but for lids and lips on the point of closing, and for nonsense), so the pivot's own
+keypoints give the pivot's own mesh.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from avcall.common.keypoints import (
     CHIN,
@@ -35,38 +34,39 @@ from avcall.common.keypoints import (
     Keypoints,
     Landmarks,
 )
-
-Array: TypeAlias = NDArray[np.floating[Any]]
-
-OUTER_UPPER_LIP = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
-OUTER_LOWER_LIP = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
-INNER_UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
-INNER_LOWER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
-# two rings each, the outer one first, in step with the contours' inner points
-UPPER_LIP_BODY = (184, 74, 73, 72, 11, 302, 303, 304, 408, 183, 42, 41, 38, 12, 268, 271, 272, 407)
-LOWER_LIP_BODY = (77, 90, 180, 85, 16, 315, 404, 320, 307, 96, 89, 179, 86, 15, 316, 403, 319, 325)
-UPPER_LIDS = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (263, 466, 388, 387, 386, 385, 384, 398, 362))
-LOWER_LIDS = ((33, 7, 163, 144, 145, 153, 154, 155, 133), (263, 249, 390, 373, 374, 380, 381, 382, 362))
-_LIDS = tuple(zip(UPPER_LIDS, LOWER_LIDS, strict=True))
-BROWS = ((70, 63, 105, 66, 107), (300, 293, 334, 296, 336))
-_OVAL_LEFT = (109, 67, 103, 54, 21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148)
-_OVAL_RIGHT = (338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377)
-OVAL = (10, *_OVAL_RIGHT, 152, *_OVAL_LEFT[::-1])
-"""Contours by mesh index, each upper one in step with its lower one; left is the image's left."""
+from avcall.models.classical_shapes import (
+    BROAD,
+    INNER_LOWER_LIP,
+    INNER_UPPER_LIP,
+    LIDS,
+    LOWER_LIP_BODY,
+    OUTER_LOWER_LIP,
+    OUTER_UPPER_LIP,
+    OVAL,
+    SHAPE_CONSTANTS,
+    UPPER_LIP_BODY,
+    Array,
+    broad_weights,
+    frontal,
+    held_depth,
+    jaw_shape,
+    lid_weights,
+    lip_weights,
+    smooth,
+)
 
 _TRUST = {EYE_LEFT: 1.0, EYE_RIGHT: 1.0, NOSE: 1.0, LID_LEFT: 0.3, LID_RIGHT: 0.3}
 _TRUST |= {MOUTH_LEFT: 0.3, MOUTH_RIGHT: 0.3, UPPER_LIP: 0.4, CHIN: 0.4, LOWER_LIP: 0.1}
 _LID_TRUST_DOWN = 0.05
 """Lids blink: their height says little about the pose."""
-_POINT_SPREAD = 0.02
+_POINT_SPREAD = 0.04
 """Standard deviation of a fully trusted point about the model, in outer-eye-corner distances."""
-_PRIOR = np.array([0.35, 0.5, 0.35, 0.12, 1.0, 1.0, 0.25])
+_PRIOR = np.array([0.3, 0.5, 0.3, 0.08, 1.0, 1.0, 0.25])
 """Standard deviations of turn about x, y, z (radians), log scale, shift x, y (face units), jaw (radians)."""
 _TURN_LIMIT = 1.0
 _SCALE_LIMIT = 0.5
-_BROAD = (EYE_LEFT, EYE_RIGHT, NOSE, MOUTH_LEFT, MOUTH_RIGHT, CHIN)
-_KERNELS = ((1.0, 0.8), (1.0, 0.3))
-"""(variance, length in face units) of the covariances that spread what the pose leaves."""
+_STRAY = 0.5
+"""No driven point strays farther than this, in eye distances, from where pose and jaw put it: no face does."""
 _BLINK = (0.85, 0.71)
 """The mesh follows a lid only half way down: a lid this far open (relative to the pivot's) begins to close, and this
 far is closed."""
@@ -77,20 +77,11 @@ _LID_PITCH = 0.36
 """How much wider the mesh opens the eyes, relatively, for a radian of nodding (the mean over some real clips)."""
 _LID_TURN = (0.25, 0.3)
 """Turn of the head in radians from which lids are followed less, and over which they cease to be."""
-_GRAZING, _HOLD_REACH = 0.4, 0.06
-"""Cosine to the line of sight below which a pivot's skin is not worth showing more of; what is near, in face units."""
 _DRIVEN = np.array(MESH_INDICES)
 
 CONSTANTS = (
-    _TRUST,
-    _LID_TRUST_DOWN,
-    _POINT_SPREAD,
-    _PRIOR.tolist(),
-    _TURN_LIMIT,
-    _SCALE_LIMIT,
-    _BROAD,
-    _KERNELS,
-    _BLINK,
+    *(_TRUST, _LID_TRUST_DOWN, _POINT_SPREAD, _PRIOR.tolist(), _TURN_LIMIT, _SCALE_LIMIT),
+    *(_STRAY, _BLINK, _SEALED, _EYE_NOISE, _LID_PITCH, _LID_TURN, SHAPE_CONSTANTS),
 )
 """What defines the model, for its id."""
 
@@ -119,7 +110,7 @@ class FaceModel:
     jaw_shape: Array
     """(468, 3) displacement for a radian of jaw."""
     broad: Array
-    """(468, 6) weights of the `_BROAD` points."""
+    """(468, 6) weights of the `BROAD` points."""
     lips: Array
     """(468, 2) weights of upper and lower lip."""
     lids: Array
@@ -133,17 +124,17 @@ class FaceModel:
 def build_face(mesh: Landmarks, keypoints: Keypoints) -> FaceModel:
     """Prepares the pivot's mesh (468, 3) whose driven points were measured as `keypoints` (10, 2)."""
     mesh64 = mesh.astype(np.float64)
-    face = _frontal(mesh64)
+    face = frontal(mesh64)
     unit = float(np.linalg.norm(mesh64[263] - mesh64[33]))
     model = FaceModel(
         mesh=mesh,
         centre=mesh64[np.array(OVAL)].mean(axis=0),
         unit=unit,
-        jaw_shape=_jaw_shape(mesh64, face),
-        broad=_broad_weights(face),
-        lips=_lip_weights(face),
-        lids=_lid_weights(face),
-        held_depth=_held_depth(mesh64, face),
+        jaw_shape=jaw_shape(mesh64, face),
+        broad=broad_weights(face),
+        lips=lip_weights(face),
+        lids=lid_weights(face),
+        held_depth=held_depth(mesh64, face),
         outward=np.sign(face[:, :1]) * (mesh64[263] - mesh64[33])[None, :2] / unit,
     )
     # the keypoints were measured on another (uncoded, tracked) picture than this mesh: the mesh bends to meet them
@@ -160,7 +151,9 @@ def move_face(model: FaceModel, keypoints: Keypoints) -> Motion:
     posed = _pose(mesh, fit, model, jaw=False)
     jawed = _pose(mesh, fit, model, jaw=True)
     moved = jawed.copy()
-    moved[:, :2] += _spread(model, target - jawed[_DRIVEN, :2])
+    residual = target - jawed[_DRIVEN, :2]
+    far = np.linalg.norm(residual, axis=1, keepdims=True) / (_STRAY * model.unit)
+    moved[:, :2] += _spread(model, residual / np.maximum(far, 1.0))
     _close_lips(model, posed, moved)
     _close_lids(model, fit, posed, moved)
     _hold_unseen(model, mesh, fit, posed, moved)
@@ -195,8 +188,8 @@ def _close_lips(model: FaceModel, posed: Array, moved: Array) -> None:
 
 def _close_lids(model: FaceModel, fit: Array, posed: Array, moved: Array) -> None:
     """Shuts the eyes that the driving lids say are shut."""
-    open_now = np.array([np.linalg.norm(moved[u[4], :2] - moved[w[4], :2]) for u, w in _LIDS])
-    open_posed = np.array([np.linalg.norm(posed[u[4], :2] - posed[w[4], :2]) for u, w in _LIDS])
+    open_now = np.array([np.linalg.norm(moved[u[4], :2] - moved[w[4], :2]) for u, w in LIDS])
+    open_posed = np.array([np.linalg.norm(posed[u[4], :2] - posed[w[4], :2]) for u, w in LIDS])
     ratio = open_now / np.maximum(open_posed, 1e-6) - _LID_PITCH * fit[0]
     # one eye's reading is noisy and eyes mostly blink together; a wink differs by more than the noise
     ratio = ratio + np.clip(ratio.mean() - ratio, -_EYE_NOISE, _EYE_NOISE)
@@ -204,7 +197,7 @@ def _close_lids(model: FaceModel, fit: Array, posed: Array, moved: Array) -> Non
     # far from the pivot's pose the reading is worth little, and a face that shuts its eyes for long is worse than one
     # that misses a blink
     shut *= 1.0 - smooth((float(np.linalg.norm(fit[:2])) - _LID_TURN[0]) / _LID_TURN[1])
-    for eye, (upper, lower) in enumerate(_LIDS):
+    for eye, (upper, lower) in enumerate(LIDS):
         if shut[eye] == 0.0:
             continue
         way = shut[eye] * (moved[list(lower)] - moved[list(upper)])
@@ -224,15 +217,15 @@ def _hold_unseen(model: FaceModel, mesh: Array, fit: Array, posed: Array, moved:
 
 def _spread(model: FaceModel, residual: Array) -> Array:
     """(468, 2): what the ten residuals (10, 2) do to every point."""
-    shift = model.broad @ residual[list(_BROAD)]
+    shift = model.broad @ residual[list(BROAD)]
     for weights, points in ((model.lips, (UPPER_LIP, LOWER_LIP)), (model.lids, (LID_LEFT, LID_RIGHT))):
         at = list(points)
         shift = shift + weights @ (residual[at] - shift[_DRIVEN[at]])
     return shift
 
 
-def _pose(points: Array, fit: Array, model: FaceModel, jaw: bool, jaw_shape: Array | None = None) -> Array:
-    shape = model.jaw_shape if jaw_shape is None else jaw_shape
+def _pose(points: Array, fit: Array, model: FaceModel, jaw: bool, hinge: Array | None = None) -> Array:
+    shape = model.jaw_shape if hinge is None else hinge
     local = points - model.centre + (fit[6] * shape if jaw else 0.0)
     turned = np.exp(fit[3]) * local @ _rotation(fit[:3]).T + model.centre
     turned[:, :2] += fit[4:6] * model.unit
@@ -271,123 +264,3 @@ def _rotation(turn: Array) -> Array:
     x, y, z = turn / angle
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross)
-
-
-def _frontal(mesh: Array) -> Array:
-    """The mesh turned to face the viewer: origin between the outer eye corners, their distance 1, y down."""
-    across = mesh[263] - mesh[33]
-    unit = np.linalg.norm(across)
-    x = across / unit
-    down = mesh[152] - mesh[10]
-    y = down - (down @ x) * x
-    y /= np.linalg.norm(y)
-    axes = np.stack([x, y, np.cross(x, y)])
-    return np.asarray((mesh - (mesh[33] + mesh[263]) / 2.0) @ axes.T / unit)
-
-
-def _held_depth(mesh: Array, face: Array) -> Array:
-    """Sides that face the viewer less than `_GRAZING` (the head being a cylinder) take the depth of the nearest
-    places that do not."""
-    axis_depth = (face[234, 2] + face[454, 2]) / 2.0
-    angle = np.arctan2(face[:, 0], np.maximum(axis_depth - face[:, 2], 0.05))
-    across = (mesh[263] - mesh[33]) / np.linalg.norm(mesh[263] - mesh[33])
-    turn = np.arctan2(across[2], across[0])
-    facing = np.cos(angle + turn)
-    seen = facing >= _GRAZING
-    held = mesh[:, 2].copy()
-    for side in (-1.0, 1.0):
-        of_side = np.sign(face[:, 0]) == side
-        hidden, shown = np.flatnonzero(of_side & ~seen), np.flatnonzero(of_side & seen)
-        if len(hidden) and len(shown):
-            apart = (face[hidden, None, :2] - face[None, shown, :2]) / _HOLD_REACH
-            square = (apart**2).sum(axis=2)
-            weight = np.exp(square.min(axis=1, keepdims=True) - square)
-            held[hidden] = np.minimum(held[hidden], (weight * mesh[shown, 2]).sum(axis=1) / weight.sum(axis=1))
-    return held
-
-
-def _jaw_shape(mesh: Array, face: Array) -> Array:
-    """Turning about the axis through the jaw's joints (before the ears), fading from the mouth's line upwards."""
-    left, right = mesh[132], mesh[361]
-    axis = (right - left) / np.linalg.norm(right - left)
-    joint = (mesh[234] + mesh[454]) / 2.0
-    turn = np.cross(axis, mesh - joint)
-    mouth = (face[61, 1] + face[291, 1]) / 2.0
-    chin = face[152, 1]
-    share = smooth((face[:, 1] - mouth) / (chin - mouth) / 0.45 + 0.35)
-    share *= 1.0 - smooth((np.abs(face[:, 0]) - 0.45) / 0.35)
-    share[list(INNER_UPPER_LIP + OUTER_UPPER_LIP + UPPER_LIP_BODY)] = 0.0
-    lower = np.array(INNER_LOWER_LIP[1:-1] + OUTER_LOWER_LIP[1:-1] + LOWER_LIP_BODY)
-    half = abs(face[291, 0] - face[61, 0]) / 2.0
-    off = (face[lower, 0] - (face[61, 0] + face[291, 0]) / 2.0) / half
-    share[lower] = np.maximum(0.0, 1.0 - off**2) ** 0.6
-    # which way about the axis opens the jaw: the chin must go down, away from the eyes
-    sign = np.sign(turn[152] @ (mesh[152] - mesh[10]))
-    return np.asarray(sign * turn * share[:, None])
-
-
-def _broad_weights(face: Array) -> Array:
-    at = face[_DRIVEN[list(_BROAD)]]
-
-    def covariance(a: Array, b: Array) -> Array:
-        square = ((a[:, None] - b[None]) ** 2).sum(axis=2)
-        return np.asarray(sum(v * np.exp(-square / (2.0 * length**2)) for v, length in _KERNELS))
-
-    return np.asarray(np.linalg.solve(covariance(at, at), covariance(at, face)).T)
-
-
-def _lip_weights(face: Array) -> Array:
-    """A lip moves most in its middle and not at its corners, and takes the skin up to the nose or down to the chin
-    along."""
-    weights = np.zeros((len(face), 2))
-    centre = (face[61, 0] + face[291, 0]) / 2.0
-    half = abs(face[291, 0] - face[61, 0]) / 2.0
-    profile = np.maximum(0.0, 1.0 - (np.abs(face[:, 0] - centre) / half) ** 2.2)
-    for column, (inner, outer, body, sign, reach) in enumerate(
-        (
-            (INNER_UPPER_LIP, OUTER_UPPER_LIP, UPPER_LIP_BODY, -1.0, 0.25),
-            (INNER_LOWER_LIP, OUTER_LOWER_LIP, LOWER_LIP_BODY, 1.0, 0.35),
-        )
-    ):
-        order = np.argsort(face[list(inner), 0])
-        line = np.interp(face[:, 0], face[list(inner), 0][order], face[list(inner), 1][order])
-        beyond = sign * (face[:, 1] - line)
-        weights[:, column] = profile * np.where(beyond < -0.01, 0.0, 1.0 - smooth(beyond / reach))
-        whole = [*inner[1:-1], *outer[1:-1], *body]
-        weights[whole, column] = profile[whole] * (1.0 - smooth(np.maximum(beyond[whole], 0.0) / reach))
-    for lip, other in ((INNER_UPPER_LIP + UPPER_LIP_BODY, 1), (INNER_LOWER_LIP + LOWER_LIP_BODY, 0)):
-        weights[list(lip), other] = 0.0
-    return _normalised(weights, (UPPER_LIP, LOWER_LIP))
-
-
-def _lid_weights(face: Array) -> Array:
-    """A lid moves as an arc between its corners; the skin above follows less and less up to the brow."""
-    weights = np.zeros((len(face), 2))
-    for column, (upper, lower, brow) in enumerate(zip(UPPER_LIDS, LOWER_LIDS, BROWS, strict=True)):
-        arc = face[list(upper)]
-        order = np.argsort(arc[:, 0])
-        ends = (arc[0, 0] + arc[-1, 0]) / 2.0, abs(arc[-1, 0] - arc[0, 0]) / 2.0
-        profile = np.maximum(0.0, 1.0 - (np.abs(face[:, 0] - ends[0]) / ends[1]) ** 2)
-        line = np.interp(face[:, 0], arc[order, 0], arc[order, 1])
-        reach = max(0.05, float(np.median(face[list(upper), 1]) - np.median(face[list(brow), 1]))) * 0.8
-        above = line - face[:, 1]
-        weights[:, column] = profile * np.where(above < -0.004, 0.0, 1.0 - smooth(above / reach))
-        weights[list(upper), column] = profile[list(upper)]
-        weights[list(lower), column] = 0.0
-    return _normalised(weights, (LID_LEFT, LID_RIGHT))
-
-
-def _normalised(weights: Array, points: tuple[int, int]) -> Array:
-    """Scales each column to 1 at its own driven point and takes it off the other driven points."""
-    for column, point in enumerate(points):
-        top = weights[MESH_INDICES[point], column]
-        weights[:, column] /= max(float(top), 0.2)
-        for other, index in enumerate(MESH_INDICES):
-            weights[index, column] = 1.0 if other == point else 0.0
-    return np.clip(weights, 0.0, 1.2)
-
-
-def smooth(x: Array | float) -> Array:
-    """0 below 0, 1 above 1, an S between."""
-    t = np.clip(x, 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t))

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from avcall.common.keypoints import Image, to_pixels
-from avcall.models.classical_face import INNER_LOWER_LIP, Array, FaceModel, Motion, smooth
+from avcall.models.classical_face import FaceModel, Motion
 from avcall.models.classical_openings import MOUTH, back_to_pivot, closing, depth_inside, hole_window, outline
+from avcall.models.classical_shapes import INNER_LOWER_LIP, Array, smooth
 from avcall.models.classical_warp import Window, sample
 
 _FEATHER = 0.016

@@ -12,22 +12,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avcall.models.classical_face import (
+from avcall.models.classical_face import FaceModel, Motion
+from avcall.models.classical_shapes import (
     BROWS,
     INNER_LOWER_LIP,
     INNER_UPPER_LIP,
+    LIDS,
     LOWER_LIDS,
     OUTER_LOWER_LIP,
     OUTER_UPPER_LIP,
     UPPER_LIDS,
     Array,
-    FaceModel,
-    Motion,
     smooth,
 )
 from avcall.models.classical_warp import Window, sample
 
-CONTOURS = (*zip(UPPER_LIDS, LOWER_LIDS, strict=True), (INNER_UPPER_LIP, INNER_LOWER_LIP))
+CONTOURS = (*LIDS, (INNER_UPPER_LIP, INNER_LOWER_LIP))
 """(upper, lower) contour of left eye, right eye, mouth."""
 MOUTH = 2
 _SURROUNDINGS = (

@@ -7,11 +7,12 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from avcall.models.classical_face import OVAL, Array, FaceModel, Motion, carry
+from avcall.models.classical_face import FaceModel, Motion, carry
 from avcall.models.classical_openings import fill_corners, fill_triangles, strip_sources
+from avcall.models.classical_shapes import OVAL, Array
 from avcall.models.face_mesh import POINTS, mesh_triangles
 
-_RINGS = ((1.12, 0.95), (1.35, 0.6), (1.65, 0.22), (2.0, 0.0))
+_RINGS = ((1.15, 1.0), (1.4, 0.75), (1.7, 0.3), (2.1, 0.0))
 """(distance from the face's centre relative to its outline, share of the head's motion)."""
 _RECEDE = 1.0
 """How far the rings go back for each of their steps outward: hair is not in the plane of the face."""
