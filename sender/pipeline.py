@@ -6,7 +6,8 @@ import asyncio
 import concurrent.futures
 import logging
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,16 +15,16 @@ from avcall.common import control, wire
 from avcall.common.clock import Clock
 from avcall.common.config import SendConfig
 from avcall.common.control import Message, Mute, PivotRequest
-from avcall.common.errors import AvcallError, DeviceError
-from avcall.common.frames import AudioChunk, Pose, VideoFrame
+from avcall.common.errors import AvcallError
+from avcall.common.frames import Pose, VideoFrame
 from avcall.common.keypoints import NOSE
 from avcall.common.link import Channel, Link
 from avcall.common.stats import Stats
 from avcall.common.trace import Trace
-from avcall.common.wire import Packet, PivotAck, PivotBody
+from avcall.common.wire import Packet, PivotAck, PivotBody, VoicePacket
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import KeypointDetector
-from avcall.models.pivot_codec import encode_pivot
+from avcall.models.pivot_codec import PivotEncoder
 from avcall.sender.analysis import Analysis, FaceAnalyser, View
 from avcall.sender.capture import VideoSource
 from avcall.sender.microphone import AudioSource
@@ -32,14 +33,14 @@ from avcall.sender.presence import FacePresence
 from avcall.sender.selector import PivotSelector, Reason, SentPivot, Sight, SimpleSelector, distance
 from avcall.sender.tracker import Mesh
 from avcall.sender.voice import VoiceEncoder
+from avcall.sender.voice_stage import VoiceStage
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 CALM = 0.04
 """Movement between two frames, in distances between the eye corners, below which a picture is sharp."""
-OUTSIDE = 1.25
-"""From here on the nose is so far out of the crop (1 is its edge) that the receiver had better show nothing new."""
+OUTSIDE = 0.75
+"""A head that leaves the crop with its nose here (1 is the edge) is half out: no warp of the pivot can show that."""
 TAIL_S = 0.3
 """The sound of a file may end this much after its picture."""
 OWN_FRACTION = 0.97
@@ -73,7 +74,6 @@ class Sender:
     ) -> None:
         self._config = config
         self._source = source
-        self._microphone = microphone
         self._link = link
         self._clock = clock
         self._executor = executor
@@ -81,8 +81,12 @@ class Sender:
         self._trace = trace
         self._analyser = FaceAnalyser(make_mesh, detector, config.size, clock)
         self._selector = selector or SimpleSelector(config.pivot_max_age_s * 1000.0)
-        self._voice = VoiceEncoder(config.voice_kbps, config.voice_frame_ms)
+        self._voice: VoiceStage | None = None
+        if microphone is not None:
+            encoder = VoiceEncoder(config.voice_kbps, config.voice_frame_ms)
+            self._voice = VoiceStage(microphone, encoder, self._compute_timed, self._send_voice, stats)
         self._packetiser = KeypointPacketiser()
+        self._encoder = PivotEncoder()
         self._pivots = PivotSender()
         self._pivots_changed = asyncio.Event()
         self._presence = FacePresence()
@@ -106,10 +110,11 @@ class Sender:
         try:
             async with asyncio.TaskGroup() as group:
                 pacing = group.create_task(self._pace_pivots(), name="sender-pivots")
-                voice = group.create_task(self._send_voice(), name="sender-voice")
+                voice = group.create_task(self._voice.run(), name="sender-voice") if self._voice else None
                 await self._send_video()
-                await asyncio.wait({voice}, timeout=TAIL_S)
-                voice.cancel()
+                if voice is not None:
+                    await asyncio.wait({voice}, timeout=TAIL_S)
+                    voice.cancel()
                 pacing.cancel()
         except BaseExceptionGroup as errors:
             known, _ = errors.split(AvcallError)
@@ -141,6 +146,8 @@ class Sender:
         if self._muted.video and not video:
             self._selector.request(self._clock())
         self._muted = Mute(voice=voice, video=video)
+        if self._voice is not None:
+            self._voice.muted = voice
         data = control.pack(self._muted)
         self._stats.add_payload("control", len(data))
         self._link.send(Channel.CONTROL, data)
@@ -157,7 +164,7 @@ class Sender:
 
     async def _send_frame(self, frame: VideoFrame) -> None:
         in_use = self._selector.reference()
-        analysis = await self._compute(self._analyser.analyse, frame, in_use.crop if in_use else None)
+        analysis = await self._compute(partial(self._analyser.analyse, frame, in_use.crop if in_use else None))
         if analysis is None:
             self._hold(frame)
             return
@@ -172,8 +179,9 @@ class Sender:
         pivot = self._selector.refer(sight)
         if pivot is not None:
             view = analysis.views.get(pivot.crop)
-            if view is None or np.abs(view.keypoints[NOSE]).max() > OUTSIDE:
-                self._stats.count("frames_outside")  # the head has left the old crop, the new pivot is still on its way
+            moving = analysis.leaving or pivot.crop != analysis.current.crop
+            if view is None or (moving and np.abs(view.keypoints[NOSE]).max() > OUTSIDE):
+                self._stats.count("frames_outside")  # until the new crop's pivot has arrived
             else:
                 self._send_pose(Pose(frame.capture_ms, pivot.pivot_id, view.keypoints), view)
         if reason is not None:
@@ -211,7 +219,7 @@ class Sender:
     async def _send_pivot(self, analysis: Analysis, reason: Reason) -> None:
         view = analysis.current
         max_bytes = round(self._config.pivot_kbytes * 1000 * OWN_FRACTION)
-        (codec, picture), took_ms = await self._compute(self._timed, encode_pivot, view.image, max_bytes)
+        (codec, picture), took_ms = await self._compute_timed(partial(self._encoder.encode, view.image, max_bytes))
         self._stats.add_stage("pivot_encode", took_ms)
         now_ms = self._clock()
         pivot_id = self._next_pivot_id
@@ -252,34 +260,24 @@ class Sender:
 
     # sound
 
-    async def _send_voice(self) -> None:
-        if self._microphone is None:
-            return
-        try:
-            async for chunk in self._microphone.chunks():
-                self._stats.counters["sound_chunks_dropped"] = self._microphone.dropped
-                if not self._muted.voice:
-                    await self._send_chunk(chunk)
-        except DeviceError as error:
-            logger.warning("the call goes on without sound: %s", error)
+    def _send_voice(self, packet: VoicePacket) -> None:
+        data = wire.pack(packet)
+        self._stats.add_payload("voice", len(data))
+        self._link.send(Channel.MEDIA, data)
 
-    async def _send_chunk(self, chunk: AudioChunk) -> None:
-        packets, took_ms = await self._compute(self._timed, self._voice.encode, chunk)
-        if packets:
-            self._stats.add_stage("voice_encode", took_ms)
-        for packet in packets:
-            data = wire.pack(packet)
-            self._stats.add_payload("voice", len(data))
-            self._link.send(Channel.MEDIA, data)
+    # the executor: the event loop itself never computes
 
-    def _timed(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T, float]:
-        """In the executor: what the work returns, and how long it took in ms."""
-        begin_ms = self._clock()
-        return work(*args, **kwargs), self._clock() - begin_ms
+    async def _compute_timed(self, work: Callable[[], T]) -> tuple[T, float]:
+        """What the work returns, and how long it took in ms, waiting not counted."""
 
-    async def _compute(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs work in the executor: the event loop itself never computes."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: work(*args, **kwargs))
+        def timed() -> tuple[T, float]:
+            begin_ms = self._clock()
+            return work(), self._clock() - begin_ms
+
+        return await self._compute(timed)
+
+    async def _compute(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
 
 def first(group: BaseExceptionGroup[AvcallError]) -> AvcallError:

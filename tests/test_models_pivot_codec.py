@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoints import Image
 from avcall.common.wire import PivotCodec
-from avcall.models.pivot_codec import decode_pivot, encode_av1, encode_pivot, encode_webp
+from avcall.models import pivot_codec
+from avcall.models.pivot_codec import PivotEncoder, decode_pivot, encode_av1, encode_pivot, encode_webp
 
 
 def portrait(side: int = 256, detail: float = 6.0) -> Image:
@@ -48,6 +49,34 @@ def test_more_bytes_are_better_pictures() -> None:
         qualities.append(psnr(PICTURE, decode_pivot(codec, data, 256, 256)))
     assert qualities == sorted(qualities)
     assert qualities[-1] > qualities[0] + 2
+
+
+def test_the_next_picture_begins_where_the_last_one_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    trials: list[int] = []
+
+    def counted(image: Image, crf: int) -> bytes:
+        trials.append(crf)
+        return encode_av1(image, crf)
+
+    monkeypatch.setattr(pivot_codec, "encode_av1", counted)
+    encoder = PivotEncoder()
+    encoder.encode(PICTURE, 4000)
+    first = len(trials)
+    trials.clear()
+    _, again = encoder.encode(PICTURE, 4000)
+    assert len(trials) == 1 < first
+    assert 0.7 * 4000 < len(again) <= 4000
+    easy = encoder.encode(np.full((256, 256, 3), 128, dtype=np.uint8), 4000)[1]
+    assert len(easy) < 300
+    assert len(encoder.encode(PICTURE, 4000)[1]) <= 4000
+
+
+@pytest.mark.parametrize("budget", [300, 700, 1500, 4000, 9000, 50_000])
+def test_every_search_ends_within_its_budget(budget: int) -> None:
+    encoder = PivotEncoder()
+    for picture in (PICTURE, portrait(128, 1.0), PICTURE):
+        smallest = len(encode_av1(picture, pivot_codec.WORST_CRF))
+        assert len(encoder.encode(picture, budget)[1]) <= max(budget, smallest)
 
 
 def test_an_easy_picture_does_not_waste_the_budget() -> None:

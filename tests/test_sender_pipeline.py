@@ -175,7 +175,7 @@ def test_pivots_arrive_through_heavy_loss() -> None:
 def test_frames_refer_only_to_acknowledged_pivots() -> None:
     """The head walks from one place to another: a new crop, whose pivot is used once its acknowledgement is back."""
     done = call(
-        lambda number: (400 if number < 50 else 520, 360, 150),
+        lambda number: (400 if number < 50 else 505, 360, 150),
         frames=150,
         size=(1280, 720),
         there=Path(delay_ms=150, losses=LOSSY),
@@ -192,7 +192,7 @@ def test_frames_refer_only_to_acknowledged_pivots() -> None:
     switched_ms = next(capture_ms for capture_ms, pivot in uses if pivot == 1)
     assert acknowledged_ms[1] <= switched_ms <= acknowledged_ms[1] + 40
     noses = [(packet.pivot_id, packet.keypoints[NOSE, 0]) for _, packet in done.heard.poses]
-    assert max(x for pivot, x in noses if pivot == 0) > 0.7  # at the edge of the old crop, which is still in use
+    assert max(x for pivot, x in noses if pivot == 0) > 0.6  # at the edge of the old crop, which is still in use
     assert noses[-1] == (1, pytest.approx(0.0, abs=0.05))
 
 
