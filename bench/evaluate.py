@@ -96,18 +96,21 @@ class _Run:
         self._units = {
             (name, protocol): dict[str, dict[str, float | None]]() for name in self._pairs for protocol in protocols
         }
-        self._earlier = _read_earlier(config) if config.resume else {}
-        self.clips |= self._earlier.get("clips", {})
         self._head = provenance()
+        self._earlier = _read_earlier(config) if config.resume else {}
+        self._take_earlier()
 
     def skip(self, name: str, reason: str) -> None:
         self.skipped[name] = _FOLDERS.sub("", reason)  # results name no places of a machine
         logger.warning("skipped %s: %s", name, reason)
 
     def add_clip(self, path: Path, driver: Path) -> None:
-        """Evaluates all systems on one clip, or takes the earlier results where they are of the same file."""
+        """Evaluates all systems on one clip, but for those whose earlier results are of the same file."""
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        missing = [unit for unit in self._units if not self._take_earlier(unit, path.stem, sha256)]
+        if self.clips.get(path.stem, {}).get("sha256") != sha256:
+            for clips in self._units.values():
+                clips.pop(path.stem, None)
+        missing = [unit for unit, clips in self._units.items() if path.stem not in clips]
         if not missing:
             return
         frames = _read_square(path, self._config)
@@ -205,15 +208,14 @@ class _Run:
                 results[protocol] |= {"detect_ms": detect_ms, "encode_ms": shown.encode_ms, "drive_ms": shown.drive_ms}
         return results
 
-    def _take_earlier(self, unit: tuple[str, str], clip: str, sha256: str) -> bool:
-        known = self._earlier.get("clips", {}).get(clip, {})
+    def _take_earlier(self) -> None:
+        """Takes over what the file has of the systems asked for, where the weights are the same."""
+        self.clips |= self._earlier.get("clips", {})
         for entry in self._earlier.get("systems", []):
-            same = (entry["system"], entry["protocol"]) == unit and entry["weights"] == self._weights(unit[0])
-            if same and known.get("sha256") == sha256 and clip in entry["clips"]:
-                self._units[unit][clip] = entry["clips"][clip]
-                self._commits.setdefault(unit, entry["commit"])
-                return True
-        return False
+            unit = (entry["system"], entry["protocol"])
+            if unit in self._units and entry["weights"] == self._weights(unit[0]):
+                self._units[unit] |= entry["clips"]
+                self._commits[unit] = entry["commit"]
 
 
 def _read_square(path: Path, config: EvaluateConfig) -> list[Image]:

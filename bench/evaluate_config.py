@@ -79,6 +79,7 @@ def find_clips(config: EvaluateConfig) -> list[Path]:
 def settings(config: EvaluateConfig) -> dict[str, Any]:
     """What a figure depends on besides system, protocol and clip."""
     return {
+        "folder": config.clips.resolve().name,
         "seconds": config.seconds,
         "size": config.size,
         "fps": FPS,

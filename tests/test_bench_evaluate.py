@@ -94,10 +94,17 @@ def test_results_of_two_systems(one_clip: Path, tmp_path: Path, monkeypatch: pyt
     assert 0 < coded["pivot_kbps"] < 60
     assert coded["freeze_s"] <= 24 / 25
 
-    # resumed, nothing is measured again; with other settings, nothing is mixed
+    # resumed, what is missing is measured
+    cut = json.loads(config.json.read_text())
+    del cut["systems"][0]["clips"]["a"]
+    config.json.write_text(json.dumps(cut))
+    resumed = evaluate(replace(config, resume=True), load)["systems"]
+    assert [entry["metrics"] for entry in resumed] == [entry["metrics"] for entry in results["systems"]]
+
+    # and nothing is measured again; with other settings, nothing is mixed
     monkeypatch.setattr("avcall.bench.evaluate.Original", lambda *_: pytest.fail("measured again"))
     again = evaluate(replace(config, resume=True), load)
-    assert again["systems"] == results["systems"]
+    assert again["systems"] == resumed
     with pytest.raises(ConfigError, match="other settings"):
         evaluate(replace(config, resume=True, size=64), load)
 
