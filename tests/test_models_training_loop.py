@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from avcall.common.errors import CheckpointError, ConfigError, InputError, OutputError
+from avcall.models.checkpoint import read_weights
 from avcall.models.reenactment import config as sizes
 from avcall.models.reenactment.config import NetworkConfig
-from avcall.models.training.loop import LAST, TrainConfig, Trainer, learning_rate, train
+from avcall.models.training.loop import TrainConfig, train
 from avcall.models.training.state import Checkpoint
+from avcall.models.training.trainer import LAST, Trainer, learning_rate
 from tests.training_pack import make_pack
 
 TINY = NetworkConfig(motion=(4, 4, 4, 4), motion_features=2, refine=4, encoder=(4, 4, 4), decoder=(4, 4, 4), code=4)
@@ -35,8 +37,9 @@ def _config(pack: Path, out: Path, **changes: object) -> TrainConfig:
     return TrainConfig(**{**settings, **changes})  # type: ignore[arg-type]
 
 
-def test_a_resumed_run_takes_the_steps_of_an_unbroken_one(pack: Path, tmp_path: Path) -> None:
-    config = _config(pack, tmp_path)
+@pytest.mark.parametrize("adversarial", [0.0, 0.1])
+def test_a_resumed_run_takes_the_steps_of_an_unbroken_one(pack: Path, tmp_path: Path, adversarial: float) -> None:
+    config = _config(pack, tmp_path, adversarial=adversarial, adversarial_from=0)
     whole = Trainer(config, 0, 1, CPU)
     losses = [whole.step() for _ in range(6)]
     first = Trainer(config, 0, 1, CPU)
@@ -58,6 +61,7 @@ def test_the_command_trains_writes_and_resumes(pack: Path, tmp_path: Path) -> No
     out = tmp_path / "run"
     assert train(_config(pack, out, steps=2)) == out / LAST
     assert Checkpoint.load(out / LAST).step == 2
+    assert read_weights(out / "tiny.safetensors").kind == "reenactor"
     record = json.loads((out / "log.jsonl").read_text().splitlines()[-1])
     assert record["pairs"] == 4
     assert 0 < record["first_frame"]["lpips"] < 1

@@ -24,6 +24,8 @@ class Checkpoint:
     network: dict[str, Tensor]
     average: dict[str, Tensor]
     moments: dict[str, Tensor]
+    critic: dict[str, Tensor]
+    """Empty where there is none."""
 
     @classmethod
     def take(
@@ -34,6 +36,7 @@ class Checkpoint:
         size: str,
         step: int,
         elapsed_s: float,
+        critic: nn.Module | None = None,
     ) -> Checkpoint:
         """Copies the state of a run."""
         moments = {
@@ -41,11 +44,18 @@ class Checkpoint:
             for index, state in optimiser.state_dict()["state"].items()
             for name, value in state.items()
         }
-        copies = [{k: v.detach().cpu().clone() for k, v in m.state_dict().items()} for m in (network, average)]
-        return cls(size, step, elapsed_s, copies[0], copies[1], moments)
+        held = (network, average, *([critic] if critic else []))
+        copies = [{k: v.detach().cpu().clone() for k, v in module.state_dict().items()} for module in held]
+        return cls(size, step, elapsed_s, copies[0], copies[1], moments, copies[2] if critic else {})
 
-    def put(self, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        """Puts the state back.
+    def put(
+        self,
+        network: nn.Module,
+        average: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        critic: nn.Module | None = None,
+    ) -> None:
+        """Puts the state back; a critic that the checkpoint does not know starts anew.
 
         Raises:
             CheckpointError: it is that of another network.
@@ -53,12 +63,16 @@ class Checkpoint:
         try:
             network.load_state_dict(self.network)
             average.load_state_dict(self.average)
+            if critic is not None and self.critic:
+                critic.load_state_dict(self.critic)
         except RuntimeError as error:
             raise CheckpointError(f"the checkpoint is of another network than --size {self.size} asks for") from error
         state: dict[int, dict[str, Tensor]] = {}
-        parameters = list(network.parameters())
+        parameters = [*network.parameters(), *(critic.parameters() if critic is not None else ())]
         for key, value in self.moments.items():
             index, name = key.split(".", 1)
+            if int(index) >= len(parameters):
+                continue  # the checkpoint had a critic and this run has none
             like = parameters[int(index)]
             # the fused Adam walks memory: moments must lie as their parameter lies (the file holds plain order)
             laid = torch.empty_like(like).copy_(value) if value.shape == like.shape else value.clone()
@@ -69,7 +83,12 @@ class Checkpoint:
         """Writes the file whole or not at all."""
         tensors = {
             f"{part}/{name}": value.contiguous()
-            for part, values in (("network", self.network), ("average", self.average), ("moments", self.moments))
+            for part, values in (
+                ("network", self.network),
+                ("average", self.average),
+                ("moments", self.moments),
+                ("critic", self.critic),
+            )
             for name, value in values.items()
         }
         about = {"size": self.size, "step": self.step, "elapsed_s": self.elapsed_s}
@@ -84,7 +103,7 @@ class Checkpoint:
         Raises:
             CheckpointError: missing, damaged, or no training checkpoint.
         """
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "moments": {}}
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "moments": {}, "critic": {}}
         try:
             with safe_open(path, "pt") as file:
                 about = json.loads((file.metadata() or {})["avcall_training"])
