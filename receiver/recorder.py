@@ -23,17 +23,19 @@ from avcall.common.config import DISPLAY_FPS
 from avcall.common.errors import ConfigError, OutputError
 from avcall.common.frames import SAMPLE_RATE
 from avcall.common.keypoints import Image
+from avcall.receiver.display_stats import TICK_MS
 from avcall.receiver.opus_decoder import Samples
 from avcall.receiver.renderers import ShownFrame
 
 _FPS = int(DISPLAY_FPS)
 _QUEUE = 50
 _EARLY_CHUNKS = 50
-_SEAM = SAMPLE_RATE * 40 // 1000
+_SEAM, _SEAM_IN_SILENCE = SAMPLE_RATE * 20 // 1000, SAMPLE_RATE * 4 // 1000
 """Sound that lies this far from where the last ended is moved to its place; below, it simply goes on."""
+_QUIET = 100
 _SILENCE_BEHIND = SAMPLE_RATE
-_TICK_SLACK = 0.6
-"""Ticks that a picture may stand beside its time, so that pictures are not repeated and dropped in turn."""
+_MAX_OFFSET_MS, _OFFSET_FOLLOWED = 26.0, 0.05
+"""Farther from their time than this, pictures are moved by one; sound follows what is left."""
 _log = logging.getLogger(__name__)
 
 
@@ -116,6 +118,8 @@ class _Film:
     def __init__(self, path: Path, first: ShownFrame) -> None:
         self._start_ms = first.due_ms
         self._tick = first.tick - 1
+        self._offset_ms = 0.0
+        """How much later pictures are due than they stand in the film."""
         side_y, side_x = (side // 2 * 2 for side in first.display.shape[:2])
         options = {"movflags": "frag_keyframe+delay_moov+default_base_moof", "flush_packets": "1"}
         self._container = av.open(str(path), "w", format="mp4", options=options)
@@ -132,9 +136,12 @@ class _Film:
     def show(self, frame: ShownFrame) -> None:
         index = self._pictures + frame.tick - self._tick - 1
         self._tick = frame.tick
-        due = (frame.due_ms - self._start_ms) * DISPLAY_FPS / 1000
-        if abs(due - index) > _TICK_SLACK:  # ticks follow the sender's clock: now and then one more or less
-            index = round(due)
+        offset_ms = frame.due_ms - self._start_ms - index * TICK_MS
+        self._offset_ms += _OFFSET_FOLLOWED * (offset_ms - self._offset_ms)
+        if abs(self._offset_ms) > _MAX_OFFSET_MS:  # ticks follow the sender's clock: now and then one more or less
+            step = 1 if self._offset_ms > 0 else -1
+            index += step
+            self._offset_ms -= step * TICK_MS
         if self._shown is not None:
             while self._pictures < index:
                 self._write(self._shown)
@@ -146,9 +153,10 @@ class _Film:
             self._sound(np.zeros(behind - self._samples, np.int16))
 
     def hear(self, samples: Samples, heard_ms: float) -> None:
-        start = round((heard_ms - self._start_ms) * SAMPLE_RATE / 1000)
+        start = round((heard_ms - self._start_ms - self._offset_ms) * SAMPLE_RATE / 1000)
         apart = start - self._samples
-        if self._samples == 0 or abs(apart) > _SEAM:
+        quiet = np.abs(samples).max(initial=0) < _QUIET
+        if self._samples == 0 or abs(apart) > (_SEAM_IN_SILENCE if quiet else _SEAM):
             if apart > 0:
                 self._sound(np.zeros(apart, np.int16))
             samples = samples[max(0, -apart) :]

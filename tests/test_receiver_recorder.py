@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -101,6 +102,27 @@ def test_what_is_on_disk_is_playable_at_any_moment(tmp_path: Path) -> None:
     video_s, _, audio_s, _ = read(tmp_path / "killed.mp4")
     assert len(video_s) >= 50
     assert audio_s[-1] > 1.5
+
+
+def test_ticks_that_drift_stay_with_the_sound(tmp_path: Path) -> None:
+    """Ticks of 40.4 ms, 30 s long: 300 ms in all."""
+    recorder = Recorder(tmp_path / "call.mp4")
+    chunks = 0
+    for tick in range(743):
+        due_ms = START_MS + 40.4 * tick
+        while 20.0 * chunks < due_ms - START_MS:
+            recorder.hear(beep(20 * chunks % 1000 < 200), START_MS + 20.0 * chunks)
+            chunks += 1
+        frame = picture(220 if (due_ms - START_MS) % 1000 < 200 else 20, tick)
+        recorder.show(replace(frame, due_ms=due_ms))
+        settle(recorder, 20)
+    recorder.close()
+    video_s, grey, audio_s, level = read(tmp_path / "call.mp4")
+    flashes, beeps = onsets(video_s, grey, 120, 0.5), onsets(audio_s, level, 0.15, 0.5)
+    assert len(flashes) == len(beeps) == 30
+    late_s = np.array(flashes) - beeps
+    assert late_s.min() > -0.01
+    assert late_s.max() < 0.055  # up to 40 ms of it: the flash waits for its tick
 
 
 def test_silence_is_filled_in(tmp_path: Path) -> None:
