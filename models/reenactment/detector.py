@@ -21,8 +21,8 @@ from avcall.common.keypoints import COUNT, MESH_INDICES, Image, Keypoints, Landm
 from avcall.models.checkpoint import Weights, fill, rebuild_config
 from avcall.models.interfaces import ModelId
 from avcall.models.reenactment.motion import cell_centres, convolution, double, silence
+from avcall.models.segmentation import SIDE, Segmenter
 
-SIDE = 64
 IMAGE_SIDE = 256
 """Cells are those of a picture of this side: the convention of keypoints depends on it by a hair."""
 _SHIFT = 4
@@ -88,24 +88,6 @@ def five_channels(image: Image, landmarks: Landmarks, segmentation: NDArray[np.u
     """uint8 (64, 64, 5): the picture at 64x64, the drawn mesh, the segmentation (64, 64)."""
     small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     return np.dstack([small, draw_mesh(landmarks), segmentation])
-
-
-class Segmenter:
-    """mediapipe's selfie segmentation. Not safe for use by two threads at once."""
-
-    def __init__(self) -> None:
-        from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation  # loads slowly
-
-        self._segmentation = SelfieSegmentation(model_selection=0)
-
-    def segment(self, image: Image) -> NDArray[np.uint8]:
-        """Probability of person times 255, uint8 (64, 64)."""
-        mask = self._segmentation.process(image).segmentation_mask
-        small = cv2.resize(mask, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        return np.asarray(np.clip(small * 255.0 + 0.5, 0, 255), dtype=np.uint8)
-
-    def close(self) -> None:
-        self._segmentation.close()
 
 
 class NetworkDetector:

@@ -26,7 +26,8 @@ from avcall.common.config import flag
 from avcall.common.errors import InputError
 from avcall.common.keypoints import MESH_INDICES
 from avcall.models.checkpoint import write_weights
-from avcall.models.reenactment.detector import SIDE, DetectorConfig, DetectorNetwork, five_channels
+from avcall.models.reenactment.detector import DetectorConfig, DetectorNetwork, five_channels
+from avcall.models.segmentation import SIDE
 from avcall.models.training.pairs import MIRROR
 from avcall.models.training.state import average_into, channels_last
 

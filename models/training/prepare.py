@@ -31,12 +31,12 @@ from avcall.common.config import flag
 from avcall.common.errors import InputError, OutputError
 from avcall.common.keypoints import Image
 from avcall.models.face_mesh import FaceMesh
+from avcall.models.segmentation import Segmenter
 from avcall.models.training.clips import Clip, face_crops, read_frames
 from avcall.models.training.coded_pivots import code_chain
 
 VERSION = 1
 FPS = 25.0
-SEGMENTATION_SIDE = 64
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 MIN_CLIPS = 2
 MIN_FRAMES = 12
@@ -172,10 +172,8 @@ def _prepare_one(job: tuple[str, Path], config: PrepareConfig) -> tuple[list[dic
 
 def _write_clip(folder: Path, images: list[Image], second: int) -> int:
     """Writes one clip's arrays and returns how many frames with a face they hold; 0 writes nothing."""
-    from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation  # loads slowly, and only here
-
     mesh = FaceMesh(video=True)
-    segmenter = SelfieSegmentation(model_selection=0)
+    segmenter = Segmenter()
     kept: list[Image] = []
     landmarks: list[NDArray[np.float32]] = []
     masks: list[NDArray[np.uint8]] = []
@@ -183,11 +181,9 @@ def _write_clip(folder: Path, images: list[Image], second: int) -> int:
         points = mesh.find(image)
         if points is None:
             continue
-        mask = segmenter.process(image).segmentation_mask
-        small = cv2.resize(mask, (SEGMENTATION_SIDE, SEGMENTATION_SIDE), interpolation=cv2.INTER_AREA)
         kept.append(image)
         landmarks.append(points)
-        masks.append(np.asarray(np.clip(small * 255.0 + 0.5, 0, 255), dtype=np.uint8))
+        masks.append(segmenter.segment(image))
     mesh.close()
     segmenter.close()
     if len(kept) < MIN_FRAMES:
