@@ -140,7 +140,7 @@ class ClassicalReenactor:
             if window is not None:  # lids and lips meet in seams that the coarse map would smear
                 fine, covered = mesh_displacement(target, source, self._triangles(order[near[order]]), side, window)
                 part = displacement[window.slices]
-                part[covered] = fine[covered]
+                part.copy_(torch.where(covered[..., None], fine, part))
         result = sample(picture, base + displacement)
         for hole, window in enumerate(windows):
             if window is None:

@@ -240,7 +240,7 @@ def _fit_pose(model: FaceModel, mesh: Array, target: Array) -> Array:
     weight = (trust / (_POINT_SPREAD * model.unit)).ravel()
     fit = np.zeros(7)
     step = 1e-4
-    for _ in range(4):
+    for _ in range(3):
         now = _pose(points, fit, model, True, shape)[:, :2].ravel()
         jacobian = np.empty((now.size, 7))
         for i in range(7):

@@ -61,28 +61,29 @@ def mesh_displacement(
 
     # every pixel of every triangle's box, as one ragged list
     owner = torch.repeat_interleave(torch.arange(len(triangles), device=device), count)
-    offset = torch.arange(len(owner), device=device) - (count.cumsum(0) - count)[owner]
-    width = extent[owner, 0]
-    row = torch.div(offset, width, rounding_mode="floor")
-    x, y = low[owner, 0] + (offset - row * width), low[owner, 1] + row
-    b, c = to_b[owner], to_c[owner]
-    b = b[:, 0] * x + b[:, 1] * y + b[:, 2]
-    c = c[:, 0] * x + c[:, 1] * y + c[:, 2]
+    offset = torch.arange(len(owner), device=device) - (count.cumsum(0) - count).index_select(0, owner)
+    table = torch.cat([to_b.T, to_c.T, low.T, extent[:, :1].T.float()]).index_select(1, owner)
+    row = torch.floor((offset + 0.5) / table[8])
+    x = table[6] + offset - row * table[8]
+    y = table[7] + row
+    b = table[0] * x + table[1] * y + table[2]
+    c = table[3] * x + table[4] * y + table[5]
     inside = torch.minimum(torch.minimum(b, c), 1.0 - b - c) >= -1e-3
-    pixel = (y * window.width + x).long()[inside]
+    pixel = (y * window.width + x).long()
     winner = torch.full((window.height * window.width,), -1, dtype=torch.long, device=device)
-    winner.scatter_reduce_(0, pixel, owner[inside], reduce="amax")
+    winner.scatter_reduce_(0, pixel, torch.where(inside, owner, -1), reduce="amax")
 
     moved = (source - target)[triangles]  # (T, 3, 2); within a triangle the displacement is affine
     slope_b, slope_c = moved[:, 1] - moved[:, 0], moved[:, 2] - moved[:, 0]
     affine = slope_b[:, :, None] * to_b[:, None, :] + slope_c[:, :, None] * to_c[:, None, :]
     affine[:, :, 2] += moved[:, 0]
-    affine = torch.cat([affine, affine.new_zeros(1, 2, 3)])  # the last one, index -1, is "no triangle"
-    chosen = affine[winner].view(window.height, window.width, 2, 3)
+    affine = torch.cat([affine, affine.new_zeros(1, 2, 3)])  # the last one is "no triangle"
+    chosen = affine.view(-1, 6).T.index_select(1, winner.where(winner >= 0, len(triangles)))
+    chosen = chosen.view(2, 3, window.height, window.width)
     across = torch.arange(window.width, device=device, dtype=torch.float32)
     down = torch.arange(window.height, device=device, dtype=torch.float32)
-    field = chosen[..., 0] * across[None, :, None] + chosen[..., 1] * down[:, None, None] + chosen[..., 2]
-    return field, (winner >= 0).view(window.height, window.width)
+    field = chosen[:, 0] * across + chosen[:, 1] * down[:, None] + chosen[:, 2]
+    return field.permute(1, 2, 0), (winner >= 0).view(window.height, window.width)
 
 
 def enlarge(displacement: Tensor, side: int) -> Tensor:
