@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -15,7 +16,7 @@ CACHED = 4
 """Pivots that frames may refer to; the receiver keeps at least as many of the newest."""
 FAR = 0.30
 """Distance, in distances between the outer eye corners, from which no cached pivot serves any more."""
-SWITCH_GAIN = 0.06
+SWITCH_GAIN = 0.10
 """Another pivot must be this much nearer before frames refer to it: no flicker between two."""
 MIN_INTERVAL_MS = 1500.0
 REQUEST_INTERVAL_MS = 500.0
@@ -23,6 +24,13 @@ IN_FLIGHT_MS = 4000.0
 """So long a pivot may take to arrive before another one, unless asked for at the start, replaces it."""
 GOOD_WITHIN_MS = 400.0
 """A pivot that is not urgent waits this long for a frame with open eyes and a calm face."""
+SHUT = 0.8
+"""Of a person's usual lid opening: below this the eyes are shut, or nearly so. A blink goes down to 0.4 to 0.7."""
+SHUT_PENALTY = 0.12
+"""Added to the distance of a pivot with shut eyes: opening them by warping looks wrong."""
+USUAL_OVER = 100
+"""Frames whose median opening is the usual one."""
+USUAL_FROM = 25
 
 
 class Reason(Enum):
@@ -33,6 +41,7 @@ class Reason(Enum):
     CROP = "crop"
     FACE_RETURN = "face_return"
     FAR = "far"
+    EYES = "eyes"
     AGE = "age"
 
 
@@ -87,7 +96,7 @@ class PivotSelector(Protocol):
 
 
 class SimpleSelector:
-    """Start, request, another crop, a face that returns, age, and distance from every cached pivot."""
+    """Start, request, another crop, a face that returns, age, distance from every pivot, shut eyes in every pivot."""
 
     def __init__(self, max_age_ms: float) -> None:
         self._max_age_ms = max_age_ms
@@ -96,6 +105,7 @@ class SimpleSelector:
         self._pending: Reason | None = None
         self._pending_since_ms = 0.0
         self._newest_ms = -1e12
+        self._openings: deque[float] = deque(maxlen=USUAL_OVER)
 
     def request(self, now_ms: float) -> None:
         if self._pivots:
@@ -111,10 +121,11 @@ class SimpleSelector:
             self._pending, self._pending_since_ms = reason, now_ms
 
     def wants(self, sight: Sight, now_ms: float) -> Reason | None:
+        self._openings.append(opening(sight.keypoints))
         reason = self._reason(sight, now_ms)
         if reason is not None:
             self._pend(reason, now_ms)
-        elif self._pending is Reason.FAR:
+        elif self._pending in (Reason.FAR, Reason.EYES):
             self._pending = None  # the head came back before a good frame was found
         if self._pending is None:
             return None
@@ -123,8 +134,10 @@ class SimpleSelector:
         interval_ms = MIN_INTERVAL_MS if self._pivots[-1].acknowledged else IN_FLIGHT_MS
         if now_ms - self._newest_ms < interval_ms:
             return None
-        good = sight.calm and eyes_open(sight.keypoints, [pivot.keypoints for pivot in self._pivots])
-        return self._pending if good or now_ms - self._pending_since_ms >= GOOD_WITHIN_MS else None
+        if sight.calm and not self._are_shut(sight.keypoints):
+            return self._pending
+        patient = self._pending is Reason.EYES or now_ms - self._pending_since_ms < GOOD_WITHIN_MS
+        return None if patient else self._pending
 
     def _reason(self, sight: Sight, now_ms: float) -> Reason | None:
         if not self._pivots:
@@ -140,7 +153,19 @@ class SimpleSelector:
         usable = [pivot for pivot in self._pivots if pivot.crop == sight.crop]  # the newest at least
         if min(distance(sight.keypoints, pivot.keypoints) for pivot in usable) > FAR:
             return Reason.FAR
+        if all(self._are_shut(pivot.keypoints) for pivot in usable):
+            return Reason.EYES
         return None
+
+    def _are_shut(self, keypoints: Keypoints) -> bool:
+        """What is open differs from person to person: it is known by comparison with the last seconds."""
+        if len(self._openings) < USUAL_FROM:
+            return False
+        return opening(keypoints) < SHUT * float(np.median(self._openings))
+
+    def _cost(self, sight: Sight, pivot: SentPivot) -> float:
+        shut = self._are_shut(pivot.keypoints) and not self._are_shut(sight.keypoints)
+        return distance(sight.keypoints, pivot.keypoints) + SHUT_PENALTY * shut
 
     def sent(self, pivot: SentPivot) -> None:
         # one that was never acknowledged is given up; what frames refer to stays whatever its age
@@ -174,9 +199,8 @@ class SimpleSelector:
         candidates = [pivot for pivot in arrived if pivot.crop == sight.crop]
         if self._current.crop != sight.crop:
             self._current = newest
-        best = min(candidates, key=lambda pivot: distance(sight.keypoints, pivot.keypoints))
-        gain = distance(sight.keypoints, self._current.keypoints) - distance(sight.keypoints, best.keypoints)
-        if gain > SWITCH_GAIN:
+        best = min(candidates, key=lambda pivot: self._cost(sight, pivot))
+        if self._cost(sight, self._current) - self._cost(sight, best) > SWITCH_GAIN:
             self._current = best
         return self._current
 
@@ -194,10 +218,3 @@ def opening(keypoints: Keypoints) -> float:
     length = max(float(np.linalg.norm(across)), 1e-3)
     lids = (keypoints[LID_LEFT] + keypoints[LID_RIGHT]) / 2 - left
     return float(lids[1] * across[0] - lids[0] * across[1]) / (-length * length)
-
-
-def eyes_open(keypoints: Keypoints, others: list[Keypoints]) -> bool:
-    """No blink: the lids stand about as high as in the pivots before (a person's eyes are only known by comparison)."""
-    if not others:
-        return True
-    return opening(keypoints) > float(np.median([opening(other) for other in others])) - 0.035

@@ -18,7 +18,6 @@ from avcall.sender.selector import (
     Sight,
     SimpleSelector,
     distance,
-    eyes_open,
     opening,
 )
 
@@ -67,10 +66,35 @@ def test_the_distance_is_in_eye_distances() -> None:
     assert opening(pose(lids=-0.10)) == pytest.approx(0.10)
 
 
-def test_a_blink_is_seen_by_comparison() -> None:
-    assert eyes_open(pose(lids=-0.10), [pose()])
-    assert not eyes_open(pose(lids=-0.02), [pose()])
-    assert eyes_open(pose(lids=-0.02), [])
+def watched(selector: SimpleSelector, begin_ms: float, lids: float = -0.10) -> SimpleSelector:
+    """Two seconds of the same face: now its usual opening is known."""
+    for number in range(50):
+        assert selector.wants(sight(lids=lids), begin_ms + 40.0 * number) in (None, Reason.EYES)
+    return selector
+
+
+def test_a_pivot_with_shut_eyes_is_replaced_once_by_one_with_open_eyes() -> None:
+    selector = SimpleSelector(10_000.0)
+    assert selector.wants(sight(lids=-0.05), 0.0) is Reason.START
+    selector.sent(SentPivot(0, HERE, pose(lids=-0.05), 0.0))
+    selector.acknowledged(0)
+    watched(selector, 40.0)
+    assert selector.wants(sight(lids=-0.05), 2_040.0) is None  # a blink will not do
+    assert selector.wants(sight(), 2_080.0) is Reason.EYES
+    send(selector, 1, 2_080.0)
+    assert refers_to(selector, sight()) == 1
+    assert refers_to(selector, sight(lids=-0.05)) == 1
+    watched(selector, 2_120.0)
+    assert selector.wants(sight(), 5_000.0) is None
+
+
+def test_a_person_with_narrow_eyes_is_not_taken_for_asleep() -> None:
+    selector = SimpleSelector(10_000.0)
+    selector.wants(sight(lids=-0.03), 0.0)
+    selector.sent(SentPivot(0, HERE, pose(lids=-0.03), 0.0))
+    selector.acknowledged(0)
+    asked = [t for t in range(40, 9_000, 40) if selector.wants(sight(lids=-0.03), float(t))]
+    assert asked == []
 
 
 def test_the_first_face_is_a_pivot_whatever_it_looks_like() -> None:
@@ -91,7 +115,7 @@ def test_age() -> None:
 
 
 def test_a_pivot_that_can_wait_waits_for_a_good_frame_but_not_for_long() -> None:
-    selector = started()
+    selector = watched(started(), 40.0)
     assert selector.wants(sight(calm=False), 10_000.0) is None
     assert selector.wants(sight(lids=-0.02), 10_040.0) is None
     assert selector.wants(sight(), 10_080.0) is Reason.AGE
