@@ -77,7 +77,7 @@ class Trainer:
         """One step on fresh pairs; returns the process's own loss."""
         generator = np.random.default_rng([self.config.seed, self.rank, self.steps_done])
         pairs = self.pack.draw(generator, self.config.batch)
-        terms, picture, truth = self._forward(pairs)
+        terms, picture, truth = self._forward(pairs, (int(generator.integers(8)), int(generator.integers(8))))
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         if self.critic is not None:
@@ -118,7 +118,7 @@ class Trainer:
         self.progress = float(told[-1])
         return told[:-1]
 
-    def _forward(self, pairs: Pairs) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    def _forward(self, pairs: Pairs, shift: tuple[int, int]) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """The loss terms, the made crops and the true ones."""
         pivot = (pairs.pivot.to(self.device).permute(0, 3, 1, 2)).float() / 255.0
         driving = (pairs.driving.to(self.device).permute(0, 3, 1, 2)).float() / 255.0
@@ -128,7 +128,7 @@ class Trainer:
         truth = crop.cut(driving, 1)
         with torch.autocast(self.device.type, torch.bfloat16):
             driven = self.network.drive(self.network.encode(pivot, pivot_points), points, crop)
-            terms = reenactment_losses(driven, truth, weights, self.lpips, self.weights)
+            terms = reenactment_losses(driven, truth, weights, self.lpips, self.weights, shift)
             if self.critic is not None:
                 frozen(self.critic, True)
                 share = self.config.adversarial * ramp(self.steps_done, self.config.adversarial_from)
