@@ -19,7 +19,9 @@ from avcall.receiver.playout import PlayoutClock
 from avcall.receiver.renderers import Renderer, ShownFrame
 
 _FIRST_GUESS_MS = 15.0
-_FOLLOWED = 0.1
+_LONGEST_MS = 0.8 * TICK_MS
+_RISE, _FALL = 0.2, 0.05
+"""Longer computing is followed faster, so that most pictures are ready when they are due."""
 
 
 class Display:
@@ -47,7 +49,7 @@ class Display:
         self._shown: tuple[Drawn, Image] | None = None
         self.seen = DisplayStats()
         self.render_ms = _FIRST_GUESS_MS
-        """From the start of a tick to its picture on show, as it goes at present."""
+        """From the start of a tick until its picture can be shown, as it goes at present."""
         self.first_face_ms: float | None = None
         """When the first picture was shown."""
 
@@ -58,8 +60,8 @@ class Display:
         if made is None:
             return False
         self._shown = made
-        took_ms = self._clock() - start_ms
-        self.render_ms += _FOLLOWED * (min(took_ms, TICK_MS) - self.render_ms)
+        change_ms = min(self._clock() - start_ms, _LONGEST_MS) - self.render_ms
+        self.render_ms += (_RISE if change_ms > 0 else _FALL) * change_ms
         return made[0].fresh
 
     def present(self, tick: int, sample: PoseSample, due_ms: float, badges: Badges, *, new: bool) -> None:

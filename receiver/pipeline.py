@@ -198,6 +198,7 @@ class Receiver:
             else:
                 self._pivots.found()
                 new = await self._display.draw(drawing) and new
+        await asyncio.sleep(max(0.0, due_ms - self._clock()) / 1000)  # made early, it is still shown on time
         self._display.present(tick, sample, due_ms, self._badges(sample, now_ms), new=new)
 
     def _badges(self, sample: PoseSample, now_ms: float) -> Badges:
