@@ -168,8 +168,14 @@ def per_second(sender: TraceFolder, receiver: TraceFolder, likeness: Likeness) -
             "psnr": _mean([v for v, at in zip(likeness.psnr, seconds, strict=True) if at == second]),
             "ssim": _mean([v for v, at in zip(likeness.ssim, seconds, strict=True) if at == second]),
         }
-        for second in range(max(by_second) + 1)
+        for second in range(_whole_seconds(counts, max(by_second) + 1))
     ]
+
+
+def _whole_seconds(counts: list[dict[str, Any]], shown: int) -> int:
+    """Seconds in which something was shown, without the last one if the call did not last through it."""
+    lasted = round((float(counts[-1]["at_ms"]) - float(counts[0]["at_ms"])) / 1000.0)
+    return max(1, min(shown, lasted))
 
 
 def _rates_at(counts: list[dict[str, Any]], from_ms: float) -> dict[str, Any]:

@@ -16,7 +16,8 @@ def line_plot(title: str, unit: str, series: Mapping[str, Values], *, floor: flo
     """Lines over the seconds 0, 1, 2, ...; None leaves a gap. `floor` is the least that the axis begins with, None lets
     it follow the data."""
     known = [value for values in series.values() for value in values if value is not None]
-    low, high, step = _axis(min(known, default=0.0) if floor is None else floor, max(known, default=1.0))
+    least = min(known, default=0.0)
+    low, high, step = _axis(least if floor is None else min(floor, least), max(known, default=1.0))
     count = max((len(values) for values in series.values()), default=1)
     x, y = _x_scale(max(1, count - 1)), _y_scale(low, high)
     drawn = [
@@ -35,7 +36,7 @@ def line_plot(title: str, unit: str, series: Mapping[str, Values], *, floor: flo
 
 def bar_plot(title: str, unit: str, series: Mapping[str, Values]) -> str:
     """One stacked bar a second."""
-    count = max((len(values) for values in series.values()), default=1)
+    count = max(1, *(len(values) for values in series.values()))
     sums = [sum(values[i] or 0.0 for values in series.values() if i < len(values)) for i in range(count)]
     low, high, step = _axis(0.0, max(sums, default=1.0))
     x, y = _x_scale(count), _y_scale(low, high)
@@ -90,7 +91,8 @@ def _axis(low: float, high: float) -> tuple[float, float, float]:
     raw = span / 4
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * nice for nice in (1, 2, 2.5, 5, 10) if power * nice >= raw * 0.999)
-    return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step or step, step
+    bottom = math.floor(low / step + 1e-9) * step
+    return bottom, max(math.ceil(high / step - 1e-9) * step, bottom + step), step
 
 
 def _framed(

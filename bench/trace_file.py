@@ -53,6 +53,11 @@ class TraceWriter:
         self._thread = threading.Thread(target=self._run, name="trace", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Pictures and events not yet written."""
+        return self._queue.qsize()
+
     def event(self, kind: str, **values: object) -> None:
         self._put(kind, None, values)
 

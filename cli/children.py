@@ -93,7 +93,8 @@ class Children:
         self._started: list[Child] = []
 
     def start(self, name: str, *arguments: str) -> Child:
-        child = Child(name, arguments, self._folder / f"{name}.log")
+        same = sum(child.name == name for child in self._started)
+        child = Child(name, arguments, self._folder / (f"{name}.log" if not same else f"{name}-{same + 1}.log"))
         self._started.append(child)
         return child
 

@@ -231,7 +231,7 @@ def table(report: dict[str, Any], out: Path) -> str:
             f"{_text(report['freeze_longest_ms'], 0)} ms",
         ),
         ("delay", f"{_text(latency.get('p50'), 0)} ms median, {_text(latency.get('p95'), 0)} ms 95 %"),
-        ("lip sync", f"picture {_text(report['av_skew_ms'], 0)} ms ahead of sound"),
+        ("lip sync", lip_sync(report["av_skew_ms"])),
         ("likeness", f"PSNR {_text(report['psnr'])} dB, SSIM {_text(report['ssim'], 3)} against the original"),
         (
             "face",
@@ -241,6 +241,13 @@ def table(report: dict[str, Any], out: Path) -> str:
         ("look at", f"{out / 'report.html'}  {out / 'side_by_side.mp4'}"),
     ]
     return "\n" + "\n".join(f"  {name:12s} {text}" for name, text in rows)
+
+
+def lip_sync(skew_ms: float | None) -> str:
+    """The mean distance of picture and sound in words."""
+    if skew_ms is None:
+        return "no sound to compare with"
+    return f"picture {abs(skew_ms):.0f} ms {'ahead of' if skew_ms > 0 else 'behind'} the sound"
 
 
 def _text(value: float | None, digits: int = 1) -> str:
