@@ -104,14 +104,15 @@ class ClassicalReenactor:
     def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
         """`pivot` uint8 (S, S, 3) of any side, `keypoints` (10, 2) measured on it by the sender."""
         landmarks = self._mesh.find(pivot)
-        planes = torch.from_numpy(np.ascontiguousarray(pivot)).to(self._device).permute(2, 0, 1)[None].float()
+        image = pivot.copy()
+        planes = torch.from_numpy(image).to(self._device).permute(2, 0, 1)[None].float()
         face = None
         if landmarks is not None and _same_face(keypoints, landmarks[np.array(MESH_INDICES), :2]):
             model = build_face(landmarks, keypoints)
             _, corners = sheet_vertices(model, move_face(model, keypoints))
             near = tuple(near_triangles(model, sheet_triangles(), corners, hole) for hole in range(len(CONTOURS)))
             face = MovableFace(model, mouth_look(pivot, planes, self._base(len(pivot)), model), near)
-        return EncodedPivot(pivot.copy(), keypoints.copy(), planes.contiguous(), face)
+        return EncodedPivot(image, keypoints.copy(), planes.contiguous(), face)
 
     @torch.inference_mode()
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import av
 import cv2
 import numpy as np
 import pytest
-import skimage.data
+import torch
 
 from avcall.common.keypoints import CHIN, LID_LEFT, LOWER_LIP, MESH_INDICES, Image, Keypoints, Landmarks
 from avcall.models.classical import ClassicalReenactor, MeshDetector
 from avcall.models.face_mesh import FaceMesh
+from tests.classical_portrait import portrait as load_portrait
+from tests.classical_portrait import portrait_keypoints, portrait_landmarks
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def portrait() -> Image:
-    return np.asarray(cv2.resize(skimage.data.astronaut()[0:230, 110:340], (256, 256), interpolation=cv2.INTER_AREA))
+    return load_portrait()
 
 
-@pytest.fixture(scope="module")
-def landmarks(portrait: Image) -> Landmarks:
-    mesh = FaceMesh(video=False)
-    found = mesh.find(portrait)
-    mesh.close()
-    assert found is not None
-    return found
+@pytest.fixture
+def landmarks() -> Landmarks:
+    return portrait_landmarks()
 
 
-@pytest.fixture(scope="module")
-def keypoints(portrait: Image, landmarks: Landmarks) -> Keypoints:
-    return MeshDetector().detect(portrait, landmarks)
+@pytest.fixture
+def keypoints() -> Keypoints:
+    return portrait_keypoints()
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +134,37 @@ def test_wild_keypoints_still_make_a_picture(
         assert shown.shape == portrait.shape
 
 
+def test_a_mesh_of_another_face_is_not_used(
+    reenactor: ClassicalReenactor, portrait: Image, keypoints: Keypoints
+) -> None:
+    elsewhere = keypoints * np.float32(0.5) + np.float32(0.6)
+    driving = elsewhere + np.array([-0.05, 0.0], np.float32)
+    shown = reenactor.drive(reenactor.encode(portrait, elsewhere), driving)
+    face = (slice(70, 140), slice(70, 150))
+    assert np.array_equal(shown[face], portrait[face])
+
+
+def test_several_pivots_are_alive_at_once(reenactor: ClassicalReenactor, portrait: Image, keypoints: Keypoints) -> None:
+    mirrored = np.ascontiguousarray(portrait[:, ::-1])
+    mirrored_keypoints = keypoints[[0, 1, 3, 2, 4, 5, 7, 6, 9, 8]] * np.array([-1, 1], np.float32)
+    first, second = reenactor.encode(portrait, keypoints), reenactor.encode(mirrored, mirrored_keypoints)
+    driving = keypoints + np.float32(0.02)
+    before = reenactor.drive(first, driving)
+    assert np.abs(reenactor.drive(second, mirrored_keypoints).astype(int) - mirrored).max() <= 2
+    assert np.array_equal(reenactor.drive(first, driving), before)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_cuda_shows_what_the_cpu_shows(reenactor: ClassicalReenactor, portrait: Image, keypoints: Keypoints) -> None:
+    on_gpu = ClassicalReenactor("cuda")
+    assert on_gpu.device == "cuda"
+    driving = keypoints + np.array([0.05, 0.02], np.float32)
+    driving[LOWER_LIP, 1] += 0.05
+    a = reenactor.drive(reenactor.encode(portrait, keypoints), driving)
+    b = on_gpu.drive(on_gpu.encode(portrait, keypoints), driving)
+    assert np.abs(a.astype(int) - b).mean() < 0.2
+
+
 def test_without_a_face_a_spline_carries_the_points(reenactor: ClassicalReenactor, keypoints: Keypoints) -> None:
     drawing = np.full((256, 256, 3), 200, np.uint8)
     for x, y in ((keypoints + 1) * 127.5).round().astype(int):
@@ -144,3 +176,27 @@ def test_without_a_face_a_spline_carries_the_points(reenactor: ClassicalReenacto
     for x, y in ((driving + 1) * 127.5).round().astype(int):
         assert shown[y, x, 0] < 120
     assert np.array_equal(shown[:, 0], drawing[:, 0])
+
+
+@pytest.mark.clips
+def test_a_real_face_is_followed_better_than_by_repeating_the_pivot(
+    reenactor: ClassicalReenactor, clips_dir: Path
+) -> None:
+    path = sorted((clips_dir / "test").glob("*.mp4"))[0]
+    with av.open(str(path)) as container:
+        decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    frames = [np.asarray(frame, dtype=np.uint8) for frame in decoded[:100:3]]
+    mesh, detector = FaceMesh(video=False), MeshDetector()
+    truth = [mesh.find(frame) for frame in frames]
+    assert truth[0] is not None
+    encoded = reenactor.encode(frames[0], detector.detect(frames[0], truth[0]))
+    repeated, shown = [], []
+    for frame, points in zip(frames[1:], truth[1:], strict=True):
+        assert points is not None
+        found = mesh.find(reenactor.drive(encoded, detector.detect(frame, points)))
+        assert found is not None
+        repeated.append(np.linalg.norm(truth[0][:, :2] - points[:, :2], axis=1).mean() * 127.5)
+        shown.append(np.linalg.norm(found[:, :2] - points[:, :2], axis=1).mean() * 127.5)
+    mesh.close()
+    assert np.mean(shown) < 0.4 * np.mean(repeated)
+    assert np.mean(shown) < 2.0

@@ -1,0 +1,43 @@
+"""The inside of a mouth."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from avcall.common.keypoints import CHIN, LOWER_LIP
+from avcall.models.classical_face import move_face
+from avcall.models.classical_mouth import mouth_look, paint_mouth
+from avcall.models.classical_openings import MOUTH, depth_inside, hole_window, outline
+from avcall.models.classical_warp import base_grid
+from tests.classical_portrait import portrait, portrait_face, portrait_keypoints
+
+
+def test_only_the_gap_between_the_lips_is_painted() -> None:
+    picture = torch.from_numpy(portrait().copy()).permute(2, 0, 1)[None].float()
+    base = base_grid(256, torch.device("cpu"))
+    look = mouth_look(portrait(), picture, base, portrait_face())
+    keypoints = portrait_keypoints()
+    keypoints[[LOWER_LIP, CHIN], 1] += np.float32(0.15)
+    motion = move_face(portrait_face(), keypoints)
+    window = hole_window(motion.moved, portrait_face(), MOUTH, 256)
+    assert window is not None
+    result = torch.full((3, 256, 256), 300.0)
+    paint_mouth(result, base, portrait_face(), look, motion, window)
+    inside = depth_inside(base, outline(motion.moved, MOUTH)) > 0.0
+    assert (result[:, ~inside] == 300.0).all()
+    deep = depth_inside(base, outline(motion.moved, MOUTH)) > 0.02
+    assert deep.sum() > 50
+    assert result[:, deep].max() < 260.0
+    assert result[:, deep].min() >= -20.0
+
+
+def test_colours_come_from_the_pivot() -> None:
+    picture = torch.from_numpy(portrait().copy()).permute(2, 0, 1)[None].float()
+    base = base_grid(256, torch.device("cpu"))
+    bright = mouth_look(portrait(), picture, base, portrait_face())
+    dark = mouth_look(portrait() // 2, picture / 2, base, portrait_face())
+    assert torch.allclose(dark.lips, bright.lips / 2, atol=1.0)
+    assert torch.allclose(dark.teeth, bright.teeth / 2, atol=1.0)
+    assert bright.lips.mean() < bright.teeth.mean()
+    assert bright.inside.shape == (1, 4, 256, 256)
