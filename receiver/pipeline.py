@@ -164,7 +164,9 @@ class Receiver:
 
     async def _play(self) -> None:
         while True:
-            self._sound.fill(self._clock())
+            start_ms = self._clock()
+            self._sound.fill(start_ms)
+            self._stats.add_stage("voice", self._clock() - start_ms)
             await asyncio.sleep(_SOUND_EVERY_S)
 
     async def _show(self) -> None:
