@@ -17,8 +17,10 @@ from avcall.common.errors import AvcallError
 from avcall.common.keypoints import Image, Keypoints, Landmarks
 from avcall.models.interfaces import KeypointDetector, Reenactor
 from avcall.models.svt_av1 import open_svt_av1
+from avcall.sender.keypoint_filter import KeypointFilter
 
 FIRST_FRAME, PIVOT_1S = "first_frame", "pivot_1s"
+FRAME_MS = 40.0
 PIVOT_CRF = 45
 PIVOT_PRESET = 8
 _LOW_DELAY = "pred-struct=1:lookahead=0:scd=0:lp=1"
@@ -81,17 +83,20 @@ def code_chain(images: list[Image]) -> tuple[list[Image], int]:
 def find_keypoints(
     detector: KeypointDetector, frames: list[Image], meshes: list[Landmarks | None]
 ) -> tuple[list[Keypoints], float]:
-    """Every frame's keypoints and the detector's median time in ms; frames without a face repeat the last ones, as a
-    sender does. `meshes` has at least one face."""
+    """Every frame's keypoints as a sender steadies and sends them, and the detector's median time in ms; frames without
+    a face repeat the last ones, as a sender does. `meshes` has at least one face."""
     found: list[Keypoints | None] = []
     times = []
-    for image, landmarks in zip(frames, meshes, strict=True):
+    steady = KeypointFilter()
+    for number, (image, landmarks) in enumerate(zip(frames, meshes, strict=True)):
         if landmarks is None:
+            steady.reset()
             found.append(found[-1] if found else None)
             continue
         start = time.perf_counter()
-        found.append(detector.detect(image, landmarks))
+        keypoints = detector.detect(image, landmarks)
         times.append((time.perf_counter() - start) * 1000)
+        found.append(steady.filter(keypoints, number * FRAME_MS))
     first = next(keypoints for keypoints in found if keypoints is not None)
     return [first if keypoints is None else keypoints for keypoints in found], float(np.median(times))
 
