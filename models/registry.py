@@ -13,6 +13,7 @@ from avcall.models.interfaces import KeypointDetector, ModelId, Reenactor
 
 CLASSICAL = "classical"
 SUFFIX = ".safetensors"
+FOMM_SUFFIXES = (".pth.tar", ".pth")
 DETECTOR_SUFFIX = "-detector"
 """Weights of a detector that belongs to the reenactor of the name before it."""
 
@@ -41,7 +42,7 @@ def load_pair(name: str, device: str) -> tuple[KeypointDetector, Reenactor]:
     """The detector and the reenactor of a model; they belong together and carry the same id.
 
     Args:
-        name: one of `names()`, or the path of a weights file that `avcall train` wrote.
+        name: one of `names()`, or the path of a weights file that `avcall train` wrote, or of a FOMM checkpoint.
         device: "cpu" or "cuda", from `device_from_flag`.
 
     Raises:
@@ -51,6 +52,10 @@ def load_pair(name: str, device: str) -> tuple[KeypointDetector, Reenactor]:
         from avcall.models.classical import ClassicalReenactor, MeshDetector  # needs no weights: loads on its own
 
         return MeshDetector(), ClassicalReenactor(device)
+    if name.endswith(FOMM_SUFFIXES):
+        from avcall.models.fomm import load_fomm
+
+        return load_fomm(Path(name), device)
     from avcall.models.reenactment.detector import NetworkDetector
     from avcall.models.reenactment.reenactor import NetworkReenactor, PointDetector
 
@@ -59,7 +64,9 @@ def load_pair(name: str, device: str) -> tuple[KeypointDetector, Reenactor]:
     elif name in names():
         weights = load_weights(name)
     else:
-        raise ConfigError(f"--model {name}: there is {', '.join(names())}, or the path of a {SUFFIX} file")
+        raise ConfigError(
+            f"--model {name}: there is {', '.join(names())}, or the path of a {SUFFIX} or a FOMM .pth.tar file"
+        )
     if name + DETECTOR_SUFFIX not in table():  # trained on the mesh points themselves
         model = ModelId(weights.name, weights.short_hash)
         return PointDetector(model), NetworkReenactor(weights, model, device)
