@@ -35,12 +35,11 @@ class Likeness:
     """Of each filled tick, since the first tick."""
     original_mesh: list[Landmarks | None] = field(default_factory=list)
     shown_mesh: list[Landmarks | None] = field(default_factory=list)
-    ticks: int = 0
     moved: float = 0.0
-    _last: Image | None = None
+    """Largest mean difference to the first picture shown, in grey levels."""
+    _first: Image | None = None
 
     def add(self, tick: Tick, meshes: tuple[FaceMesh, FaceMesh]) -> None:
-        self.ticks += 1
         if tick.original is None:
             return
         original = fitted(tick.original, tick.shown.shape[0])
@@ -53,10 +52,9 @@ class Likeness:
         self.ssim.append(ssim(original, tick.shown))
         self.original_mesh.append(meshes[0].find(original))
         self.shown_mesh.append(meshes[1].find(tick.shown))
-        if self._last is not None and self._last.shape == tick.shown.shape:
-            self.moved = max(self.moved, float(np.abs(tick.shown.astype(np.int16) - self._last).mean()))
-        elif self._last is None:
-            self._last = tick.shown
+        if self._first is None or self._first.shape != tick.shown.shape:
+            self._first = tick.shown
+        self.moved = max(self.moved, float(np.abs(tick.shown.astype(np.int16) - self._first).mean()))
 
     @property
     def face_share(self) -> float:

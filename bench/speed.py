@@ -87,7 +87,7 @@ def measure_speed(
     display_size: int,
     frames: int,
 ) -> dict[str, Any]:
-    """The results file of `avcall bench speed`, but for its "command".
+    """The results of `avcall bench speed`, but for its "command".
 
     Raises:
         InputError, NoFaceError: clips that cannot be read or show no face.
@@ -102,9 +102,9 @@ def measure_speed(
     return {
         "system": f"avcall {detector.model.name}",
         **provenance(),
-        "clips": [clip.name for clip in clips],
+        "model": detector.model.name,
+        "clips": [clip.stem for clip in clips],
         "settings": {
-            "model": detector.model.name,
             "weights": detector.model.weights,
             "device": reenactor.device,
             "size": size,
@@ -240,7 +240,7 @@ def read_clip(path: Path, count: int) -> tuple[list[VideoFrame], list[AudioChunk
 def _rates(frames: int, begin: tuple[float, float], watch: Stopwatch) -> dict[str, Any]:
     elapsed_s, cpu_s = time.perf_counter() - begin[0], time.process_time() - begin[1]
     return {
-        "fps_one_core": frames / cpu_s,
+        "fps": frames / cpu_s,
         "fps_elapsed": frames / elapsed_s,
         "cpu_ms_a_frame": 1000.0 * cpu_s / frames,
         "stage_ms": watch.summary(),
@@ -251,7 +251,7 @@ def _mean(results: list[dict[str, Any]]) -> dict[str, Any]:
     """The mean over the clips; rates by their times, as a harmonic mean."""
     stages = {name: [result["stage_ms"][name] for result in results] for name in results[0]["stage_ms"]}
     return {
-        "fps_one_core": 1.0 / float(np.mean([1.0 / result["fps_one_core"] for result in results])),
+        "fps": 1.0 / float(np.mean([1.0 / result["fps"] for result in results])),
         "fps_elapsed": 1.0 / float(np.mean([1.0 / result["fps_elapsed"] for result in results])),
         "cpu_ms_a_frame": float(np.mean([result["cpu_ms_a_frame"] for result in results])),
         "stage_ms": {

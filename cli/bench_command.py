@@ -1,108 +1,161 @@
-"""`avcall bench speed` and `avcall bench pivot-intra`."""
+"""`avcall bench speed`, `avcall bench calls` and `avcall bench pivot-intra`."""
 
 from __future__ import annotations
 
 import json
 import tempfile
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from avcall.cli import add_debug_flag
-from avcall.cli.flags import HelpFormatter, path
-from avcall.common.config import DEFAULT_MODEL
-from avcall.common.errors import ConfigError, InputError, OutputError
+from avcall.cli.flags import HelpFormatter, add_flags, build
+from avcall.common.config import DEFAULT_MODEL, flag
+from avcall.common.errors import ConfigError, OutputError
 
 DESCRIPTION = """Measures on this machine.
 
   speed        frames a second that each end can sustain on one core
+  calls        a real call over loopback for each video of a folder, and the means of their reports
   pivot-intra  coders for pivots: likeness at a given size, and time"""
 EXAMPLES = """  avcall bench speed
-  avcall bench speed --clips CLIPS_DIR --json results/speed.json
-  avcall bench pivot-intra CLIPS_DIR --json results/pivot_intra.json"""
-MAX_CLIPS = 5
+  avcall bench calls --clips CLIPS_DIR --json results/calls.json
+  avcall bench pivot-intra --clips CLIPS_DIR --json results/pivot_intra.json"""
+SPEED_CLIPS = 5
 """More add nothing to a speed."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpeedConfig:
+    """Runs the stages of both ends on one core each, without network, and counts frames a second."""
+
+    clips: Path | None = flag(None, f"measure with the first {SPEED_CLIPS} videos of this folder", metavar="DIR")
+    video: Path | None = flag(None, "measure with this video; without it and --clips, with the sample", metavar="FILE")
+    json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
+    model: str = flag(DEFAULT_MODEL, "reenactment model", metavar="NAME")
+    device: str = flag("cpu", "where networks compute", choices=("auto", "cpu", "cuda"))
+    size: int = flag(256, "side of the square picture in pixels", metavar="PIXELS")
+    display_size: int = flag(512, "side of the picture as it is shown", metavar="PIXELS")
+    frames: int = flag(250, "at most so many of each video", metavar="N")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallsConfig:
+    """A real call, as in 'avcall demo', for each video of a folder; writes the mean of their reports."""
+
+    clips: Path = flag(Path(), "folder of videos", metavar="DIR", required=True)
+    json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
+    seconds: float = flag(8.0, "how long each call lasts", metavar="SECONDS")
+    limit: int = flag(0, "only the first N videos; 0 means all", metavar="N")
+    model: str = flag(DEFAULT_MODEL, "reenactment model", metavar="NAME")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PivotIntraConfig:
+    """Codes a picture of each clip with each coder at 1 to 5 kB and measures likeness and time."""
+
+    clips: Path = flag(Path(), "folder of clips, all of one size", metavar="DIR", required=True)
+    json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
+
+
 def add_arguments(parser: ArgumentParser) -> None:
-    kinds = parser.add_subparsers(dest="what", required=True, metavar="speed|pivot-intra")
-    speed = kinds.add_parser(
-        "speed",
-        description="Runs the stages of both ends on one core each, without network, and counts frames a second.",
-        epilog="examples:\n  avcall bench speed\n  avcall bench speed --video talk.mp4 --json speed.json",
-        formatter_class=HelpFormatter,
-        allow_abbrev=False,
-    )
-    speed.add_argument(
-        "--clips", type=path, metavar="DIR", help=f"measure with the first {MAX_CLIPS} videos of a folder"
-    )
-    speed.add_argument("--video", type=path, metavar="FILE", help="measure with this video (default: the sample)")
-    speed.add_argument("--json", type=path, metavar="FILE", help="also write the results to this file")
-    speed.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help=f"model (default: {DEFAULT_MODEL})")
-    speed.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"), help="of networks (default: cpu)")
-    speed.add_argument("--size", type=int, default=256, metavar="PIXELS", help="side of the crop (default: 256)")
-    speed.add_argument("--display-size", type=int, default=512, metavar="PIXELS", help="shown at (default: 512)")
-    speed.add_argument("--frames", type=int, default=250, metavar="N", help="of each clip, at most (default: 250)")
-    add_debug_flag(speed)
-    intra = kinds.add_parser(
-        "pivot-intra",
-        description="Codes first pictures of clips with each coder at 1 to 5 kB and measures likeness and time.",
-        epilog="example:\n  avcall bench pivot-intra CLIPS_DIR --json results/pivot_intra.json",
-        formatter_class=HelpFormatter,
-        allow_abbrev=False,
-    )
-    intra.add_argument("clips", type=path, metavar="CLIPS_DIR", help="folder of clips, all of one size")
-    intra.add_argument("--json", type=path, metavar="FILE", help="also write the results to this file")
-    add_debug_flag(intra)
+    kinds = parser.add_subparsers(dest="what", required=True, metavar="|".join(_BENCHES))
+    for name, (config, _) in _BENCHES.items():
+        bench = kinds.add_parser(
+            name,
+            description=config.__doc__,
+            epilog=f"example:\n  avcall bench {name} --clips CLIPS_DIR --json {name.replace('-', '_')}.json",
+            formatter_class=HelpFormatter,
+            allow_abbrev=False,
+        )
+        add_flags(bench, config)
+        add_debug_flag(bench)
 
 
 def run(values: Namespace) -> int:
-    return _run_speed(values) if values.what == "speed" else _run_pivot_intra(values)
+    from avcall.cli.checks import check_writable
+
+    config, measure = _BENCHES[values.what]
+    built = build(config, values)
+    if built.json is not None:
+        check_writable("--json", built.json)
+    results = {"command": _command(values.what, built), **measure(built)}
+    if built.json is not None:
+        try:
+            built.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"--json {built.json}: {error.strerror}: give a file that can be written") from error
+    return 0
 
 
-def _run_speed(values: Namespace) -> int:
+def _speed(config: SpeedConfig) -> dict[str, Any]:
+    from avcall.bench.calls import clips_in
     from avcall.bench.sample import write_sample
     from avcall.bench.speed import measure_speed
     from avcall.cli.checks import SIZES
     from avcall.cli.quiet import one_thread_each
     from avcall.models.registry import device_from_flag, load_pair
 
-    if values.clips is not None and values.video is not None:
+    if config.clips is not None and config.video is not None:
         raise ConfigError("--clips and --video are both given: choose one")
-    if not 20 <= values.frames <= 5000:
-        raise ConfigError(f"--frames {values.frames}: give a number from 20 to 5000")
-    if values.size % 16 or not SIZES[0] <= values.size <= SIZES[1]:
-        raise ConfigError(f"--size {values.size}: give a multiple of 16 from {SIZES[0]} to {SIZES[1]}, such as 256")
-    if not 64 <= values.display_size <= 2160:
-        raise ConfigError(f"--display-size {values.display_size}: give a number from 64 to 2160, such as 512")
-    _check_json(values.json)
+    if not 20 <= config.frames <= 5000:
+        raise ConfigError(f"--frames {config.frames}: give a number from 20 to 5000")
+    if config.size % 16 or not SIZES[0] <= config.size <= SIZES[1]:
+        raise ConfigError(f"--size {config.size}: give a multiple of 16 from {SIZES[0]} to {SIZES[1]}, such as 256")
+    if not 64 <= config.display_size <= 2160:
+        raise ConfigError(f"--display-size {config.display_size}: give a number from 64 to 2160, such as 512")
     one_thread_each()
-    detector, reenactor = load_pair(values.model, device_from_flag(values.device))
     with tempfile.TemporaryDirectory() as folder:
-        if values.clips is not None:
-            clips = videos_in(values.clips)[:MAX_CLIPS]
-        elif values.video is not None:
-            clips = [values.video]
+        if config.clips is not None:
+            clips = clips_in(config.clips, SPEED_CLIPS)
+        elif config.video is not None:
+            clips = [config.video]
         else:
             clips = [Path(folder) / "sample.mp4"]
-            write_sample(clips[0], values.frames / 25.0)
+            write_sample(clips[0], config.frames / 25.0)
+        detector, reenactor = load_pair(config.model, device_from_flag(config.device))
         results = measure_speed(
-            clips, detector, reenactor, size=values.size, display_size=values.display_size, frames=values.frames
+            clips, detector, reenactor, size=config.size, display_size=config.display_size, frames=config.frames
         )
-    results["command"] = _speed_command(values)
     print(speed_table(results))
-    _write(values.json, results)
-    return 0
+    return results
 
 
-def _run_pivot_intra(values: Namespace) -> int:
-    from avcall.bench.pivot_intra import measure
+def _calls(config: CallsConfig) -> dict[str, Any]:
+    from avcall.bench.calls import clips_in, measure_calls
 
-    _check_json(values.json)
-    results = measure(videos_in(values.clips))
+    if not 2.0 <= config.seconds <= 600.0 or config.limit < 0:
+        raise ConfigError("--seconds must be from 2 to 600 and --limit not below 0")
+    clips = clips_in(config.clips, config.limit)
+    results = measure_calls(clips, config.seconds, ["--model", config.model], lambda line: print(line, flush=True))
     print(json.dumps(results["metrics"], indent=1))
-    _write(values.json, results)
-    return 0
+    return {"model": config.model, **results}
+
+
+def _pivot_intra(config: PivotIntraConfig) -> dict[str, Any]:
+    from avcall.bench.calls import clips_in
+    from avcall.bench.pivot_intra import measure
+    from avcall.bench.provenance import provenance
+    from avcall.cli.quiet import one_thread_each
+
+    clips = clips_in(config.clips)
+    one_thread_each()
+    results = measure(clips)
+    for row in results["rows"]:
+        print(
+            f"{row['coder']:14s} {row['budget_bytes']:5d} B  {row['psnr_db']:5.1f} dB  SSIM {row['ssim']:.3f}  "
+            f"LPIPS {row['lpips_alex']:.3f}  {row['encode_ms']:4.0f} ms"
+        )
+    return {**provenance(), **results}
+
+
+_BENCHES: dict[str, tuple[type[Any], Callable[[Any], dict[str, Any]]]] = {
+    "speed": (SpeedConfig, _speed),
+    "calls": (CallsConfig, _calls),
+    "pivot-intra": (PivotIntraConfig, _pivot_intra),
+}
 
 
 def speed_table(results: dict[str, Any]) -> str:
@@ -110,7 +163,7 @@ def speed_table(results: dict[str, Any]) -> str:
     lines = []
     for end, metrics in results["metrics"].items():
         lines.append(
-            f"{end}: {metrics['fps_one_core']:.0f} frames a second on one core "
+            f"{end}: {metrics['fps']:.0f} frames a second on one core "
             f"({metrics['cpu_ms_a_frame']:.1f} ms of CPU a frame; {metrics['fps_elapsed']:.0f} a second elapsed here)"
         )
         for stage, took in metrics["stage_ms"].items():
@@ -118,42 +171,14 @@ def speed_table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def videos_in(folder: Path) -> list[Path]:
-    """The videos of a folder in order of name.
-
-    Raises:
-        InputError: no such folder, or none in it.
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder: give a folder of videos")
-    found = sorted(
-        each for each in folder.iterdir() if each.suffix.lower() in (".mp4", ".mkv", ".webm", ".mov", ".avi")
-    )
-    if not found:
-        raise InputError(f"{folder} has no videos (mp4, mkv, webm, mov, avi) in it")
-    return found
-
-
-def _speed_command(values: Namespace) -> str:
-    """As it was given, with names of files but not the places of this machine."""
-    words = ["avcall bench speed", "--model", Path(values.model).name]
-    for name in ("clips", "video", "json"):
-        given = getattr(values, name)
-        words += [] if given is None else [f"--{name}", given.name]
-    return " ".join([*words, "--size", str(values.size), "--frames", str(values.frames)])
-
-
-def _check_json(file: Path | None) -> None:
-    from avcall.cli.checks import check_writable
-
-    if file is not None:
-        check_writable("--json", file)
-
-
-def _write(file: Path | None, results: dict[str, Any]) -> None:
-    if file is None:
-        return
-    try:
-        file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"--json {file}: {error.strerror}: give a file that can be written") from error
+def _command(name: str, config: Any) -> str:
+    """The command line, with names of files and folders but not the places of this machine."""
+    words = ["avcall bench", name]
+    for field in config.__dataclass_fields__.values():
+        value = getattr(config, field.name)
+        if field.metadata["required"] or value != field.default:
+            words += [
+                f"--{field.name.replace('_', '-')}",
+                value.resolve().name if isinstance(value, Path) else str(value),
+            ]
+    return " ".join(words)
