@@ -117,7 +117,8 @@ class SimpleSelector:
         self._pend(Reason.REQUEST, now_ms)
 
     def _pend(self, reason: Reason, now_ms: float) -> None:
-        if self._pending is None or (reason in URGENT and self._pending not in URGENT):
+        yields = self._pending in (None, Reason.EYES) and self._pending is not reason  # EYES may wait for long
+        if yields or (reason in URGENT and self._pending not in URGENT):
             self._pending, self._pending_since_ms = reason, now_ms
 
     def wants(self, sight: Sight, now_ms: float) -> Reason | None:
@@ -161,7 +162,8 @@ class SimpleSelector:
         """What is open differs from person to person: it is known by comparison with the last seconds."""
         if len(self._openings) < USUAL_FROM:
             return False
-        return opening(keypoints) < SHUT * float(np.median(self._openings))
+        usual = float(np.median(self._openings))
+        return usual > 0 and opening(keypoints) < SHUT * usual
 
     def _cost(self, sight: Sight, pivot: SentPivot) -> float:
         shut = self._are_shut(pivot.keypoints) and not self._are_shut(sight.keypoints)

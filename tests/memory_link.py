@@ -76,7 +76,9 @@ class MemoryLink:
         return WireBytes(self.up_bytes, self.down_bytes)
 
     async def close(self) -> None:
-        await asyncio.sleep(self._path.delay_ms / 1000)
+        """What control has queued still arrives, as a real link's flush sees to."""
+        now_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(max(self._path.delay_ms / 1000, self._control_at_s - now_s) + 0.001)
         self.cut()
         self.peer.cut()
 

@@ -212,3 +212,13 @@ def test_few_are_kept_and_the_one_in_use_among_them() -> None:
         assert refers_to(selector, sight(0.0)) == 0
     assert refers_to(selector, sight(7.5)) == 7
     assert refers_to(selector, sight(0.5 + 7 - CACHED + 1)) in range(7 - CACHED + 1, 8)
+
+
+def test_waiting_for_open_eyes_puts_nothing_else_off() -> None:
+    selector = started()
+    for number in range(30):  # wide open eyes: by comparison the pivot's are shut
+        selector.wants(sight(lids=-0.20), 40.0 * number)
+    for number in range(30, 60):  # now they are shut and stay shut
+        assert selector.wants(sight(lids=-0.02), 40.0 * number) is None
+    asked = {selector.wants(sight(crop=THERE, lids=-0.02), 2_500.0 + 40.0 * number) for number in range(20)}
+    assert Reason.CROP in asked
