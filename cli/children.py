@@ -55,7 +55,7 @@ class Child:
         """The first line that begins with `text`.
 
         Raises:
-            AvcallError: it ended before, or did not say so in time.
+            AvcallError: it ended before (with its exit code), or did not say so in time.
         """
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -63,9 +63,17 @@ class Child:
                 if line.startswith(text):
                     return line
             if self.process.poll() is not None:
-                raise AvcallError(self.complaint or f"'avcall {self.name}' ended at once: see {self._log}")
+                raise self.failure()
             time.sleep(0.05)
         raise AvcallError(f"'avcall {self.name}' did not start within {seconds:.0f} s: see {self._log}")
+
+    def failure(self) -> AvcallError:
+        """Why it ended, as an error with its exit code."""
+        code = self.process.poll()
+        told = self.complaint or (f"it ended with code {code}" if code is not None else "it did not end in time")
+        error = AvcallError(f"{self.name}: {told}")
+        error.exit_code = code or AvcallError.exit_code
+        return error
 
     def wait(self, seconds: float) -> int | None:
         """Its exit code, None where it still runs after this long."""

@@ -15,7 +15,7 @@ from avcall.cli import add_debug_flag
 from avcall.cli.children import Child, Children
 from avcall.cli.flags import add_flags, build
 from avcall.common.config import DEFAULT_MODEL, SendConfig, flag
-from avcall.common.errors import AvcallError, ConfigError, DeviceError, NoFaceError, OutputError
+from avcall.common.errors import ConfigError, DeviceError, NoFaceError, OutputError
 
 DESCRIPTION = """A whole call on this machine: signaling server, sender and receiver as three real processes over
 real WebRTC on loopback, and a report of how the face looked and what it cost.
@@ -65,9 +65,7 @@ def run(values: Namespace) -> int:
     _check_input(config)
     logs = make_folder(config.out)
     source = choose_input(config)
-    code = call(config, source, logs)
-    if code:
-        return code
+    call(config, source, logs)
     print("measuring what was shown ...", flush=True)
     report = write_report(config.out)
     print(table(report, config.out))
@@ -134,8 +132,12 @@ def choose_input(config: DemoConfig) -> list[str]:
     return ["--video", str(sample)]
 
 
-def call(config: DemoConfig, source: list[str], logs: Path) -> int:
-    """The call; 0, or the exit code of the process that failed, whose error has been printed."""
+def call(config: DemoConfig, source: list[str], logs: Path) -> None:
+    """The call.
+
+    Raises:
+        AvcallError: of the process that failed, with its exit code.
+    """
     window = config.window and has_display()
     common = ["--room", "demo", "--bind", "127.0.0.1", "--model", config.model, "--device", config.device]
     with Children(logs) as children:
@@ -160,22 +162,22 @@ def call(config: DemoConfig, source: list[str], logs: Path) -> int:
         sender.wait_for("connected", EXTRA_S)
         print(receiver.wait_for("computing", EXTRA_S), flush=True)
         print(f"connected over WebRTC on loopback; the call lasts {config.seconds:g} s ...", flush=True)
-        return wait_for_the_end(sender, receiver, config.seconds + EXTRA_S)
+        wait_for_the_end(sender, receiver, config.seconds + EXTRA_S)
 
 
-def wait_for_the_end(sender: Child, receiver: Child, seconds: float) -> int:
-    """Relays warnings and errors of both ends; 0 if both ended well."""
+def wait_for_the_end(sender: Child, receiver: Child, seconds: float) -> None:
+    """Relays the warnings of both ends.
+
+    Raises:
+        AvcallError: the first that did not end well, with its exit code.
+    """
     codes = [(sender, sender.wait(seconds)), (receiver, receiver.wait(EXTRA_S / 2))]
     for child in (sender, receiver):
         for line in child.warnings:
             print(f"avcall: {child.name}: {line}", file=sys.stderr)
-    failed = [(child, code) for child, code in codes if code != 0]
-    if not failed:
-        return 0
-    for child, code in failed:
-        what = child.complaint or ("it did not end in time" if code is None else f"it ended with code {code}")
-        print(f"avcall: error: {child.name}: {what}", file=sys.stderr)
-    return failed[0][1] or AvcallError.exit_code
+    for child, code in codes:
+        if code != 0:
+            raise child.failure()
 
 
 def has_display() -> bool:
