@@ -24,7 +24,7 @@ RECENT_SHARE, FAR_SHARE = 0.5, 0.35
 """Share of pivots coded and at most RECENT_S old, and of pivots uncoded and of any age; the rest: coded, any age."""
 RECENT_S = 2.0
 CANDIDATES = 4
-BLINK_SHARE = 0.25
+BLINK_SHARE = 0.2
 """Share of pairs between open and closed eyes: by chance they are one in thirty, too few to learn a blink from."""
 CLOSED, OPEN = 0.7, 0.88
 """Height of the eyes relative to the clip's median, below and above which they count as closed and open."""
@@ -32,7 +32,7 @@ NOISE_PX = 0.3
 """Deviation of the keypoints' noise, in pixels at 256: what the wire's quantisation and the mesh's jitter leave."""
 CROP_EIGHTHS = 16
 """Side of the learned crops in units of 8 pixels, at 256."""
-ANYWHERE_SHARE = 0.45
+ANYWHERE_SHARE = 0.75
 """Share of crops that may lie anywhere; the others lie on the face."""
 
 
