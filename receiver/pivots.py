@@ -13,6 +13,9 @@ from avcall.models.interfaces import Encoded
 
 ACK_EVERY_MS = 50.0
 """Slices of a pivot that is still incomplete are acknowledged together, this often."""
+ACK_AGAIN_MS = (100.0, 300.0)
+"""A whole pivot is acknowledged again after this: a lost acknowledgement costs the sender 1.1 kB and a late change of
+pivot, a repeated one 100 bytes."""
 MAX_PARTIAL = 4
 """Pivots in reassembly at once: with `wire.MAX_PIVOT_BYTES` this bounds the memory a peer can claim to 1.1 MB."""
 MAX_FINISHED = 64
@@ -34,6 +37,7 @@ class PivotAssembler:
         self._partial: OrderedDict[int, _Partial] = OrderedDict()
         self._finished: OrderedDict[int, int] = OrderedDict()
         self._unacknowledged: set[int] = set()
+        self._again: list[tuple[float, int]] = []
         self._acknowledged_ms = float("-inf")
         self.duplicates = 0
 
@@ -64,10 +68,13 @@ class PivotAssembler:
         while len(self._finished) > MAX_FINISHED:
             self._unacknowledged.discard(self._finished.popitem(last=False)[0])
         self._acknowledged_ms = float("-inf")  # tell the sender at once
+        self._again += [(now_ms + later_ms, pivot_id) for later_ms in ACK_AGAIN_MS]
         return wire.parse_pivot(b"".join(partial.parts[i] for i in range(partial.count)))
 
     def acks(self, now_ms: float) -> list[PivotAck]:
         """What to send back now; empty most of the time."""
+        self._unacknowledged.update(key for due_ms, key in self._again if due_ms <= now_ms and key in self._finished)
+        self._again = [(due_ms, key) for due_ms, key in self._again if due_ms > now_ms]
         if not self._unacknowledged or now_ms - self._acknowledged_ms < ACK_EVERY_MS:
             return []
         self._acknowledged_ms = now_ms
