@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
+from avcall.bench.sample import write_sample
 from avcall.cli.demo_command import lip_sync
 from tests.test_bench_call_report import FIXED_KEYS
 
@@ -54,7 +55,8 @@ def test_a_face_arrives_and_the_report_says_how(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
-    running = demo("--seconds", "60", cwd=tmp_path)
+    write_sample(tmp_path / "sample.mp4", 12.0)
+    running = demo("--video", "sample.mp4", "--seconds", "60", cwd=tmp_path)
     assert running.stdout is not None
     for line in running.stdout:
         if line.startswith("connected"):
