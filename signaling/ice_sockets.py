@@ -1,7 +1,9 @@
-"""What avcall changes in one ICE connection of aioice: which addresses it uses, and a meter on its sockets.
+"""What avcall changes in one ICE connection of aioice 0.13: its addresses, a meter on its sockets, more patience.
 
 Everything is done to the one `aioice.Connection` handed in, never to the library, and before it gathers candidates.
-aioice offers neither: it always gathers on every address of the machine but 127.0.0.1, and counts nothing.
+aioice always gathers on every address of the machine but 127.0.0.1, and counts nothing. Its checks of consent (RFC
+7675), one in five seconds, wait half a second for an answer and are not repeated; six in a row that fail end the
+connection. So it dies after 30 s where the round trip is longer than that, and sooner or later where much is lost.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ _UDP_IPV4_BYTES = 28
 _UDP_IPV6_BYTES = 48
 _TCP_MORE_BYTES = 12
 """A TCP header has 20 bytes, a UDP header 8; relays over TCP are counted so, one segment for each write."""
+
+_CONSENT_REPEATS = 2
+"""After 0.5 and 1.5 s; the answer to any of the three counts, until 3.5 s."""
 
 LOOPBACK = "127.0.0.1"
 
@@ -72,18 +77,19 @@ class _MeteredTransport:
         return getattr(self._transport, name)
 
 
-class _MeteredProtocols(list[Any]):
-    """aioice's list of sockets: each is metered as it is put in, before it asks a STUN server or checks a path."""
+class _PreparedProtocols(list[Any]):
+    """aioice's list of sockets: each is prepared as it is put in, before it asks a STUN server or checks a path."""
 
     def __init__(self, meter: WireMeter) -> None:
         super().__init__()
         self._meter = meter
 
     def append(self, protocol: Any) -> None:
+        _make_patient(protocol)
         self._meter.put_on(protocol)
         super().append(protocol)
 
-    def __iadd__(self, protocols: Iterable[Any]) -> _MeteredProtocols:  # type: ignore[override, misc]
+    def __iadd__(self, protocols: Iterable[Any]) -> _PreparedProtocols:  # type: ignore[override, misc]
         for protocol in protocols:
             self.append(protocol)
         return self
@@ -109,7 +115,7 @@ def prepare(connection: Any, meter: WireMeter, bind: str = "") -> None:
 
     Without `bind` it uses all addresses but loopback, or loopback where the machine has no other.
     """
-    connection._protocols = _MeteredProtocols(meter)
+    connection._protocols = _PreparedProtocols(meter)
     gather = connection.get_component_candidates
 
     async def gather_on(component: int, addresses: list[str], timeout: int = 5) -> Any:
@@ -117,6 +123,16 @@ def prepare(connection: Any, meter: WireMeter, bind: str = "") -> None:
         return await gather(component=component, addresses=wanted, timeout=timeout)
 
     connection.get_component_candidates = gather_on
+
+
+def _make_patient(protocol: Any) -> None:
+    ask = protocol.request
+
+    async def ask_again(*args: Any, retransmissions: int | None = None, **kwargs: Any) -> Any:
+        repeats = _CONSENT_REPEATS if retransmissions == 0 else retransmissions
+        return await ask(*args, retransmissions=repeats, **kwargs)
+
+    protocol.request = ask_again
 
 
 def _headers(transport: Any) -> int:

@@ -83,11 +83,11 @@ async def test_the_wire_is_counted_with_headers_and_acks() -> None:
         for _ in range(40):
             first.send(Channel.MEDIA, payload)
             await second.receive()
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.3)
         up = first.wire_bytes().up - before.up
         acks = first.wire_bytes().down - before.down
         assert 40 * (90 + 93) <= up <= 40 * (90 + 93) + 1_000
-        assert 40 * 93 <= acks <= 40 * 93 + 1_000
+        assert 4 * 93 <= acks <= 4 * 93 + 1_000  # one for each thousand bytes
         assert first.wire_bytes().up == second.wire_bytes().down
         assert first.wire_bytes().down == second.wire_bytes().up
 

@@ -1,4 +1,4 @@
-"""The three changes to an association, on an association that goes nowhere."""
+"""The four changes to an association, on an association that goes nowhere."""
 
 from __future__ import annotations
 
@@ -32,6 +32,14 @@ class ForwardTsn:
         self.cumulative_tsn = cumulative_tsn
 
 
+class Data:
+    """A DATA chunk, here and on its way."""
+
+    def __init__(self, size_bytes: int = 90, acked: bool = False) -> None:
+        self.user_data = bytes(size_bytes)
+        self._acked = acked
+
+
 class Sctp:
     """The parts of aiortc's RTCSctpTransport that are touched. `to_skip` is what has been lost."""
 
@@ -39,9 +47,28 @@ class Sctp:
         self.transport = Dtls()
         self.to_skip: int | None = None
         self._forward_tsn_chunk: ForwardTsn | None = None
-        self._srtt: float | None = 0.49
+        self._srtt: float | None = 0.24
         self._rto = 1.0
         self._t3_handle: Timer | None = None
+        self.state = "connected"
+        self.acks: list[float] = []
+        self._sent_queue: list[Data] = []
+        self._sack_needed = False
+        self._sack_misordered: set[int] = set()
+        self._sack_duplicates: list[int] = []
+
+    async def _receive_data_chunk(self, chunk: Data) -> None:
+        self._sack_needed = True
+
+    async def _receive_forward_tsn_chunk(self, chunk: ForwardTsn) -> None:
+        self._sack_needed = True
+
+    async def _receive_sack_chunk(self, chunk: float) -> None:
+        self._update_rto(chunk)
+
+    async def _send_sack(self) -> None:
+        self.acks.append(asyncio.get_running_loop().time())
+        self._sack_needed = False
 
     def _update_advanced_peer_ack_point(self) -> None:
         if self.to_skip is not None:
@@ -77,7 +104,7 @@ def test_something_new_to_skip_is_said_at_once_and_repeated_once_a_round_trip() 
             if tsn is not None:
                 said.append((round(loop.time() - start_s, 2), tsn))
             await asyncio.sleep(0.05)
-        assert said == [(0.0, 7), (0.2, 9), (0.7, 9), (1.2, 9)]
+        assert said == [(0.0, 7), (0.2, 9), (0.45, 9), (0.7, 9), (0.95, 9), (1.2, 9), (1.45, 9)]
 
     virtual_time.run(main)
 
@@ -92,6 +119,83 @@ def test_what_is_held_back_is_said_when_the_timer_ends_even_if_no_sack_comes() -
         assert said_after_a_sack(sctp) is None
         assert sctp._t3_handle is not None
         assert said_after_a_sack(sctp) is None  # and the running timer is left alone
+
+    virtual_time.run(main)
+
+
+async def arrive(sctp: Sctp, size_bytes: int = 90) -> None:
+    """What happens when a DATA packet arrives, as aiortc does it."""
+    await sctp._receive_data_chunk(Data(size_bytes))
+    if sctp._sack_needed:
+        await sctp._send_sack()
+    assert not sctp._sack_needed
+
+
+def test_small_packets_are_acked_together_after_200_ms() -> None:
+    async def main(loop: VirtualTimeLoop) -> None:
+        sctp = Sctp()
+        tune(sctp)
+        start_s = loop.time()
+        for _ in range(25):  # a second of keypoints
+            await arrive(sctp)
+            await asyncio.sleep(0.04)
+        await asyncio.sleep(1.0)
+        assert [round(at_s - start_s, 2) for at_s in sctp.acks] == [0.2, 0.4, 0.6, 0.8, 1.0]
+        sctp.state = "closed"
+        await arrive(sctp)
+        await asyncio.sleep(1.0)
+        assert len(sctp.acks) == 5
+
+    virtual_time.run(main)
+
+
+def test_a_packet_full_of_bytes_is_acked_at_once() -> None:
+    async def main(loop: VirtualTimeLoop) -> None:
+        sctp = Sctp()
+        tune(sctp)
+        await arrive(sctp, 1100)
+        assert len(sctp.acks) == 1
+        for _ in range(11):
+            await arrive(sctp, 90)
+        assert len(sctp.acks) == 1
+        await arrive(sctp, 90)
+        assert len(sctp.acks) == 2
+        await asyncio.sleep(1.0)
+        assert len(sctp.acks) == 2
+
+    virtual_time.run(main)
+
+
+def test_every_second_packet_is_acked_while_something_is_missing_and_what_is_skipped_at_once() -> None:
+    async def main(loop: VirtualTimeLoop) -> None:
+        sctp = Sctp()
+        tune(sctp)
+        sctp._sack_misordered = {9}
+        for _ in range(6):
+            await arrive(sctp)
+        assert len(sctp.acks) == 3
+        sctp._sack_misordered, sctp._sack_duplicates = set(), [5]
+        await arrive(sctp)
+        await arrive(sctp)
+        assert len(sctp.acks) == 4
+        sctp._sack_duplicates = []
+        await sctp._receive_forward_tsn_chunk(ForwardTsn(9))
+        await sctp._send_sack()
+        assert len(sctp.acks) == 5
+
+    virtual_time.run(main)
+
+
+def test_a_round_trip_of_what_was_acked_before_is_left_out() -> None:
+    async def main(loop: VirtualTimeLoop) -> None:
+        sctp = Sctp()
+        tune(sctp)
+        sctp._sent_queue = [Data(acked=True)]
+        await sctp._receive_sack_chunk(0.7)
+        assert sctp._rto == 1.0
+        sctp._sent_queue = [Data(acked=False)]
+        await sctp._receive_sack_chunk(0.7)
+        assert sctp._rto == pytest.approx(2.8)
 
     virtual_time.run(main)
 
