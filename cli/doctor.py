@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -86,10 +85,14 @@ def sound_device(what: str, kind: str, without: str) -> Finding:
 
 
 def display() -> Finding:
-    """Whether a window could open."""
-    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        return none("no display (DISPLAY is not set): receive with --no-window --record FILE.mp4")
-    return found("there is one")
+    """Whether a window can open."""
+    from avcall.receiver.renderers import Window
+
+    try:
+        Window(on_quit=lambda: None, on_mute=lambda: None).close()
+    except DeviceError:
+        return none("no window can be opened: receive with --no-window --record FILE.mp4")
+    return found("windows can be opened")
 
 
 def face_mesh() -> Finding:
