@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 from types import TracebackType
 from typing import Any, Self
@@ -211,5 +212,9 @@ class SignalingClient:
 
 def _short(error: BaseException) -> str:
     reason = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if (
+        isinstance(reason, OSError) and reason.errno and reason.errno > 0
+    ):  # "Connection refused" says more than asyncio's text
+        return os.strerror(reason.errno)
     text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
     return str(text).splitlines()[0][:120]

@@ -61,7 +61,7 @@ async def refused(url: str) -> str:
 
 async def test_a_server_that_is_down() -> None:
     url = f"ws://127.0.0.1:{free_port()}"
-    assert "start 'avcall signal' there or correct --signal" in await refused(url)
+    assert "(Connection refused): start 'avcall signal' there or correct --signal" in await refused(url)
 
 
 async def test_addresses_that_are_none() -> None:
