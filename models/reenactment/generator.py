@@ -22,6 +22,7 @@ from avcall.models.reenactment.motion import (
     convolution,
     double,
     heat_maps,
+    join,
     sample,
     silence,
 )
@@ -164,8 +165,8 @@ class ReenactmentNetwork(nn.Module):
         flow = functional.interpolate(coarse, scale_factor=4.0, mode="bilinear", align_corners=False)
         coarsely_warped = sample(pivot.picture, (whole + flow).permute(0, 2, 3, 1), side)
         told_half = double(told)
-        residual = 0.05 * self.refine(torch.cat([functional.pixel_unshuffle(coarsely_warped, 2), told_half, heat], 1))
-        residual = residual.float()
+        residual = 0.05 * self.refine(join(functional.pixel_unshuffle(coarsely_warped, 2), told_half, heat))
+        residual = residual.float().contiguous()  # enlarging two interleaved channels is slow
         finer = functional.interpolate(residual, scale_factor=2.0, mode="bilinear", align_corners=False)
         where = whole + flow + finer
         warped = sample(pivot.picture, where.permute(0, 2, 3, 1), side)
@@ -175,12 +176,12 @@ class ReenactmentNetwork(nn.Module):
         where_quarter = functional.avg_pool2d(where_half, 2)
         where_eighth = functional.avg_pool2d(where_quarter, 2)
         x = sample(eighth, where_eighth.permute(0, 2, 3, 1), side) * functional.avg_pool2d(visible, 2)
-        x = self.hint_quarter.add(self.decode_eighth(torch.cat([x, functional.avg_pool2d(told.float(), 2)], 1)), code)
+        x = self.hint_quarter.add(self.decode_eighth(join(x, functional.avg_pool2d(told, 2))), code)
         y = sample(quarter, where_quarter.permute(0, 2, 3, 1), side) * visible
-        x = self.hint_half.add(self.decode_quarter(torch.cat([double(x), y, told], 1)), code)
+        x = self.hint_half.add(self.decode_quarter(join(double(x), y, told)), code)
         y = sample(half, where_half.permute(0, 2, 3, 1), side)
-        x = self.decode_half(torch.cat([double(x), y, functional.pixel_unshuffle(warped, 2), heat], 1))
-        painted = self.paint(x).float()
+        x = self.decode_half(join(double(x), y, functional.pixel_unshuffle(warped, 2), heat))
+        painted = self.paint(x).float().contiguous()
         repaired = torch.sigmoid(functional.pixel_shuffle(painted[:, 12:], 2))
         picture = warped * (1.0 - repaired) + functional.pixel_shuffle(painted[:, :12], 2)
         return Driven(picture, warped, coarsely_warped, repaired, residual, where)

@@ -11,6 +11,8 @@ in keypoint units (the side of the picture is 2).
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -43,12 +45,17 @@ _PART_RIDGE = 2e-3
 _SPLINE_RIDGE = 1e-3
 
 
+@functools.lru_cache(maxsize=16)
 def cell_centres(side: int, cells: int, device: torch.device | str = "cpu") -> Tensor:
-    """Centres (cells, cells, 2) of the cells that a picture of `side` pixels is divided into, in keypoint units."""
+    """Centres (cells, cells, 2) of the cells that a picture of `side` pixels is divided into, in keypoint units.
+
+    The tensor is kept and given out again: read it only.
+    """
     step = side / cells
-    axis = ((torch.arange(cells, device=device, dtype=torch.float32) + 0.5) * step - 0.5) * (2.0 / (side - 1)) - 1.0
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
-    return torch.stack([x, y], dim=-1)
+    with torch.inference_mode(False):  # training must be able to use what inference was the first to ask for
+        axis = ((torch.arange(cells, device=device, dtype=torch.float32) + 0.5) * step - 0.5) * (2.0 / (side - 1)) - 1
+        y, x = torch.meshgrid(axis, axis, indexing="ij")
+        return torch.stack([x, y], dim=-1)
 
 
 def sample(source: Tensor, where: Tensor, side: int) -> Tensor:
@@ -153,6 +160,13 @@ def silence(*layers: nn.Module) -> None:
             nn.init.zeros_(parameter)
 
 
+def join(*maps: Tensor) -> Tensor:
+    """The maps' channels one after the other, in the precision and layout in which the next convolution wants them."""
+    device = maps[0].device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
+    return torch.cat([m.to(dtype=dtype, memory_format=torch.channels_last) for m in maps], 1)
+
+
 def double(features: Tensor) -> Tensor:
     """The map at twice the side."""
     return functional.interpolate(features, scale_factor=2.0, mode="nearest")
@@ -233,18 +247,20 @@ class DenseMotion(nn.Module):
         grid = cell_centres(side, cells, small.device)
         moves = candidate_displacements(pivot, driving, grid)
         shown = [small] + [sample(small, grid + moves[:, m], side) for m in range(1, GLOBAL_MOTIONS)]
-        heat = torch.cat([heat_maps(driving, grid, 0.06), heat_maps(pivot, grid, 0.06)], 1)
+        heat = heat_maps(torch.cat([driving, pivot], 1), grid, 0.06)
         # similarity and spline as numbers, so that the network knows how far things move
         far = 8.0 * moves[:, (1, 3)].permute(0, 1, 4, 2, 3).reshape(count, 4, cells, cells)
-        x = self.hint_enter.add(self.enter(torch.cat([*shown, heat, far], 1)), code)
+        x = self.hint_enter.add(self.enter(join(*shown, heat, far)), code)
         skips = []
         for down in self.down:
             skips.append(x)
             x = down(x)
         x = self.hint_deep.add(x, code)
         for up in self.up:
-            x = up(torch.cat([double(x), skips.pop()], 1))
+            x = up(join(double(x), skips.pop()))
         choice = torch.softmax(self.choice(x).float(), 1)
         rest = self.rest(x).float()
-        displacement = torch.einsum("nmhw,nmhwc->nchw", choice, moves) + 0.05 * rest[:, :2]
+        # a sum of products: as a matrix product it would be 4096 tiny ones
+        mixed = (choice[:, :, None] * moves.permute(0, 1, 4, 2, 3)).sum(1)
+        displacement = (mixed + 0.05 * rest[:, :2]).contiguous()
         return displacement, self.features(x), torch.sigmoid(rest[:, 2:] + 2.0)

@@ -59,14 +59,16 @@ class NetworkReenactor:
         self._device = torch.device(device)
         if device == "cpu":
             torch.set_num_threads(1)  # more threads gain little here, and starve capture and codecs
+        self._bf16 = device == "cuda" or bool(torch.cpu._is_avx512_bf16_supported())
         network = ReenactmentNetwork(rebuild_config(NetworkConfig, weights))
         fill(network, weights)
         for parameter in network.parameters():
             parameter.requires_grad_(False)
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+            if self._bf16:
+                parameter.data = parameter.data.to(torch.bfloat16)  # autocast would do it again for every frame
         self._network = network.to(self._device).eval()
-        self._bf16 = device == "cuda" or bool(torch.cpu._is_avx512_bf16_supported())
 
     @property
     def model(self) -> ModelId:
