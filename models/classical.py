@@ -2,9 +2,9 @@
 
 It is used in every call until a network is ready, stands in where one fails, and is every network's honest baseline.
 `encode` fits mediapipe's face mesh to the pivot. `drive` moves it (`avcall.models.classical_face`), hangs hair and neck
-on it (`classical_sheet`), turns that into a backward map (`classical_warp`), and opens and closes eyes
-(`classical_openings`) and mouth (`classical_mouth`). Without a face mesh in the pivot (a drawing, an animal) a
-thin-plate spline through the ten points (`classical_tps`) does what it can.
+on it (`classical_sheet`), turns that into a backward map (`classical_warp`) which leaves the background alone
+(`classical_still`), and opens and closes eyes (`classical_openings`) and mouth (`classical_mouth`). Without a face mesh
+in the pivot (a drawing, an animal) a thin-plate spline through the ten points (`classical_tps`) does what it can.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, MESH_INDICES, Image, Keypoints, Landmarks
-from avcall.models import classical_face, classical_mouth, classical_openings, classical_sheet
+from avcall.models import classical_face, classical_mouth, classical_openings, classical_sheet, classical_still
 from avcall.models.classical_face import FaceModel, build_face, move_face
 from avcall.models.classical_mouth import MouthLook, mouth_look, paint_mouth
 from avcall.models.classical_openings import (
@@ -30,10 +30,12 @@ from avcall.models.classical_openings import (
 )
 from avcall.models.classical_shapes import Array
 from avcall.models.classical_sheet import back_to_front, sheet_triangles, sheet_vertices
+from avcall.models.classical_still import hold_background, person_masks
 from avcall.models.classical_tps import spline_displacement
 from avcall.models.classical_warp import base_grid, enlarge, mesh_displacement, sample
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import Encoded, ModelId
+from avcall.models.segmentation import Segmenter
 
 _FINEST_GRID, _COARSEST_GRID = 256, 64
 """The backward map is computed at half the picture's side within these bounds and enlarged."""
@@ -45,8 +47,8 @@ of two faces."""
 _REACH = 2.0
 """Nor are points farther out than this (1 is the picture's edge)."""
 
-_PARTS = (classical_face.CONSTANTS, classical_openings.CONSTANTS, classical_mouth.CONSTANTS, classical_sheet.CONSTANTS)
-_CONSTANTS = (MESH_INDICES, _EYES_APART, _OTHER_FACE, _REACH, _PARTS)
+_PARTS = (classical_face, classical_openings, classical_mouth, classical_sheet, classical_still)
+_CONSTANTS = (MESH_INDICES, _EYES_APART, _OTHER_FACE, _REACH, *(part.CONSTANTS for part in _PARTS))
 _MODEL = ModelId("classical", hashlib.sha256(repr(_CONSTANTS).encode()).hexdigest()[:8])
 
 
@@ -82,6 +84,8 @@ class MovableFace:
     mouth: MouthLook
     near: tuple[NDArray[np.bool_], ...]
     """Of each hole of the mesh, which of the sheet's triangles are around it."""
+    person: Tensor
+    """Masks of `classical_still`."""
 
 
 class ClassicalReenactor:
@@ -91,6 +95,7 @@ class ClassicalReenactor:
     def __init__(self, device: str = "cpu") -> None:
         self._device = torch.device(device)
         self._mesh = FaceMesh(video=False)
+        self._segmenter = Segmenter()
         self._grids: dict[int, Tensor] = {}
 
     @property
@@ -111,7 +116,8 @@ class ClassicalReenactor:
             model = build_face(landmarks, keypoints)
             _, corners = sheet_vertices(model, move_face(model, keypoints))
             near = tuple(near_triangles(model, sheet_triangles(), corners, hole) for hole in range(len(CONTOURS)))
-            face = MovableFace(model, mouth_look(pivot, planes, self._base(len(pivot)), model), near)
+            person = person_masks(self._segmenter.segment(image), model, self._device)
+            face = MovableFace(model, mouth_look(pivot, planes, self._base(len(pivot)), model), near, person)
         return EncodedPivot(image, keypoints.copy(), planes.contiguous(), face)
 
     @torch.inference_mode()
@@ -134,8 +140,8 @@ class ClassicalReenactor:
         target, source = self._tensor(moved[:, :2]), self._tensor(own)
         order = back_to_front(moved)
         grid = min(max(side // 2, _COARSEST_GRID), _FINEST_GRID)
-        coarse, _ = mesh_displacement(target, source, self._triangles(order), grid)
-        displacement = enlarge(coarse, side)
+        coarse, covered = mesh_displacement(target, source, self._triangles(order), grid)
+        displacement = enlarge(hold_background(coarse, covered, face.person, self._base(grid)), side)
         windows = [hole_window(motion.moved, face.model, hole, side) for hole in range(len(CONTOURS))]
         for window, near in zip(windows, face.near, strict=True):
             if window is not None:  # lids and lips meet in seams that the coarse map would smear
