@@ -29,10 +29,11 @@ FROM ${PYTHON} AS avcall
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libportaudio2 libgl1 libglib2.0-0 libsm6 libxext6 \
     && rm -rf /var/lib/apt/lists/*
-# torch first, as it is large and rarely changes: the same pin as pyproject.toml, without CUDA.
-# For a GPU, build with --build-arg TORCH_INDEX=https://pypi.org/simple and run with the NVIDIA runtime.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN pip install --no-cache-dir --index-url ${TORCH_INDEX} torch==2.13.0
+# torch first, as it is large and rarely changes: the same pin as pyproject.toml. On Linux it brings CUDA and also runs
+# without a GPU; for a smaller image point pip at a CPU build through its own settings (PIP_INDEX_URL, PIP_FIND_LINKS).
+ARG PIP_INDEX_URL
+ARG PIP_FIND_LINKS
+RUN pip install --no-cache-dir torch==2.13.0
 WORKDIR /opt/avcall
 COPY pyproject.toml README.md LICENSE ./
 COPY bench bench
