@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in words or os.environ.get("AVCALL_DEBUG", "") not in ("", "0")
     try:
         with terminable():
-            return _run(words, debug)
+            return _run(words, debug=debug, own_process=argv is None)
     except KeyboardInterrupt as interrupt:
         return 143 if isinstance(interrupt, Terminated) else 130
     except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _explain(error, debug)
 
 
-def _run(words: list[str], debug: bool) -> int:
+def _run(words: list[str], *, debug: bool, own_process: bool) -> int:
     at = next((i for i, word in enumerate(words) if not word.startswith("-")), len(words))
     _top_parser().parse_args(words[:at])
     if at == len(words):
@@ -85,11 +85,12 @@ def _run(words: list[str], debug: bool) -> int:
     )
     command.add_arguments(parser)
     values = parser.parse_args(rest)
-    from avcall.cli.quiet import native_hush, set_up_logging
+    from avcall.cli.quiet import hush_native, set_up_logging
 
-    with native_hush(debug):
-        set_up_logging(debug)
-        code: int = command.run(values)
+    if own_process and not debug:
+        hush_native()
+    set_up_logging(debug)
+    code: int = command.run(values)
     return code
 
 

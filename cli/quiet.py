@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
 
 _NOISY = ("absl", "aioice", "aiortc", "asyncio", "libav", "matplotlib", "PIL")
 
@@ -28,31 +26,20 @@ def set_up_logging(debug: bool) -> None:
         warnings.simplefilter("ignore")
 
 
-@contextlib.contextmanager
-def native_hush(debug: bool) -> Iterator[None]:
-    """Keeps what C++ libraries write straight to file descriptor 2 (mediapipe's glog, FFmpeg) off the terminal; what
-    Python writes to sys.stderr still gets there. With `debug` nothing is kept off."""
+def hush_native() -> None:
+    """Keeps what C++ libraries write straight to file descriptor 2 (mediapipe's glog, FFmpeg) off the terminal, until
+    the process ends: their threads write at any time. What Python writes to sys.stderr still gets there."""
     try:
-        if debug or sys.stderr.fileno() != 2:  # somebody has redirected Python's stderr already
-            yield
+        if sys.stderr.fileno() != 2:  # somebody has redirected Python's stderr already
             return
     except (OSError, ValueError, AttributeError):  # no real file behind it
-        yield
         return
     sys.stderr.flush()
     terminal = os.dup(2)
-    before = sys.stderr
-    sys.stderr = open(terminal, "w", buffering=1, encoding=before.encoding, errors="replace")  # noqa: PTH123, SIM115
+    sys.stderr = open(terminal, "w", buffering=1, encoding=sys.stderr.encoding, errors="replace")  # noqa: PTH123, SIM115
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
-    try:
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(terminal, 2)
-        sys.stderr.close()
-        sys.stderr = before
 
 
 def one_thread_each() -> None:

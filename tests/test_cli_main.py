@@ -216,3 +216,12 @@ def test_a_signal_ends_the_server_quietly(number: signal.Signals, code: int) -> 
     _, errors = server.communicate(timeout=20)
     assert (server.returncode, errors) == (code, "")
     assert time.monotonic() - begin < 15
+
+
+@pytest.mark.real_time
+def test_libraries_keep_quiet() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "avcall.cli", *RECEIVE], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 7
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
