@@ -23,10 +23,10 @@ import numpy as np
 import torch
 
 from avcall.bench.evaluate_clip import Networks, Original, find_meshes, mean_over_clips
-from avcall.bench.evaluate_config import FPS, EvaluateConfig, find_clips, settings
+from avcall.bench.evaluate_config import FPS, REPEAT_PIVOT, SYSTEMS, EvaluateConfig, find_clips, settings
 from avcall.bench.evaluate_cross import CROSS_IDENTITY, Driver, Source, evaluate_cross
 from avcall.bench.evaluate_show import FIRST_FRAME, PIVOT_1S, choose_pivots, find_keypoints, show_driven, show_pivots
-from avcall.bench.evaluate_systems import REPEAT_PIVOT, SYSTEMS, Pair, load_system
+from avcall.bench.evaluate_systems import Pair, load_system
 from avcall.bench.evaluate_table import markdown
 from avcall.bench.provenance import provenance
 from avcall.common.errors import AvcallError, ConfigError, InputError, OutputError

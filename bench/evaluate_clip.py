@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avcall.bench.evaluate_config import DEEP_EVERY
 from avcall.common.errors import CheckpointError
 from avcall.common.keypoints import Image, Landmarks
 from avcall.models import metrics, metrics_face
@@ -19,9 +20,6 @@ from avcall.models.identity import IdentityNetwork, cosine_similarity, embedding
 from avcall.models.lpips import Lpips
 from avcall.models.metrics import Series
 
-DEEP_EVERY = 7
-"""DISTS, LPIPS-vgg and identity look at every 7th of the frames that LPIPS-alex looks at: they cost far more. Of every
-6th frame that makes every 42nd, whose places within the 25 frames of a pivot are spread evenly."""
 _NO_PACKAGE = {
     "fid": "needs Inception weights, which no package that installs here carries",
     "sync_confidence": "needs SyncNet weights, which no package carries; see mouth_correlation and mouth_lag_ms",

@@ -1,4 +1,5 @@
-"""The flags of `avcall evaluate`, and what they may be."""
+"""The flags of `avcall evaluate`, what they may be, and the constants of its protocols. Imports nothing heavy: the
+command line reads it for its help."""
 
 from __future__ import annotations
 
@@ -6,14 +7,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from avcall.bench.evaluate_clip import DEEP_EVERY
-from avcall.bench.evaluate_show import PIVOT_CRF, PIVOT_PRESET
-from avcall.bench.evaluate_systems import SYSTEMS
 from avcall.common.config import flag
 from avcall.common.errors import ConfigError, InputError, OutputError
-from avcall.models.training.prepare import VIDEO_SUFFIXES
 
 FPS = 25
+REPEAT_PIVOT, WARP_ONLY, LITE = "repeat_pivot", "warp_only", "lite"
+SYSTEMS = (REPEAT_PIVOT, "classical", WARP_ONLY, LITE, "fomm")
+PIVOT_CRF, PIVOT_PRESET = 45, 8
+DEEP_EVERY = 7
+"""DISTS, LPIPS-vgg and identity look at every 7th of the frames that LPIPS-alex looks at: they cost far more. Of every
+6th frame that makes every 42nd, whose places within the 25 frames of a pivot are spread evenly."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +62,8 @@ def find_clips(config: EvaluateConfig) -> list[Path]:
     Raises:
         ConfigError, InputError, OutputError: see `evaluate`.
     """
+    from avcall.models.training.prepare import VIDEO_SUFFIXES  # loads the decoders
+
     if config.stride < 1 or config.stride % 5 == 0:
         raise ConfigError(
             f"--stride {config.stride}: give a number from 1 that 5 does not divide; a pivot is shown for 25 frames, "

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avcall.bench.evaluate_clip import DEEP_EVERY, Networks, find_meshes
+from avcall.bench.evaluate_clip import Networks, find_meshes
+from avcall.bench.evaluate_config import DEEP_EVERY
 from avcall.bench.evaluate_show import Pivots, find_keypoints, show_driven
 from avcall.bench.evaluate_systems import Pair
 from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, Image, Keypoints, Landmarks

@@ -13,6 +13,7 @@ from typing import Any
 import av
 import numpy as np
 
+from avcall.bench.evaluate_config import PIVOT_CRF, PIVOT_PRESET
 from avcall.common.errors import AvcallError
 from avcall.common.keypoints import Image, Keypoints, Landmarks
 from avcall.models.interfaces import KeypointDetector, Reenactor
@@ -21,8 +22,6 @@ from avcall.sender.keypoint_filter import KeypointFilter
 
 FIRST_FRAME, PIVOT_1S = "first_frame", "pivot_1s"
 FRAME_MS = 40.0
-PIVOT_CRF = 45
-PIVOT_PRESET = 8
 _LOW_DELAY = "pred-struct=1:lookahead=0:scd=0:lp=1"
 
 

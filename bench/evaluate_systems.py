@@ -7,14 +7,13 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
+from avcall.bench.evaluate_config import LITE, WARP_ONLY
 from avcall.common.keypoints import Image, Keypoints
 from avcall.models.checkpoint import load_weights
 from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor
 from avcall.models.reenactment.reenactor import NetworkPivot, NetworkReenactor
 from avcall.models.registry import load_pair
 
-REPEAT_PIVOT, WARP_ONLY, LITE = "repeat_pivot", "warp_only", "lite"
-SYSTEMS = (REPEAT_PIVOT, "classical", WARP_ONLY, LITE, "fomm")
 Pair: TypeAlias = tuple[KeypointDetector, Reenactor]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from avcall.bench.evaluate_systems import REPEAT_PIVOT
+from avcall.bench.evaluate_config import REPEAT_PIVOT
 
 
 @dataclass(frozen=True, slots=True)
