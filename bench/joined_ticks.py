@@ -36,6 +36,8 @@ class Tick:
     """The trace's line of the picture on show; that of an earlier tick where nothing was shown at this one."""
     off_ms: float = math.inf
     """How far apart in time the two pictures are."""
+    held: int = 0
+    """Ticks for which the picture has already been on show."""
 
 
 def ticks(sender: TraceFolder, receiver: TraceFolder) -> Iterator[Tick]:
@@ -48,9 +50,9 @@ def ticks(sender: TraceFolder, receiver: TraceFolder) -> Iterator[Tick]:
             number = int(picture.values["tick"])
             first = number
         while held is not None and number < int(picture.values["tick"]):
-            late_ms = (number - int(held.values["tick"])) * TICK_MS
-            original, off_ms = originals.at(float(held.values["capture_ms"]) + late_ms)
-            yield Tick(number - first, original, held.image, False, held.values, off_ms)
+            late = number - int(held.values["tick"])
+            original, off_ms = originals.at(float(held.values["capture_ms"]) + late * TICK_MS)
+            yield Tick(number - first, original, held.image, False, held.values, off_ms, late)
             number += 1
         held = picture
         original, off_ms = originals.at(float(picture.values["capture_ms"]))

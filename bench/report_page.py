@@ -111,8 +111,10 @@ def _tiles(report: dict[str, Any]) -> list[str]:
         _tile(_number(report["lmd_px"], 2), "px", "mean landmark distance at 256 pixels"),
         _tile(
             _number(None if skew is None else abs(skew), 0),
-            "ms",
-            f"picture {'ahead of' if (skew or 0.0) >= 0 else 'behind'} sound, on average",
+            "" if skew is None else "ms",
+            "no sound to compare with"
+            if skew is None
+            else f"picture {'ahead of' if skew > 0 else 'behind'} sound, on average",
         ),
         _tile(
             _number(100.0 * (report["ticks_filled"] or 0.0), 1),

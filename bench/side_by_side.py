@@ -20,6 +20,8 @@ from avcall.common.keypoints import Image
 SIDE = 512
 BAR = 44
 """Height of the caption above each picture."""
+HELD_TICKS = 4
+"""A picture that has stood for so long is marked."""
 _INK, _FAINT, _PAPER, _ALARM = (236, 239, 244), (150, 160, 176), (24, 28, 36), (255, 176, 64)
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 _log = logging.getLogger(__name__)
@@ -62,7 +64,8 @@ def side_by_side(tick: Tick, caption: str) -> Image:
     frame[BAR:, SIDE:] = fitted(tick.shown, SIDE)
     _write(frame, "original", 14, _INK)
     _write(frame, "received", SIDE + 14, _INK)
-    _write(frame, caption if tick.filled else "picture held", SIDE + 130, _FAINT if tick.filled else _ALARM, 0.5)
+    frozen = tick.held >= HELD_TICKS
+    _write(frame, "picture held" if frozen else caption, SIDE + 130, _ALARM if frozen else _FAINT, 0.5)
     frame[:, SIDE - 1 : SIDE + 1] = _PAPER
     return frame
 
