@@ -5,6 +5,10 @@ It is used in every call until a network is ready, stands in where one fails, an
 on it (`classical_sheet`), turns that into a backward map (`classical_warp`) which leaves the background alone
 (`classical_still`), and opens and closes eyes (`classical_openings`) and mouth (`classical_mouth`). Without a face mesh
 in the pivot (a drawing, an animal) a thin-plate spline through the ten points (`classical_tps`) does what it can.
+
+What a warp cannot do: open eyes that the pivot shows shut, show teeth or a cheek that the pivot hides (both are made
+up), look elsewhere than the pivot, follow brows, hands and shoulders (the ten points do not tell). A good pivot has open
+eyes, a face towards the camera and slightly parted lips.
 """
 
 from __future__ import annotations

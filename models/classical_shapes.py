@@ -149,7 +149,7 @@ def lid_weights(face: Array) -> Array:
         ends = (arc[0, 0] + arc[-1, 0]) / 2.0, abs(arc[-1, 0] - arc[0, 0]) / 2.0
         profile = np.maximum(0.0, 1.0 - (np.abs(face[:, 0] - ends[0]) / ends[1]) ** 2)
         line = np.interp(face[:, 0], arc[order, 0], arc[order, 1])
-        reach = max(0.05, float(np.median(face[list(upper), 1]) - np.median(face[list(brow), 1]))) * 0.8
+        reach = max(0.05, float(np.median(face[list(upper), 1]) - np.median(face[list(brow), 1]))) * 0.65
         above = line - face[:, 1]
         weights[:, column] = profile * np.where(above < -0.004, 0.0, 1.0 - smooth(above / reach))
         weights[list(upper), column] = profile[list(upper)]
