@@ -7,8 +7,8 @@ on it (`classical_sheet`), turns that into a backward map (`classical_warp`) whi
 in the pivot (a drawing, an animal) a thin-plate spline through the ten points (`classical_tps`) does what it can.
 
 What a warp cannot do: open eyes that the pivot shows shut, show teeth or a cheek that the pivot hides (both are made
-up), look elsewhere than the pivot, follow brows, hands and shoulders (the ten points do not tell). A good pivot has open
-eyes, a face towards the camera and slightly parted lips.
+up), look elsewhere than the pivot, follow brows, hands and shoulders (the ten points do not tell). A good pivot has
+open eyes, a face towards the camera and slightly parted lips.
 """
 
 from __future__ import annotations
