@@ -49,14 +49,14 @@ class OneLineParser(ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command and returns the exit code: 0, that of an AvcallError, 130 or 143 after a signal, 70 for a bug."""
+    """Runs a command and returns the exit code: 0, that of an AvcallError, 128 + N after signal N, 70 for a bug."""
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("AVCALL_DEBUG", "") not in ("", "0")
     try:
         with terminable():
             return _run(words, debug=debug, own_process=argv is None)
     except KeyboardInterrupt as interrupt:
-        return 143 if isinstance(interrupt, Terminated) else 130
+        return interrupt.exit_code if isinstance(interrupt, Terminated) else 130
     except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0

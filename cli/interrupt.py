@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the command is asked to end, tells its peer, finishes its files, and then the process ends."""
+"""Ctrl-C, SIGTERM, a closed terminal: the command tells its peer and finishes its files before the process ends."""
 
 from __future__ import annotations
 
@@ -13,28 +13,39 @@ from typing import Any
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, where Python would otherwise end the process without cleaning up."""
+    """SIGTERM or SIGHUP, where Python would otherwise end the process without cleaning up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+
+
+def _deadly() -> list[int]:
+    """SIGTERM, and SIGHUP where there is one and nobody (nohup) wants it ignored."""
+    wanted = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    return [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Within it SIGTERM raises Terminated in the main thread, as SIGINT raises KeyboardInterrupt."""
+    """Within it these signals raise Terminated in the main thread, as SIGINT raises KeyboardInterrupt."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        raise Terminated
+        raise Terminated(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, on_signal)
+    before = {number: signal.signal(number, on_signal) for number in _deadly()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_until_signal(work: Coroutine[Any, Any, None]) -> int:
-    """Runs `work` on an event loop of its own. Returns 0, or 130 or 143 where SIGINT or SIGTERM cancelled it.
+    """Runs `work` on an event loop of its own. Returns 0, or 128 + N where signal N cancelled it.
 
     A second signal ends the process at once, for whoever does not want to wait for the clean end.
     """
@@ -53,7 +64,7 @@ async def _guard(work: Coroutine[Any, Any, None]) -> int:
         received = number
         loop.call_soon_threadsafe(task.cancel)
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, *_deadly())}
     try:
         await task
     except asyncio.CancelledError:

@@ -201,7 +201,7 @@ def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.real_time
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_the_server_quietly(number: signal.Signals, code: int) -> None:
     server = subprocess.Popen(
         [sys.executable, "-m", "avcall.cli", "signal", "--host", "127.0.0.1", "--port", "0"],
