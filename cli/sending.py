@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from importlib.metadata import version
 
 from avcall.cli.call import announce, one_worker, open_trace, say, talk, trace_summary
 from avcall.cli.checks import check_face
+from avcall.cli.keys import terminal_keys
 from avcall.cli.quiet import one_thread_each
 from avcall.common import wire
 from avcall.common.clock import monotonic_ms
@@ -67,15 +69,30 @@ async def send(config: SendConfig) -> None:
             )
             start_ms = monotonic_ms()
             try:
-                how = await talk(
-                    session, sender, seconds=config.seconds, finished="the video is over", trace=trace, stats=stats
-                )
+                with terminal_keys(mute_keys(sender)) as typed:
+                    if typed:
+                        say("type m and Enter to mute the microphone or open it again, v likewise for the picture")
+                    how = await talk(
+                        session, sender, seconds=config.seconds, finished="the video is over", trace=trace, stats=stats
+                    )
             finally:
                 trace_summary(session, stats, trace, start_ms, counters=dict(stats.counters), stage_ms=stats.stage_ms())
     seconds = (monotonic_ms() - start_ms) / 1000
     say(f"the call has ended: {how}; {stats.counters['frames_sent']} frames sent in {seconds:.0f} s")
     if not sender.face_seen:
         raise NoFaceError(f"no face was seen in {what}: face the camera, come nearer, put light on the face")
+
+
+def mute_keys(sender: Sender) -> dict[str, Callable[[], None]]:
+    """What m and v do; each says what it did."""
+    muted = {"voice": False, "video": False}
+
+    def toggle(what: str, name: str) -> None:
+        muted[what] = not muted[what]
+        sender.set_muted(**muted)
+        say(f"{name} {'off' if muted[what] else 'on'}")
+
+    return {"m": lambda: toggle("voice", "microphone"), "v": lambda: toggle("video", "picture")}
 
 
 def open_source(config: SendConfig) -> tuple[VideoSource, AudioSource | None, str]:
