@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avcall.bench.evaluate_table import markdown
-
 _BLOCK = re.compile(r"(<!-- figures (\w+) -->\n).*?(<!-- end figures -->)", re.DOTALL)
 
 
@@ -63,11 +61,36 @@ def intra_table(results: Mapping[str, Any]) -> str:
     return _table(head, rows) + "\n\n" + _source(results, "256x256")
 
 
+BRIEF = (
+    ("LPIPS ↓", "lpips_alex", 3),
+    ("PSNR dB ↑", "psnr", 1),
+    ("landmarks px ↓", "lmd_px", 2),
+    ("lips px ↓", "lip_lmd_px", 2),
+    ("mouth opening, correlation ↑", "mouth_correlation", 2),
+    ("blinks shown ↑", "blink_recall", 2),
+)
+
+
+def brief_table(results: Mapping[str, Any]) -> str:
+    """The few columns of the evaluation that a reader of the README wants."""
+    titles = {"first_frame": "first frame only", "pivot_1s": "a coded pivot every second"}
+    rows = [
+        (
+            f"{titles.get(entry['protocol'], entry['protocol'])}: {entry['system'].replace('_', ' ')}",
+            *(f"{entry['metrics'][key]:.{digits}f}" for _, key, digits in BRIEF),
+        )
+        for entry in results["systems"]
+        if entry["protocol"] in titles
+    ]
+    seconds = f"the first {results['settings']['seconds']:g} s of each at 256x256"
+    return _table(("pivots: system", *(title for title, _, _ in BRIEF)), rows) + "\n\n" + _source(results, seconds)
+
+
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "calls": ("calls.json", calls_table),
     "speed": ("speed.json", speed_table),
     "pivot_intra": ("pivot_intra.json", intra_table),
-    "evaluation": ("evaluation.json", markdown),
+    "evaluation_brief": ("evaluation.json", brief_table),
 }
 
 
