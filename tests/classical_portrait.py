@@ -1,12 +1,12 @@
-"""NASA's astronaut portrait (public domain, from scikit-image) and its face mesh, for tests of the classical warp."""
+"""The sample's portrait (NASA, public domain) and its face mesh, for tests of the classical warp."""
 
 from __future__ import annotations
 
 import functools
+from importlib.resources import as_file, files
 
 import cv2
 import numpy as np
-import skimage.data
 
 from avcall.common.keypoints import MESH_INDICES, Image, Keypoints, Landmarks
 from avcall.models.classical_face import FaceModel, build_face
@@ -16,7 +16,10 @@ from avcall.models.face_mesh import FaceMesh
 @functools.cache
 def portrait() -> Image:
     """(256, 256, 3), the head in the middle; not to be written to."""
-    image = np.asarray(cv2.resize(skimage.data.astronaut()[0:230, 110:340], (256, 256), interpolation=cv2.INTER_AREA))
+    with as_file(files("avcall.bench") / "assets" / "portrait.jpg") as path:
+        whole = cv2.imread(str(path))
+    assert whole is not None
+    image = np.asarray(cv2.resize(whole[0:230, 110:340, ::-1], (256, 256), interpolation=cv2.INTER_AREA))
     image.flags.writeable = False
     return image
 
