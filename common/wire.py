@@ -7,6 +7,7 @@ milliseconds modulo 2**32; sequence numbers count modulo 2**16 and are compared 
     pivot slice  type=2 index count _ pivot_id:u16 length:u32 data
     voice        type=3 flags sequence:u16 capture_ms:u32 opus packet
     pivot ack    type=4 _ pivot_id:u16 received: u32 words, one bit a slice
+    bundle       type=5 flags sequence:u16 capture_ms:u32 pivot_id:u16 counts times voice coded keypoints
 
 The sliced body of a pivot is: codec:u8 _ width:u16 height:u16 capture_ms:u32 keypoints (80 bytes) picture.
 Everything malformed raises ProtocolError; numbers that are not finite, or far out of range, are malformed.
@@ -19,6 +20,7 @@ import struct
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import accumulate, pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -36,12 +38,22 @@ _SLICE = struct.Struct("<BBBxHI")
 _VOICE = struct.Struct("<BBHI")
 _ACK = struct.Struct("<BxH")
 _PIVOT = struct.Struct("<BxHHI")
+_BUNDLE = struct.Struct("<BBHIHB")
+_BUNDLE_VOICE = struct.Struct("<Hh")
+_SEQUENCE = struct.Struct("<H")
 SLICE_DATA_BYTES = MTU_BYTES - _SLICE.size
 MAX_SLICES = 255
 MAX_PIVOT_BYTES = MAX_SLICES * SLICE_DATA_BYTES
 MAX_PIVOT_SIDE = 1024
 KEYPOINT_LIMIT = 4.0
 """Keypoints may leave the picture, but not by more than this."""
+MAX_BUNDLE_FRAMES = 10
+MAX_BUNDLE_VOICE = 8
+MAX_FRAME_GAP_MS = 255
+"""Between two frames of a bundle."""
+MAX_VOICE_OFFSET_MS = 32_000
+"""Between a bundle's first frame and each of its voice packets."""
+_TALK_START = 0x8000
 
 
 class PacketType(IntEnum):
@@ -49,6 +61,7 @@ class PacketType(IntEnum):
     PIVOT_SLICE = 2
     VOICE = 3
     PIVOT_ACK = 4
+    BUNDLE = 5
 
 
 class PivotCodec(IntEnum):
@@ -103,7 +116,29 @@ class PivotBody:
     picture: bytes
 
 
-Packet: TypeAlias = KeypointPacket | PivotSlice | VoicePacket | PivotAck
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Consecutive frames that refer to one pivot, and the voice of about the same time."""
+
+    sequence: int
+    """Of the first frame."""
+    capture_ms: tuple[int, ...]
+    """Of each frame, 1 to MAX_BUNDLE_FRAMES of them."""
+    pivot_id: int
+    coded: bytes
+    """See `avcall.common.keypoint_coder`; possibly empty: nothing moves."""
+    voice: tuple[VoicePacket, ...] = ()
+    """Consecutive, at most MAX_BUNDLE_VOICE."""
+    face_lost: bool = False
+    """The last frame is a held pose: the sender sees no face."""
+
+    @property
+    def voice_bytes(self) -> int:
+        """What the voice takes of the packed bundle."""
+        return sum(_BUNDLE_VOICE.size + len(part.opus) for part in self.voice) + _SEQUENCE.size * bool(self.voice)
+
+
+Packet: TypeAlias = KeypointPacket | PivotSlice | VoicePacket | PivotAck | Bundle
 
 
 def newer(a: int, b: int, bits: int = 16) -> bool:
@@ -135,6 +170,8 @@ def pack(packet: Packet) -> bytes:
             bits = sum(1 << index for index in packet.received)
             words = max(1, math.ceil(bits.bit_length() / 32))
             return _ACK.pack(PacketType.PIVOT_ACK, packet.pivot_id) + bits.to_bytes(4 * words, "little")
+        case Bundle():
+            return _pack_bundle(packet)
 
 
 def parse(data: bytes) -> Packet:
@@ -154,6 +191,8 @@ def parse(data: bytes) -> Packet:
             return _parse_voice(data)
         case PacketType.PIVOT_ACK:
             return _parse_ack(data)
+        case PacketType.BUNDLE:
+            return _parse_bundle(data)
         case unknown:
             raise ProtocolError(f"a media packet of unknown type {unknown}")
 
@@ -193,6 +232,62 @@ def _parse_ack(data: bytes) -> PivotAck:
     _, pivot_id = _ACK.unpack_from(data)
     bits = int.from_bytes(data[_ACK.size :], "little")
     return PivotAck(pivot_id, frozenset(index for index in range(MAX_SLICES) if bits >> index & 1))
+
+
+def offset_ms(capture_ms: int, since_ms: int) -> int:
+    """The time between two capture times modulo 2**32, negative where the first is the earlier one."""
+    return (capture_ms - since_ms + 2**31) % 2**32 - 2**31
+
+
+def _pack_bundle(bundle: Bundle) -> bytes:
+    times, voice = bundle.capture_ms, bundle.voice
+    counts = len(times) | len(voice) << 4
+    parts = [
+        _BUNDLE.pack(PacketType.BUNDLE, bundle.face_lost, bundle.sequence, times[0], bundle.pivot_id, counts),
+        bytes(offset_ms(after, before) for before, after in pairwise(times)),
+    ]
+    if voice:
+        parts.append(_SEQUENCE.pack(voice[0].sequence))
+        for part in voice:
+            size = len(part.opus) | _TALK_START * part.talk_start
+            parts.append(_BUNDLE_VOICE.pack(size, offset_ms(part.capture_ms, times[0])))
+    return b"".join([*parts, *(part.opus for part in voice), bundle.coded])
+
+
+def _parse_bundle(data: bytes) -> Bundle:
+    if len(data) < _BUNDLE.size:
+        raise ProtocolError(f"a bundle of {len(data)} bytes")
+    _, flags, sequence, start_ms, pivot_id, counts = _BUNDLE.unpack_from(data)
+    _check_flags(flags)
+    frames, voices = counts & 15, counts >> 4
+    if not 1 <= frames <= MAX_BUNDLE_FRAMES or voices > MAX_BUNDLE_VOICE:
+        raise ProtocolError(f"a bundle of {frames} frames and {voices} voice packets")
+    body = memoryview(data)[_BUNDLE.size :]
+    gaps, body = body[: frames - 1], body[frames - 1 :]
+    if len(gaps) < frames - 1 or 0 in gaps:
+        raise ProtocolError("a bundle without the times of its frames")
+    voice, coded = _parse_bundle_voice(body, voices, start_ms)
+    times = tuple((start_ms + past_ms) % 2**32 for past_ms in accumulate(gaps, initial=0))
+    return Bundle(sequence, times, pivot_id, coded, voice, bool(flags))
+
+
+def _parse_bundle_voice(body: memoryview, count: int, start_ms: int) -> tuple[tuple[VoicePacket, ...], bytes]:
+    if count == 0:
+        return (), bytes(body)
+    head = _SEQUENCE.size + count * _BUNDLE_VOICE.size
+    if len(body) < head:
+        raise ProtocolError("a bundle without the table of its voice packets")
+    (sequence,) = _SEQUENCE.unpack_from(body)
+    table, body = body[_SEQUENCE.size : head], body[head:]
+    voice: list[VoicePacket] = []
+    for size, past_ms in _BUNDLE_VOICE.iter_unpack(table):
+        length = size & ~_TALK_START
+        if not 1 <= length <= len(body) or abs(past_ms) > MAX_VOICE_OFFSET_MS:
+            raise ProtocolError(f"a bundle with {length} bytes of voice")
+        times = (sequence + len(voice)) % 2**16, (start_ms + past_ms) % 2**32
+        voice.append(VoicePacket(*times, bytes(body[:length]), bool(size & _TALK_START)))
+        body = body[length:]
+    return tuple(voice), bytes(body)
 
 
 def slice_pivot(pivot_id: int, body: PivotBody) -> list[PivotSlice]:
