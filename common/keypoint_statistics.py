@@ -1,7 +1,7 @@
 """What keypoints of talking heads usually do: the constants of the keypoint coder. Part of the wire format.
 
 Fitted to 90 clips (10,856 frames) of people who are not among those of any figure, in runs of 5 frames, by
-`bench/keypoint_fit.py`: iteratively reweighted ridge regression. Sizes are what the rounded weights left of those clips.
+`bench/keypoint_fit.py`: iteratively reweighted ridge regression. Sizes are what the rounded weights left.
 """
 
 from __future__ import annotations

@@ -20,11 +20,14 @@ import struct
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import accumulate, pairwise
 from typing import TypeAlias
 
 import numpy as np
 
+from avcall.common import bundle_format
+from avcall.common.bundle_format import Bundle as Bundle
+from avcall.common.bundle_format import VoicePacket as VoicePacket
+from avcall.common.bundle_format import pack_bundle, parse_bundle
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoints import COUNT, Keypoints
 
@@ -38,22 +41,12 @@ _SLICE = struct.Struct("<BBBxHI")
 _VOICE = struct.Struct("<BBHI")
 _ACK = struct.Struct("<BxH")
 _PIVOT = struct.Struct("<BxHHI")
-_BUNDLE = struct.Struct("<BBHIHB")
-_BUNDLE_VOICE = struct.Struct("<Hh")
-_SEQUENCE = struct.Struct("<H")
 SLICE_DATA_BYTES = MTU_BYTES - _SLICE.size
 MAX_SLICES = 255
 MAX_PIVOT_BYTES = MAX_SLICES * SLICE_DATA_BYTES
 MAX_PIVOT_SIDE = 1024
 KEYPOINT_LIMIT = 4.0
 """Keypoints may leave the picture, but not by more than this."""
-MAX_BUNDLE_FRAMES = 10
-MAX_BUNDLE_VOICE = 8
-MAX_FRAME_GAP_MS = 255
-"""Between two frames of a bundle."""
-MAX_VOICE_OFFSET_MS = 32_000
-"""Between a bundle's first frame and each of its voice packets."""
-_TALK_START = 0x8000
 
 
 class PacketType(IntEnum):
@@ -61,7 +54,7 @@ class PacketType(IntEnum):
     PIVOT_SLICE = 2
     VOICE = 3
     PIVOT_ACK = 4
-    BUNDLE = 5
+    BUNDLE = bundle_format.TYPE
 
 
 class PivotCodec(IntEnum):
@@ -91,15 +84,6 @@ class PivotSlice:
 
 
 @dataclass(frozen=True, slots=True)
-class VoicePacket:
-    sequence: int
-    capture_ms: int
-    opus: bytes
-    talk_start: bool = False
-    """First packet after silence that was not sent (DTX): the gap before it is no loss."""
-
-
-@dataclass(frozen=True, slots=True)
 class PivotAck:
     pivot_id: int
     received: frozenset[int]
@@ -114,28 +98,6 @@ class PivotBody:
     capture_ms: int
     keypoints: Keypoints
     picture: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """Consecutive frames that refer to one pivot, and the voice of about the same time."""
-
-    sequence: int
-    """Of the first frame."""
-    capture_ms: tuple[int, ...]
-    """Of each frame, 1 to MAX_BUNDLE_FRAMES of them."""
-    pivot_id: int
-    coded: bytes
-    """See `avcall.common.keypoint_coder`; possibly empty: nothing moves."""
-    voice: tuple[VoicePacket, ...] = ()
-    """Consecutive, at most MAX_BUNDLE_VOICE."""
-    face_lost: bool = False
-    """The last frame is a held pose: the sender sees no face."""
-
-    @property
-    def voice_bytes(self) -> int:
-        """What the voice takes of the packed bundle."""
-        return sum(_BUNDLE_VOICE.size + len(part.opus) for part in self.voice) + _SEQUENCE.size * bool(self.voice)
 
 
 Packet: TypeAlias = KeypointPacket | PivotSlice | VoicePacket | PivotAck | Bundle
@@ -171,7 +133,7 @@ def pack(packet: Packet) -> bytes:
             words = max(1, math.ceil(bits.bit_length() / 32))
             return _ACK.pack(PacketType.PIVOT_ACK, packet.pivot_id) + bits.to_bytes(4 * words, "little")
         case Bundle():
-            return _pack_bundle(packet)
+            return pack_bundle(packet)
 
 
 def parse(data: bytes) -> Packet:
@@ -192,7 +154,7 @@ def parse(data: bytes) -> Packet:
         case PacketType.PIVOT_ACK:
             return _parse_ack(data)
         case PacketType.BUNDLE:
-            return _parse_bundle(data)
+            return parse_bundle(data)
         case unknown:
             raise ProtocolError(f"a media packet of unknown type {unknown}")
 
@@ -232,62 +194,6 @@ def _parse_ack(data: bytes) -> PivotAck:
     _, pivot_id = _ACK.unpack_from(data)
     bits = int.from_bytes(data[_ACK.size :], "little")
     return PivotAck(pivot_id, frozenset(index for index in range(MAX_SLICES) if bits >> index & 1))
-
-
-def offset_ms(capture_ms: int, since_ms: int) -> int:
-    """The time between two capture times modulo 2**32, negative where the first is the earlier one."""
-    return (capture_ms - since_ms + 2**31) % 2**32 - 2**31
-
-
-def _pack_bundle(bundle: Bundle) -> bytes:
-    times, voice = bundle.capture_ms, bundle.voice
-    counts = len(times) | len(voice) << 4
-    parts = [
-        _BUNDLE.pack(PacketType.BUNDLE, bundle.face_lost, bundle.sequence, times[0], bundle.pivot_id, counts),
-        bytes(offset_ms(after, before) for before, after in pairwise(times)),
-    ]
-    if voice:
-        parts.append(_SEQUENCE.pack(voice[0].sequence))
-        for part in voice:
-            size = len(part.opus) | _TALK_START * part.talk_start
-            parts.append(_BUNDLE_VOICE.pack(size, offset_ms(part.capture_ms, times[0])))
-    return b"".join([*parts, *(part.opus for part in voice), bundle.coded])
-
-
-def _parse_bundle(data: bytes) -> Bundle:
-    if len(data) < _BUNDLE.size:
-        raise ProtocolError(f"a bundle of {len(data)} bytes")
-    _, flags, sequence, start_ms, pivot_id, counts = _BUNDLE.unpack_from(data)
-    _check_flags(flags)
-    frames, voices = counts & 15, counts >> 4
-    if not 1 <= frames <= MAX_BUNDLE_FRAMES or voices > MAX_BUNDLE_VOICE:
-        raise ProtocolError(f"a bundle of {frames} frames and {voices} voice packets")
-    body = memoryview(data)[_BUNDLE.size :]
-    gaps, body = body[: frames - 1], body[frames - 1 :]
-    if len(gaps) < frames - 1 or 0 in gaps:
-        raise ProtocolError("a bundle without the times of its frames")
-    voice, coded = _parse_bundle_voice(body, voices, start_ms)
-    times = tuple((start_ms + past_ms) % 2**32 for past_ms in accumulate(gaps, initial=0))
-    return Bundle(sequence, times, pivot_id, coded, voice, bool(flags))
-
-
-def _parse_bundle_voice(body: memoryview, count: int, start_ms: int) -> tuple[tuple[VoicePacket, ...], bytes]:
-    if count == 0:
-        return (), bytes(body)
-    head = _SEQUENCE.size + count * _BUNDLE_VOICE.size
-    if len(body) < head:
-        raise ProtocolError("a bundle without the table of its voice packets")
-    (sequence,) = _SEQUENCE.unpack_from(body)
-    table, body = body[_SEQUENCE.size : head], body[head:]
-    voice: list[VoicePacket] = []
-    for size, past_ms in _BUNDLE_VOICE.iter_unpack(table):
-        length = size & ~_TALK_START
-        if not 1 <= length <= len(body) or abs(past_ms) > MAX_VOICE_OFFSET_MS:
-            raise ProtocolError(f"a bundle with {length} bytes of voice")
-        times = (sequence + len(voice)) % 2**16, (start_ms + past_ms) % 2**32
-        voice.append(VoicePacket(*times, bytes(body[:length]), bool(size & _TALK_START)))
-        body = body[length:]
-    return tuple(voice), bytes(body)
 
 
 def slice_pivot(pivot_id: int, body: PivotBody) -> list[PivotSlice]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from avcall.common import keypoint_coder, wire
+from avcall.common import bundle_format, keypoint_coder, wire
 from avcall.common.keypoints import Keypoints
 from avcall.common.wire import Bundle, KeypointPacket, Packet, VoicePacket
 
@@ -14,7 +14,7 @@ class Bundler:
 
     def __init__(self, span_ms: float, fps: float) -> None:
         self._span_ms = span_ms
-        self._full = min(wire.MAX_BUNDLE_FRAMES, max(1, round(span_ms * fps / 1000)))
+        self._full = min(bundle_format.MAX_BUNDLE_FRAMES, max(1, round(span_ms * fps / 1000)))
         self._poses: list[KeypointPacket] = []
         self._pivot: Keypoints | None = None
         self._voice: list[VoicePacket] = []
@@ -44,7 +44,7 @@ class Bundler:
             self._voice_since_ms = now_ms
         self._voice.append(packet)
         alone = not self._poses and now_ms - self._last_pose_ms > self._span_ms
-        return self.flush() if alone or len(self._voice) == wire.MAX_BUNDLE_VOICE else []
+        return self.flush() if alone or len(self._voice) == bundle_format.MAX_BUNDLE_VOICE else []
 
     def flush(self) -> list[Packet]:
         """All that waits."""
@@ -64,12 +64,12 @@ class Bundler:
         if not self._poses:
             return True
         last = self._poses[-1]
-        gap_ms = wire.offset_ms(packet.capture_ms, last.capture_ms)
-        return packet.pivot_id == last.pivot_id and 1 <= gap_ms <= wire.MAX_FRAME_GAP_MS
+        gap_ms = bundle_format.offset_ms(packet.capture_ms, last.capture_ms)
+        return packet.pivot_id == last.pivot_id and 1 <= gap_ms <= bundle_format.MAX_FRAME_GAP_MS
 
 
 def _may_join(voice: tuple[VoicePacket, ...], start_ms: int) -> bool:
     consecutive = all((a.sequence + 1) % 2**16 == b.sequence for a, b in pairwise(voice))
     return consecutive and all(
-        abs(wire.offset_ms(part.capture_ms, start_ms)) <= wire.MAX_VOICE_OFFSET_MS for part in voice
+        abs(bundle_format.offset_ms(part.capture_ms, start_ms)) <= bundle_format.MAX_VOICE_OFFSET_MS for part in voice
     )

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from avcall.common import keypoint_coder
+from avcall.common.bundle_format import MAX_BUNDLE_FRAMES
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoint_coder import MAX_CODED_BYTES, MAX_FRAMES, STEP, decode, encode, quantise
 from avcall.common.keypoint_statistics import FIRST, LATER, ORDER
 from avcall.common.keypoints import COUNT, LID_LEFT, Keypoints
-from avcall.common.wire import KEYPOINT_LIMIT, MAX_BUNDLE_FRAMES
+from avcall.common.wire import KEYPOINT_LIMIT
 
 POINTS = (np.arange(20, dtype=np.float32).reshape(COUNT, 2) - 10) / 16
 PX = 255 / 2

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avcall.common import wire
+from avcall.common import bundle_format, wire
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoints import COUNT, Keypoints
 
@@ -49,8 +49,8 @@ points = st.lists(st.floats(-4, 4, width=32), min_size=20, max_size=20).map(
 @st.composite
 def bundles(draw: st.DrawFn) -> wire.Bundle:
     start_ms, first = draw(u32), draw(u16)
-    gaps = draw(st.lists(st.integers(1, wire.MAX_FRAME_GAP_MS), max_size=wire.MAX_BUNDLE_FRAMES - 1))
-    offsets = draw(st.lists(st.integers(-32_000, 32_000), max_size=wire.MAX_BUNDLE_VOICE))
+    gaps = draw(st.lists(st.integers(1, bundle_format.MAX_FRAME_GAP_MS), max_size=bundle_format.MAX_BUNDLE_FRAMES - 1))
+    offsets = draw(st.lists(st.integers(-32_000, 32_000), max_size=bundle_format.MAX_BUNDLE_VOICE))
     opus = st.binary(min_size=1, max_size=60)
     voice = [
         wire.VoicePacket((first + i) % 2**16, (start_ms + offset) % 2**32, draw(opus), draw(st.booleans()))
