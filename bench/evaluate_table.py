@@ -49,11 +49,13 @@ _JUDGED = ("lpips_alex", "psnr", "ssim", "lmd_px", "lip_lmd_px", "mouth_correlat
 
 def markdown(results: Mapping[str, Any]) -> str:
     """Tables of all systems, by protocol, and the clips on which a system is worse than repeating the pivot."""
-    settings, side = results["settings"], results["settings"]["size"]
+    settings = results["settings"]
+    side = settings["size"]
     parts = [
-        f"{len(results['clips'])} clips at {side}x{side}, means over clips; LPIPS (alex), PSNR, SSIM, tLP and tOF on "
-        f"every {settings['lpips_every_n_frames']}th frame, DISTS and AED on every "
-        f"{settings['dists_and_identity_every_n_frames']}th, the rest on all. avcall {results['version']}, "
+        f"{len(results['clips'])} clips, at most {settings['seconds']:g} s each, at {side}x{side}; means over clips. "
+        f"LPIPS (alex), PSNR, SSIM, tLP and tOF of one frame in {settings['lpips_every_n_frames']}, "
+        f"DISTS and AED of one in {settings['dists_and_identity_every_n_frames']}, the rest of all. "
+        f"avcall {results['version']}, "
         f"commit {results['commit']}, `{results['command']}`, {results['machine']['cpu']}."
     ]
     for protocol in dict.fromkeys(entry["protocol"] for entry in results["systems"]):

@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avcall.bench.evaluate_table import markdown
-
 _BLOCK = re.compile(r"(<!-- figures (\w+) -->\n).*?(<!-- end figures -->)", re.DOTALL)
 
 
@@ -33,7 +31,7 @@ def calls_table(results: Mapping[str, Any]) -> str:
         ("display ticks filled", f"{100 * m['ticks_filled']:.1f} %"),
         ("longest freeze, mean of the calls", f"{m['freeze_longest_ms']:.0f} ms"),
         ("glass to glass, p50 and p95", f"{latency['p50']:.0f} and {latency['p95']:.0f} ms"),
-        ("sound against picture, mean and p95", f"{m['av_skew_ms']:.0f} and {m['av_skew_p95_ms']:.0f} ms"),
+        ("sound against picture, mean and p95", f"{round(m['av_skew_ms']) or 0} and {m['av_skew_p95_ms']:.0f} ms"),
         ("PSNR, SSIM against the sender's crop", f"{m['psnr']:.1f} dB, {m['ssim']:.3f}"),
     ]
     return _table(("a call", "mean"), rows) + "\n\n" + _source(results, f"calls of {results['seconds']:g} s")
@@ -42,8 +40,9 @@ def calls_table(results: Mapping[str, Any]) -> str:
 def speed_table(results: Mapping[str, Any]) -> str:
     """Frames a second of each end on one core, from `avcall bench speed`."""
     ends = results["metrics"]
-    rows = [(f"{end}, one core", f"{ends[end]['fps']:.0f} frames a second") for end in ("sender", "receiver")]
-    return _table(("at 256x256", "can sustain"), rows) + "\n\n" + _source(results, f"model {results['model']}")
+    rows = [(end, f"{ends[end]['fps']:.0f}", f"{ends[end]['fps_elapsed']:.0f}") for end in ("sender", "receiver")]
+    head = ("on one core, at 256x256", "frames a second of CPU time", "frames a second elapsed, on a shared machine")
+    return _table(head, rows) + "\n\n" + _source(results, f"model {results['model']}")
 
 
 def intra_table(results: Mapping[str, Any]) -> str:
@@ -63,11 +62,36 @@ def intra_table(results: Mapping[str, Any]) -> str:
     return _table(head, rows) + "\n\n" + _source(results, "256x256")
 
 
+BRIEF = (
+    ("LPIPS ↓", "lpips_alex", 3),
+    ("PSNR dB ↑", "psnr", 1),
+    ("landmarks px ↓", "lmd_px", 2),
+    ("lips px ↓", "lip_lmd_px", 2),
+    ("mouth opening, correlation ↑", "mouth_correlation", 2),
+    ("blinks shown ↑", "blink_recall", 2),
+)
+
+
+def brief_table(results: Mapping[str, Any]) -> str:
+    """The few columns of the evaluation that a reader of the README wants."""
+    titles = {"first_frame": "first frame only", "pivot_1s": "a coded pivot every second"}
+    rows = [
+        (
+            f"{titles.get(entry['protocol'], entry['protocol'])}: {entry['system'].replace('_', ' ')}",
+            *(f"{entry['metrics'][key]:.{digits}f}" for _, key, digits in BRIEF),
+        )
+        for entry in results["systems"]
+        if entry["protocol"] in titles
+    ]
+    seconds = f"the first {results['settings']['seconds']:g} s of each at 256x256"
+    return _table(("pivots: system", *(title for title, _, _ in BRIEF)), rows) + "\n\n" + _source(results, seconds)
+
+
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "calls": ("calls.json", calls_table),
     "speed": ("speed.json", speed_table),
     "pivot_intra": ("pivot_intra.json", intra_table),
-    "evaluation": ("evaluation.json", markdown),
+    "evaluation_brief": ("evaluation.json", brief_table),
 }
 
 

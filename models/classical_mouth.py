@@ -18,13 +18,15 @@ _FEATHER = 0.016
 """Softness of the lips' inner edge, in outer-eye-corner distances."""
 _DARK, _LINE = 0.36, 0.6
 """Light left deep inside a mouth and between lips that have just parted, relative to the lips."""
+_RED = (1.0, 0.65, 0.68)
+"""The lips' colour turns towards red in the dark of a mouth: blood lets little else through."""
 _DEEP = 0.05
 """How far from the lips (in eye distances) it is quite dark."""
 _SHADE = 0.08
 """Gap between closing lips, in eye distances, from which the pivot's own teeth are in the shade."""
 _TEETH_BELOW, _TEETH_EDGE = 0.085, 0.025
 """Upper teeth end this far below where the upper lip's edge was in the pivot; softness of that end."""
-_TEETH_BRIGHT, _TEETH_GREY = 0.9, 0.6
+_TEETH_BRIGHT, _TEETH_GREY = 1.0, 0.6
 """Brightness of teeth relative to the cheeks, and how far they are from the cheeks' colour towards grey."""
 _TEETH_STRENGTH = 0.9
 _CHEEKS = (50, 280, 205, 425)
@@ -33,6 +35,7 @@ CONSTANTS = (
     _FEATHER,
     _DARK,
     _LINE,
+    *_RED,
     _DEEP,
     _SHADE,
     _TEETH_BELOW,
@@ -62,7 +65,7 @@ def mouth_look(pivot: Image, picture: Tensor, base: Tensor, face: FaceModel) -> 
         at = to_pixels(face.mesh[list(indices), :2], side, side).round().astype(int).clip(0, side - 1)
         return np.asarray(np.median(pivot[at[:, 1], at[:, 0]].astype(np.float64), axis=0))
 
-    lips = np.minimum(colour(INNER_LOWER_LIP), colour((0, 17, 37, 267, 84, 314)))
+    lips = np.minimum(colour(INNER_LOWER_LIP), colour((0, 17, 37, 267, 84, 314))) * np.array(_RED)
     cheeks = colour(_CHEEKS)
     grey = cheeks.mean() * np.array([1.03, 1.0, 0.95])
     teeth = _TEETH_BRIGHT * (cheeks + _TEETH_GREY * (grey - cheeks))

@@ -62,7 +62,7 @@ class Window:
     def show(self, frame: ShownFrame) -> None:
         marked = draw_overlay(frame.display, frame.badges)
         if not self._opened:
-            cv2.namedWindow(self._title, cv2.WINDOW_AUTOSIZE)
+            cv2.namedWindow(self._title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
             self._opened = True
         cv2.imshow(self._title, np.ascontiguousarray(marked[:, :, ::-1]))
         key = cv2.pollKey()

@@ -21,7 +21,7 @@ def results() -> dict[str, Any]:
         "clips": {"a": {}, "b": {}},
         "skipped": {"fomm": "no weights"},
         "not_measured": {"fid": "no weights"},
-        "settings": {"size": 256, "lpips_every_n_frames": 6, "dists_and_identity_every_n_frames": 42},
+        "settings": {"seconds": 20.0, "size": 256, "lpips_every_n_frames": 6, "dists_and_identity_every_n_frames": 42},
         "systems": [entry("repeat_pivot", 0.1234, None), entry("lite", 0.2, 25.04)],
     }
 

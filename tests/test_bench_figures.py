@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from avcall.bench import figures
+from avcall.bench.evaluate_table import markdown
 
 ROOT = Path(__file__).parents[1]
 
@@ -16,6 +17,11 @@ ROOT = Path(__file__).parents[1]
 def test_pages_show_what_the_results_say(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert figures.rewritten(text, ROOT / "results") == text, "run: python -m avcall.bench.figures"
+
+
+def test_the_evaluation_s_table_is_that_of_its_results() -> None:
+    results = json.loads((ROOT / "results" / "evaluation.json").read_text(encoding="utf-8"))
+    assert (ROOT / "results" / "evaluation.md").read_text(encoding="utf-8") == markdown(results)
 
 
 def test_the_readme_shows_the_cost_of_a_call() -> None:
