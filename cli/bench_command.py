@@ -1,4 +1,4 @@
-"""`avcall bench speed`, `avcall bench calls` and `avcall bench pivot-intra`."""
+"""`avcall bench speed`, `calls`, `pivot-intra` and `keypoints`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ DESCRIPTION = """Measures on this machine.
 
   speed        frames a second that each end can sustain on one core
   calls        a real call over loopback for each video of a folder, and the means of their reports
-  pivot-intra  coders for pivots: likeness at a given size, and time"""
+  pivot-intra  coders for pivots: likeness at a given size, and time
+  keypoints    what coded keypoints cost, and how far they are off"""
 EXAMPLES = """  avcall bench speed
   avcall bench calls --clips CLIPS_DIR --json results/calls.json
-  avcall bench pivot-intra --clips CLIPS_DIR --json results/pivot_intra.json"""
+  avcall bench pivot-intra --clips CLIPS_DIR --json results/pivot_intra.json
+  avcall bench keypoints --clips CLIPS_DIR --json results/keypoints.json"""
 SPEED_CLIPS = 5
 """More add nothing to a speed."""
 
@@ -58,6 +60,15 @@ class PivotIntraConfig:
 
     clips: Path = flag(Path(), "folder of clips, all of one size", metavar="DIR", required=True)
     json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeypointsConfig:
+    """Tracks the faces of a folder of videos and codes their keypoints as '--wire coded' does."""
+
+    clips: Path = flag(Path(), "folder of videos", metavar="DIR", required=True)
+    json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
+    model: str = flag(DEFAULT_MODEL, "reenactment model", metavar="NAME")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -151,10 +162,28 @@ def _pivot_intra(config: PivotIntraConfig) -> dict[str, Any]:
     return {**provenance(), **results}
 
 
+def _keypoints(config: KeypointsConfig) -> dict[str, Any]:
+    from avcall.bench.calls import clips_in
+    from avcall.bench.keypoints import measure_keypoints
+    from avcall.cli.quiet import one_thread_each
+    from avcall.models.registry import load_pair
+
+    clips = clips_in(config.clips)
+    one_thread_each()
+    results = measure_keypoints(clips, load_pair(config.model, "cpu")[0], lambda line: print(line, flush=True))
+    for row in results["spans"]:
+        print(
+            f"{row['span_ms']:4d} ms  {row['coded_bytes_a_frame']:5.2f} B a frame, {row['coded_kbps']:.2f} kbit/s, "
+            f"with headers {row['bundle_kbps']:.2f} kbit/s; {row['rms_px_per_coordinate']:.3f} px rms"
+        )
+    return results
+
+
 _BENCHES: dict[str, tuple[type[Any], Callable[[Any], dict[str, Any]]]] = {
     "speed": (SpeedConfig, _speed),
     "calls": (CallsConfig, _calls),
     "pivot-intra": (PivotIntraConfig, _pivot_intra),
+    "keypoints": (KeypointsConfig, _keypoints),
 }
 
 

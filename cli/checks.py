@@ -30,6 +30,7 @@ def check_send(config: SendConfig) -> None:
         raise ConfigError(f"--size {config.size}: give a multiple of 16 from {SIZES[0]} to {SIZES[1]}, such as 256")
     _check_range("--fps", config.fps, 1, 60, "such as 25")
     _check_range("--voice-kbps", config.voice_kbps, 6, 64, "such as 8")
+    _check_range("--span-ms", config.span_ms, 40, 200, "such as 120")
     _check_range("--pivot-kbytes", config.pivot_kbytes, 1, 200, "such as 5")
     _check_range("--pivot-max-age-s", config.pivot_max_age_s, 0.2, 3600, "such as 10")
 

@@ -14,7 +14,7 @@ from typing import Any
 from avcall.cli import add_debug_flag
 from avcall.cli.children import Child, Children
 from avcall.cli.flags import add_flags, build
-from avcall.common.config import DEFAULT_MODEL, SendConfig, flag
+from avcall.common.config import DEFAULT_MODEL, WIRES, SendConfig, flag
 from avcall.common.errors import ConfigError, DeviceError, NoFaceError, OutputError
 
 DESCRIPTION = """A whole call on this machine: signaling server, sender and receiver as three real processes over
@@ -49,6 +49,10 @@ class DemoConfig:
     size: int = flag(256, "side of the square picture in pixels", metavar="PIXELS")
     fps: float = flag(25.0, "frames a second", metavar="FPS")
     voice_kbps: float = flag(8.0, "bit rate of the speech coder", metavar="KBPS")
+    wire: str = flag(
+        "thesis", "80 bytes of keypoints a frame, or coded keypoints in bundles with the voice", choices=WIRES
+    )
+    span_ms: float = flag(120.0, "what one bundle of --wire coded covers", metavar="MS")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -92,6 +96,8 @@ def _check_input(config: DemoConfig) -> None:
             size=config.size,
             fps=config.fps,
             voice_kbps=config.voice_kbps,
+            wire=config.wire,
+            span_ms=config.span_ms,
         )
     )
     if config.video is not None:
@@ -158,6 +164,7 @@ def call(config: DemoConfig, source: list[str], logs: Path) -> None:
             *source,
             *("--trace", str(config.out / "trace" / "sender"), "--seconds", f"{config.seconds:g}"),
             *("--size", str(config.size), "--fps", f"{config.fps:g}", "--voice-kbps", f"{config.voice_kbps:g}"),
+            *("--wire", config.wire, "--span-ms", f"{config.span_ms:g}"),
         )
         sender.wait_for("connected", EXTRA_S)
         print(receiver.wait_for("computing", EXTRA_S), flush=True)

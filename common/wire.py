@@ -7,6 +7,7 @@ milliseconds modulo 2**32; sequence numbers count modulo 2**16 and are compared 
     pivot slice  type=2 index count _ pivot_id:u16 length:u32 data
     voice        type=3 flags sequence:u16 capture_ms:u32 opus packet
     pivot ack    type=4 _ pivot_id:u16 received: u32 words, one bit a slice
+    bundle       type=5 flags sequence:u16 capture_ms:u32 pivot_id:u16 counts times voice coded keypoints
 
 The sliced body of a pivot is: codec:u8 _ width:u16 height:u16 capture_ms:u32 keypoints (80 bytes) picture.
 Everything malformed raises ProtocolError; numbers that are not finite, or far out of range, are malformed.
@@ -23,6 +24,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from avcall.common import bundle_format
+from avcall.common.bundle_format import Bundle as Bundle
+from avcall.common.bundle_format import VoicePacket as VoicePacket
+from avcall.common.bundle_format import pack_bundle, parse_bundle
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoints import COUNT, Keypoints
 
@@ -49,6 +54,7 @@ class PacketType(IntEnum):
     PIVOT_SLICE = 2
     VOICE = 3
     PIVOT_ACK = 4
+    BUNDLE = bundle_format.TYPE
 
 
 class PivotCodec(IntEnum):
@@ -78,15 +84,6 @@ class PivotSlice:
 
 
 @dataclass(frozen=True, slots=True)
-class VoicePacket:
-    sequence: int
-    capture_ms: int
-    opus: bytes
-    talk_start: bool = False
-    """First packet after silence that was not sent (DTX): the gap before it is no loss."""
-
-
-@dataclass(frozen=True, slots=True)
 class PivotAck:
     pivot_id: int
     received: frozenset[int]
@@ -103,7 +100,7 @@ class PivotBody:
     picture: bytes
 
 
-Packet: TypeAlias = KeypointPacket | PivotSlice | VoicePacket | PivotAck
+Packet: TypeAlias = KeypointPacket | PivotSlice | VoicePacket | PivotAck | Bundle
 
 
 def newer(a: int, b: int, bits: int = 16) -> bool:
@@ -135,6 +132,8 @@ def pack(packet: Packet) -> bytes:
             bits = sum(1 << index for index in packet.received)
             words = max(1, math.ceil(bits.bit_length() / 32))
             return _ACK.pack(PacketType.PIVOT_ACK, packet.pivot_id) + bits.to_bytes(4 * words, "little")
+        case Bundle():
+            return pack_bundle(packet)
 
 
 def parse(data: bytes) -> Packet:
@@ -154,6 +153,8 @@ def parse(data: bytes) -> Packet:
             return _parse_voice(data)
         case PacketType.PIVOT_ACK:
             return _parse_ack(data)
+        case PacketType.BUNDLE:
+            return parse_bundle(data)
         case unknown:
             raise ProtocolError(f"a media packet of unknown type {unknown}")
 

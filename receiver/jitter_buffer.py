@@ -65,16 +65,16 @@ class PoseBuffer:
         self.duplicates = 0
         self.late = 0
 
-    def insert(self, packet: KeypointPacket, media_ms: float) -> list[float]:
+    def insert(self, packet: KeypointPacket, media_ms: float, wait_ms: float = WAIT_MS) -> list[float]:
         """Takes one packet; returns the media times of the frames lost or not sent just before it, which can be
-        interpolated from now on (none where the gap is longer than WAIT_MS: nobody should have waited for those)."""
+        interpolated from now on (none where the gap is longer than `wait_ms`: nobody should have waited for those)."""
         sequence = packet.sequence if self._newest_sequence is None else self._unwrap(packet.sequence)
         if sequence in self._sequences or media_ms in self._poses:
             self.duplicates += 1
             return []
         if self._newest_sequence is None:
             self._newest_sequence = self._first_sequence = sequence
-        bridged = self._bridged(media_ms)
+        bridged = self._bridged(media_ms, wait_ms)
         self._newest_sequence = max(self._newest_sequence, sequence)
         self._sequences.add(sequence)
         if len(self._sequences) > 2 * _MAX_POSES:
@@ -87,10 +87,10 @@ class PoseBuffer:
         self._forget()
         return bridged
 
-    def _bridged(self, media_ms: float) -> list[float]:
+    def _bridged(self, media_ms: float, wait_ms: float) -> list[float]:
         gap_ms = media_ms - self._times[-1] if self._times else 0.0
         steps = ceil(gap_ms / FRAME_MS - 0.25)
-        if steps < 2 or gap_ms > WAIT_MS:
+        if steps < 2 or gap_ms > wait_ms:
             return []
         return [media_ms - gap_ms * step / steps for step in range(1, steps)]
 

@@ -15,15 +15,17 @@ from avcall.common.clock import Clock
 from avcall.common.config import ReceiveConfig
 from avcall.common.control import Bye, Message, Mute
 from avcall.common.errors import ProtocolError
+from avcall.common.keypoints import Keypoints
 from avcall.common.link import Link
 from avcall.common.stats import Stats, payload_kbps
 from avcall.common.trace import Trace
-from avcall.common.wire import KeypointPacket, Packet, PivotSlice, VoicePacket
+from avcall.common.wire import Bundle, KeypointPacket, Packet, PivotSlice, VoicePacket
 from avcall.models.interfaces import Enhancer, Reenactor, SuperResolver
 from avcall.receiver.animator import Animator
+from avcall.receiver.bundles import BundleIntake
 from avcall.receiver.display import Display
 from avcall.receiver.display_stats import TICK_MS
-from avcall.receiver.jitter_buffer import PoseBuffer, PoseKind, PoseSample
+from avcall.receiver.jitter_buffer import WAIT_MS, PoseBuffer, PoseKind, PoseSample
 from avcall.receiver.overlay import Badges
 from avcall.receiver.pivot_intake import PivotIntake
 from avcall.receiver.pivots import PivotCache
@@ -70,6 +72,7 @@ class Receiver:
             reenactor=reenactor, cache=self._cache, link=link, clock=clock, executor=executor, stats=stats
         )
         self._poses = PoseBuffer()
+        self._bundles = BundleIntake(self._pivot_keypoints, stats)
         self._playout = PlayoutClock(config.max_delay_ms)
         self._sound = SoundStage(self._playout, speaker, renderers, stats)
         self._animator = Animator(reenactor, self._cache, stats)
@@ -99,9 +102,14 @@ class Receiver:
 
     def on_packet(self, packet: Packet, size_bytes: int, now_ms: float) -> None:
         """See Endpoint. What makes no sense is counted and dropped."""
-        if type(packet) not in _PAYLOAD:
+        if isinstance(packet, Bundle):
+            self._stats.add_payload("keypoints", size_bytes - packet.voice_bytes)
+            if packet.voice:
+                self._stats.add_payload("voice", packet.voice_bytes)
+        elif type(packet) in _PAYLOAD:
+            self._stats.add_payload(_PAYLOAD[type(packet)], size_bytes)
+        else:
             return
-        self._stats.add_payload(_PAYLOAD[type(packet)], size_bytes)
         if self._first_packet_ms is None:
             self._first_packet_ms = now_ms
         try:
@@ -110,6 +118,8 @@ class Receiver:
                     self._take_pose(packet, now_ms)
                 case VoicePacket():
                     self._sound.take(packet, self._media_ms(packet.capture_ms, now_ms), now_ms)
+                case Bundle():
+                    self._take_bundle(packet, now_ms)
                 case PivotSlice():
                     self._pivots.take(packet, self._sender_time.nearest, now_ms)
         except ProtocolError:
@@ -137,11 +147,34 @@ class Receiver:
         for time_ms in (media_ms, *bridged):
             self._playout.observe(Stream.VIDEO, time_ms, now_ms, self._display.render_ms)
 
+    def _take_bundle(self, bundle: Bundle, now_ms: float) -> None:
+        for voice in bundle.voice:
+            self._sound.take(voice, self._media_ms(voice.capture_ms, now_ms), now_ms)
+        times_ms = [self._media_ms(capture_ms, now_ms) for capture_ms in bundle.capture_ms]
+        wait_ms = WAIT_MS + times_ms[-1] - times_ms[0]  # one lost bundle is worth as much as the frames in it
+        bridged: list[float] = []
+        for packet, media_ms in self._bundles.take(bundle, times_ms, now_ms):
+            bridged += self._poses.insert(packet, media_ms, wait_ms)
+        for time_ms in (*times_ms, *bridged):
+            self._playout.observe(Stream.VIDEO, time_ms, now_ms, self._display.render_ms)
+
+    def _release_bundles(self, now_ms: float) -> None:
+        """What had to wait for its pivot says nothing about the network."""
+        for packet, media_ms in self._bundles.release(now_ms):
+            self._poses.insert(packet, media_ms)
+        if self._bundles.missing is not None:
+            self._pivots.want(self._bundles.missing, now_ms)
+
+    def _pivot_keypoints(self, pivot_id: int) -> Keypoints | None:
+        ready = self._cache.get(pivot_id)
+        return None if ready is None else ready.pivot.keypoints
+
     def _media_ms(self, capture_ms: int, now_ms: float) -> float:
         media_ms = self._sender_time.media_ms(capture_ms, now_ms)
         if self._sender_time.jumps != self._jumps:
             self._jumps = self._sender_time.jumps
             self._poses.clear()
+            self._bundles.clear()
             self._sound.clear()
             self._playout.reset()
         return media_ms
@@ -180,6 +213,7 @@ class Receiver:
     async def _tick(self, tick: int) -> None:
         now_ms = self._clock()
         self._pivots.send_acks(now_ms)
+        self._release_bundles(now_ms)
         if not self._playout.running:
             return
         if self._display.first_face_ms is None:

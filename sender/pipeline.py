@@ -17,18 +17,20 @@ from avcall.common.config import SendConfig
 from avcall.common.control import Message, Mute, PivotRequest
 from avcall.common.errors import AvcallError
 from avcall.common.frames import Pose, VideoFrame
-from avcall.common.keypoints import NOSE
+from avcall.common.keypoints import NOSE, Keypoints
 from avcall.common.link import Channel, Link
 from avcall.common.stats import Stats
 from avcall.common.trace import Trace
-from avcall.common.wire import Packet, PivotAck, PivotBody, VoicePacket
+from avcall.common.wire import Packet, PivotAck, PivotBody
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import KeypointDetector
 from avcall.models.pivot_codec import PivotEncoder
 from avcall.sender.analysis import Analysis, FaceAnalyser, View
+from avcall.sender.bundler import Bundler
 from avcall.sender.capture import VideoSource
 from avcall.sender.microphone import AudioSource
-from avcall.sender.packetiser import KeypointPacketiser, PivotSender
+from avcall.sender.outlet import Outlet
+from avcall.sender.packetiser import PivotSender
 from avcall.sender.presence import FacePresence
 from avcall.sender.selector import PivotSelector, Reason, SentPivot, Sight, SimpleSelector, distance
 from avcall.sender.tracker import Mesh
@@ -81,18 +83,20 @@ class Sender:
         self._trace = trace
         self._analyser = FaceAnalyser(make_mesh, detector, config.size, clock)
         self._selector = selector or SimpleSelector(config.pivot_max_age_s * 1000.0)
+        self._outlet = Outlet(
+            link, stats, clock, Bundler(config.span_ms, config.fps) if config.wire == "coded" else None
+        )
         self._voice: VoiceStage | None = None
         if microphone is not None:
             encoder = VoiceEncoder(config.voice_kbps, config.voice_frame_ms)
-            self._voice = VoiceStage(microphone, encoder, self._compute_timed, self._send_voice, stats)
-        self._packetiser = KeypointPacketiser()
+            self._voice = VoiceStage(microphone, encoder, self._compute_timed, self._outlet.voice, stats)
         self._encoder = PivotEncoder()
         self._pivots = PivotSender()
         self._pivots_changed = asyncio.Event()
         self._presence = FacePresence()
         self._next_pivot_id = 0
         self._last_view: View | None = None
-        self._last_pose: Pose | None = None
+        self._last: tuple[Pose, Keypoints] | None = None
         self._muted = Mute(voice=False, video=False)
 
     @property
@@ -110,11 +114,14 @@ class Sender:
         try:
             async with asyncio.TaskGroup() as group:
                 pacing = group.create_task(self._pace_pivots(), name="sender-pivots")
+                bundling = group.create_task(self._outlet.run(), name="sender-outlet")
                 voice = group.create_task(self._voice.run(), name="sender-voice") if self._voice else None
                 await self._send_video()
                 if voice is not None:
                     await asyncio.wait({voice}, timeout=TAIL_S)
                     voice.cancel()
+                self._outlet.flush()
+                bundling.cancel()
                 pacing.cancel()
         except BaseExceptionGroup as errors:
             known, _ = errors.split(AvcallError)
@@ -183,7 +190,7 @@ class Sender:
             if view is None or (moving and np.abs(view.keypoints[NOSE]).max() > OUTSIDE):
                 self._stats.count("frames_outside")  # until the new crop's pivot has arrived
             else:
-                self._send_pose(Pose(frame.capture_ms, pivot.pivot_id, view.keypoints), view)
+                self._send_pose(Pose(frame.capture_ms, pivot.pivot_id, view.keypoints), pivot.keypoints, view)
         if reason is not None:
             await self._send_pivot(analysis, reason)
 
@@ -195,22 +202,21 @@ class Sender:
         returned = self._presence.found(analysis.capture_ms)
         return Sight(view.keypoints, view.crop, calm, returned, analysis.leaving)
 
-    def _send_pose(self, pose: Pose, view: View | None) -> None:
-        self._last_pose = pose
-        data = wire.pack(self._packetiser.packet(pose))
-        self._stats.add_payload("keypoints", len(data))
+    def _send_pose(self, pose: Pose, pivot: Keypoints, view: View | None) -> None:
+        self._last = pose, pivot
         self._stats.count("frames_sent")
-        self._link.send(Channel.MEDIA, data)
+        self._outlet.pose(pose, pivot)
         if view is not None:
             self._trace.picture(view.image, capture_ms=pose.capture_ms, pivot_id=pose.pivot_id)
 
     def _hold(self, frame: VideoFrame) -> None:
         self._stats.count("frames_without_face")
         self._last_view = None
-        if self._presence.missed(frame.capture_ms) and self._last_pose is not None:
-            held = Pose(frame.capture_ms, self._last_pose.pivot_id, self._last_pose.keypoints, face_lost=True)
+        if self._presence.missed(frame.capture_ms) and self._last is not None:
+            pose, pivot = self._last
+            held = Pose(frame.capture_ms, pose.pivot_id, pose.keypoints, face_lost=True)
             self._trace.event("face_lost", capture_ms=frame.capture_ms)
-            self._send_pose(held, None)
+            self._send_pose(held, pivot, None)
         if self._presence.hint_due(frame.capture_ms):
             logger.warning("no face in the picture: face the camera, come nearer, and put light on the face")
 
@@ -257,13 +263,6 @@ class Sender:
                     await self._pivots_changed.wait()
             except TimeoutError:
                 continue
-
-    # sound
-
-    def _send_voice(self, packet: VoicePacket) -> None:
-        data = wire.pack(packet)
-        self._stats.add_payload("voice", len(data))
-        self._link.send(Channel.MEDIA, data)
 
     # the executor: the event loop itself never computes
 

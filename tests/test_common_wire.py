@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avcall.common import wire
+from avcall.common import bundle_format, wire
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoints import COUNT, Keypoints
 
@@ -24,6 +26,17 @@ VECTORS: dict[str, wire.Packet] = {
     "pivot-slice": wire.PivotSlice(7, 0, 1, 5, b"hello"),
     "voice": wire.VoicePacket(259, 1_000_020, b"\x0b\xe4", talk_start=True),
     "pivot-ack": wire.PivotAck(7, frozenset({0, 2, 33})),
+    "bundle": wire.Bundle(
+        65535,
+        (1_000_000, 1_000_040, 1_000_081),
+        7,
+        bytes.fromhex("6a 45 4d 4a 82 18 d5 1e d9 ca a7"),
+        (
+            wire.VoicePacket(259, 1_000_020, b"\x0b\xe4", talk_start=True),
+            wire.VoicePacket(260, 999_980, b"\x0b\xe5\x01"),
+        ),
+        face_lost=True,
+    ),
 }
 
 u16 = st.integers(0, 2**16 - 1)
@@ -31,7 +44,24 @@ u32 = st.integers(0, 2**32 - 1)
 points = st.lists(st.floats(-4, 4, width=32), min_size=20, max_size=20).map(
     lambda values: np.array(values, dtype=np.float32).reshape(COUNT, 2)
 )
+
+
+@st.composite
+def bundles(draw: st.DrawFn) -> wire.Bundle:
+    start_ms, first = draw(u32), draw(u16)
+    gaps = draw(st.lists(st.integers(1, bundle_format.MAX_FRAME_GAP_MS), max_size=bundle_format.MAX_BUNDLE_FRAMES - 1))
+    offsets = draw(st.lists(st.integers(-32_000, 32_000), max_size=bundle_format.MAX_BUNDLE_VOICE))
+    opus = st.binary(min_size=1, max_size=60)
+    voice = [
+        wire.VoicePacket((first + i) % 2**16, (start_ms + offset) % 2**32, draw(opus), draw(st.booleans()))
+        for i, offset in enumerate(offsets)
+    ]
+    times = tuple((start_ms + past_ms) % 2**32 for past_ms in accumulate(gaps, initial=0))
+    return wire.Bundle(draw(u16), times, draw(u16), draw(st.binary(max_size=200)), tuple(voice), draw(st.booleans()))
+
+
 packets = st.one_of(
+    bundles(),
     st.builds(wire.KeypointPacket, u16, u32, u16, points, st.booleans()),
     st.builds(wire.VoicePacket, u16, u32, st.binary(min_size=1, max_size=400), st.booleans()),
     st.builds(wire.PivotAck, u16, st.frozensets(st.integers(0, wire.MAX_SLICES - 1))),
@@ -87,7 +117,7 @@ def hostile(count: int, seeds: list[bytes]) -> Iterator[bytes]:
     rng = random.Random(20)
     for _ in range(count):
         if rng.random() < 0.3:
-            yield bytes([rng.randrange(6)]) + rng.randbytes(rng.randrange(120))
+            yield bytes([rng.randrange(7)]) + rng.randbytes(rng.randrange(120))
             continue
         damaged = bytearray(rng.choice(seeds))
         for _ in range(rng.randrange(4)):
@@ -138,12 +168,30 @@ def test_hostile_pivot_bodies_parse_or_are_refused() -> None:
         wire.pack(wire.PivotSlice(1, 0, 1, 6, b"hello")),  # short of data
         wire.pack(VECTORS["voice"])[:8],  # no Opus
         b"\x04\x00\x07\x00",  # ack without a bitmap
+        wire.pack(VECTORS["bundle"])[:10],
+        wire.pack(VECTORS["bundle"])[:12],  # a time short
+        wire.pack(VECTORS["bundle"])[:20],  # a voice packet's length short
+        wire.pack(VECTORS["bundle"])[:27],  # a byte of voice short
+        b"\x05\x00\x00\x00" + bytes(6) + b"\x00",  # no frame
+        b"\x05\x00\x00\x00" + bytes(6) + b"\x0b" + b"\x28" * 10,  # eleven frames
+        b"\x05\x00\x00\x00" + bytes(6) + b"\x02\x00",  # two frames at one time
+        b"\x05\x00\x00\x00" + bytes(6) + b"\x11\x00\x00\x00\x00\x00\x00",  # voice of no bytes
+        b"\x05\x00\x00\x00" + bytes(6) + b"\x11\x00\x00\x01\x00\xff\x7f\x01",  # voice from 32.767 s later
+        b"\x05\x02\x00\x00" + bytes(6) + b"\x01",  # unknown flags
         bytes(wire.MTU_BYTES + 1),
     ],
 )
 def test_malformed_packets_are_refused(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         wire.parse(data)
+
+
+def test_what_the_voice_takes_of_a_bundle() -> None:
+    whole = VECTORS["bundle"]
+    assert isinstance(whole, wire.Bundle)
+    mute = replace(whole, voice=())
+    assert mute.voice_bytes == 0
+    assert len(wire.pack(whole)) - len(wire.pack(mute)) == whole.voice_bytes == 15
 
 
 def test_serial_numbers_wrap() -> None:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from avcall.common import control, wire
+from avcall.common import control, keypoint_coder, wire
 from avcall.common.config import ReceiveConfig
 from avcall.common.control import Bye, Mute, PivotRequest
 from avcall.common.keypoints import Image, Keypoints
@@ -321,6 +321,24 @@ def test_a_missing_pivot_is_asked_for_at_most_twice_a_second() -> None:
     assert call.summary()["time_to_first_face_ms"] is None
 
 
+def test_bundles_ask_for_their_missing_pivot_and_are_shown_when_it_comes() -> None:
+    async def script(call: Call) -> None:
+        for number in range(40):
+            if number == 20:
+                await call.send_pivot(7)
+            capture = round(call.loop.now_ms() + 5e8) % 2**32
+            times = tuple((capture + past_ms) % 2**32 for past_ms in (-80, -40, 0))
+            coded = keypoint_coder.encode([keypoints(0.1)] * 3, keypoints(0.0))
+            call.far.send(Channel.MEDIA, wire.pack(wire.Bundle(3 * number, times, 7, coded)))
+            await asyncio.sleep(0.12)
+
+    call = play(script)
+    assert 2 <= call.requests <= 6
+    assert call.gallery.frames
+    assert call.summary()["counters"]["keypoints_received"] >= 60
+    assert not call.stats.counters["packets_malformed"]
+
+
 def test_a_change_of_pivot_fades_and_shows_the_new_one() -> None:
     async def script(call: Call) -> None:
         await call.send_pivot(1, grey=80)
@@ -404,7 +422,11 @@ def test_a_peer_gone_mad_does_not_end_the_call() -> None:
         capture = int(rng.integers(2**32)) if rng.random() < 0.3 else near_ms
         sequence, pivot_id = int(rng.integers(2**16)), int(rng.integers(12))
         data = rng.integers(0, 256, int(rng.integers(1, 400)), dtype=np.uint8).tobytes()
-        match int(rng.integers(4)):
+        match int(rng.integers(5)):
+            case 4:
+                times = tuple((capture + 40 * frame) % 2**32 for frame in range(int(rng.integers(1, 11))))
+                voice = (VoicePacket(sequence, capture, data[:50]),) if rng.random() < 0.5 else ()
+                return wire.Bundle(sequence, times, pivot_id, data[:60], voice, bool(rng.integers(2)))
             case 0:
                 points = rng.uniform(-4, 4, (10, 2)).astype(np.float32)
                 return KeypointPacket(sequence, capture, pivot_id, points, bool(rng.integers(2)))
@@ -417,7 +439,8 @@ def test_a_peer_gone_mad_does_not_end_the_call() -> None:
 
     async def script(call: Call) -> None:
         for _ in range(1500):
-            call.receiver.on_packet(anything(call.loop.now_ms()), 100, call.loop.now_ms())
+            packet = anything(call.loop.now_ms())
+            call.receiver.on_packet(packet, len(wire.pack(packet)), call.loop.now_ms())
             await asyncio.sleep(0.004)
         await call.send_pivot(77)
         await call.nod(15.0, 77)

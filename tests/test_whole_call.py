@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from avcall.common.link import Channel
 from avcall.common.stats import Stats
 from avcall.models.interfaces import ModelId
 from avcall.models.twins import BicubicSuperResolver, IdentityEnhancer
+from avcall.receiver.bundles import frames
 from avcall.receiver.pipeline import Receiver
 from avcall.receiver.speaker import SilentSpeaker
 from avcall.sender.pipeline import Sender
@@ -159,6 +160,7 @@ async def call(
     seconds: float,
     away: tuple[float, float] = (0.0, 0.0),
     cut_after_s: float = 0.0,
+    wire_kind: str = "thesis",
 ) -> Outcome:
     """A call from the handshake to the bye."""
     a, b = pair(there, back)
@@ -168,7 +170,7 @@ async def call(
     stats_a, stats_b, log_a, log_b = Stats(), Stats(), Log(), Log()
     clock, executor = loop.now_ms, InlineExecutor()
     sender = Sender(
-        SendConfig(room="r", size=SIZE, pivot_max_age_s=5.0),
+        SendConfig(room="r", size=SIZE, pivot_max_age_s=5.0, wire=wire_kind),
         source=Camera(loop, seconds, away),
         microphone=Voice(loop),
         detector=TenPoints(),
@@ -211,12 +213,26 @@ async def call(
     async with asyncio.TaskGroup() as group:
         sending, receiving = group.create_task(send()), group.create_task(receive())
     assert sending.done()
-    sent = {}
-    for _, channel, data in a.sent:
-        if channel is Channel.MEDIA and isinstance(packet := wire.parse(data), wire.KeypointPacket):
-            sent[packet.capture_ms] = float(packet.keypoints[NOSE, 0])
+    sent = dict(noses(a))
     summary = receiver.summary(clock(), sessions[1].offset.offset_ms)
     return Outcome(receiving.result(), summary, log_b.pictures, sent, stats_a, stats_b, a, b, log_a)
+
+
+def noses(link: MemoryLink) -> Iterator[tuple[int, float]]:
+    """Capture time and nose of every frame that was sent, alone or in a bundle."""
+    packets = [wire.parse(data) for _, channel, data in link.sent if channel is Channel.MEDIA]
+    slices = [packet for packet in packets if isinstance(packet, wire.PivotSlice)]
+    pivots = {}
+    for pivot_id in {part.pivot_id for part in slices}:
+        parts = {part.index: part.data for part in slices if part.pivot_id == pivot_id}
+        if sum(map(len, parts.values())) == next(part.length for part in slices if part.pivot_id == pivot_id):
+            pivots[pivot_id] = wire.parse_pivot(b"".join(parts[index] for index in sorted(parts))).keypoints
+    for packet in packets:
+        if isinstance(packet, wire.KeypointPacket):
+            yield packet.capture_ms, float(packet.keypoints[NOSE, 0])
+        elif isinstance(packet, wire.Bundle):
+            for frame in frames(packet, pivots[packet.pivot_id]):
+                yield frame.capture_ms, float(frame.keypoints[NOSE, 0])
 
 
 def losses(share: float, seed: int = 7, count: int = 5000) -> list[bool]:
@@ -261,6 +277,54 @@ def test_losses_are_bridged(share: float, filled: float, freeze_ms: float) -> No
     assert motion_error(outcome) < 0.03
     acknowledged = [values for kind, values in outcome.sender_log.events if kind == "pivot_acknowledged"]
     assert len(acknowledged) >= 4  # one every 5 s, whatever is lost
+
+
+def test_bundles_show_every_frame_at_a_third_of_the_packets() -> None:
+    clean = Path(delay_ms=50)
+    thesis = run(lambda loop: call(loop, clean, Path(delay_ms=50), seconds=20))
+    coded = run(lambda loop: call(loop, clean, Path(delay_ms=50), seconds=20, wire_kind="coded"))
+    assert coded.sender.counters["frames_sent"] == 500
+    assert coded.summary["counters"]["keypoints_received"] == 500
+    assert coded.summary["ticks_filled"] >= 0.98
+    assert coded.summary["freeze_longest_ms"] <= 120
+    assert coded.summary["latency_ms"]["p95"] <= 50 + 120 + 60 + 40
+    assert coded.summary["av_skew_ms"]["p95_abs"] <= 40
+    assert motion_error(coded) < 0.004
+    assert len(coded.there.sent) < len(thesis.there.sent) / 3
+    assert coded.sender.payload_bytes["keypoints"] < thesis.sender.payload_bytes["keypoints"] / 5
+    for kind in ("keypoints", "voice"):
+        assert coded.receiver.payload_bytes[kind] == coded.sender.payload_bytes[kind]
+    assert not coded.receiver.counters["packets_malformed"]
+
+
+@pytest.mark.parametrize(("share", "filled", "freeze_ms"), [(0.1, 0.92, 300), (0.3, 0.77, 700)])
+def test_lost_bundles_are_bridged(share: float, filled: float, freeze_ms: float) -> None:
+    path = Path(delay_ms=50, losses=losses(share), jitter_ms=[0, 5, 15, 2, 20, 8])
+    back = Path(delay_ms=50, losses=losses(share, seed=8))
+    outcome = run(lambda loop: call(loop, path, back, seconds=30, wire_kind="coded"))
+    assert outcome.summary["ticks_filled"] >= filled
+    assert outcome.summary["freeze_longest_ms"] <= freeze_ms
+    assert motion_error(outcome) < 0.03
+    acknowledged = [values for kind, values in outcome.sender_log.events if kind == "pivot_acknowledged"]
+    assert len(acknowledged) >= 4
+
+
+def test_bundles_wait_for_a_pivot_whose_slices_are_lost() -> None:
+    path = Path(delay_ms=30, losses=[True] * 6 + [False] * 100_000)
+    outcome = run(lambda loop: call(loop, path, Path(delay_ms=30), seconds=10, wire_kind="coded"))
+    assert outcome.summary["time_to_first_face_ms"] < 2500
+    assert outcome.summary["ticks_filled"] >= 0.95
+    assert not outcome.receiver.counters["packets_malformed"]
+
+
+def test_a_lost_face_is_held_with_bundles_too() -> None:
+    outcome = run(lambda loop: call(loop, Path(), Path(), seconds=14, away=(4.0, 7.0), wire_kind="coded"))
+    start_ms = min(outcome.sent)
+    gone = [image for image, v in outcome.shown if 5000 < v["capture_ms"] - start_ms < 6800]
+    assert gone
+    assert len({nose_x(image) for image in gone}) == 1
+    back = [v for _, v in outcome.shown if v["capture_ms"] - start_ms > 9000]
+    assert sum(v["filled"] for v in back) >= 0.95 * len(back)
 
 
 def test_reordering_does_not_show() -> None:

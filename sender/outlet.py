@@ -1,0 +1,70 @@
+"""Poses and voice on their way to the link: each at once in a packet of its own, or gathered into bundles."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from avcall.common import wire
+from avcall.common.clock import Clock
+from avcall.common.frames import Pose
+from avcall.common.keypoints import Keypoints
+from avcall.common.link import Channel, Link
+from avcall.common.stats import Stats
+from avcall.common.wire import Bundle, KeypointPacket, Packet, VoicePacket
+from avcall.sender.bundler import Bundler
+from avcall.sender.packetiser import KeypointPacketiser
+
+
+class Outlet:
+    """`bundler` None sends everything at once (`--wire thesis`)."""
+
+    def __init__(self, link: Link, stats: Stats, clock: Clock, bundler: Bundler | None) -> None:
+        self._link = link
+        self._stats = stats
+        self._clock = clock
+        self._bundler = bundler
+        self._packetiser = KeypointPacketiser()
+        self._changed = asyncio.Event()
+
+    def pose(self, pose: Pose, pivot: Keypoints) -> None:
+        """`pivot` are the keypoints of the pivot that the pose refers to."""
+        packet = self._packetiser.packet(pose)
+        self._send([packet] if self._bundler is None else self._bundler.pose(packet, pivot, self._clock()))
+
+    def voice(self, packet: VoicePacket) -> None:
+        """One packet, in the order of capture."""
+        self._send([packet] if self._bundler is None else self._bundler.voice(packet, self._clock()))
+
+    async def run(self) -> None:
+        """Sends what has waited for a span, for ever; without bundles nothing ever waits."""
+        while True:
+            self._changed.clear()
+            due_ms = None if self._bundler is None else self._bundler.due_ms
+            # half a millisecond more, or rounding could wake this just too early, again and again
+            delay_s = None if due_ms is None else max(0.0, due_ms - self._clock() + 0.5) / 1000.0
+            try:
+                async with asyncio.timeout(delay_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                self.flush()
+
+    def flush(self) -> None:
+        """Sends what waits."""
+        if self._bundler is not None:
+            self._send(self._bundler.flush())
+
+    def _send(self, packets: Iterable[Packet]) -> None:
+        self._changed.set()
+        for packet in packets:
+            data = wire.pack(packet)
+            match packet:
+                case KeypointPacket():
+                    self._stats.add_payload("keypoints", len(data))
+                case Bundle():
+                    self._stats.add_payload("keypoints", len(data) - packet.voice_bytes)
+                    if packet.voice:
+                        self._stats.add_payload("voice", packet.voice_bytes)
+                case _:
+                    self._stats.add_payload("voice", len(data))
+            self._link.send(Channel.MEDIA, data)

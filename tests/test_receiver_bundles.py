@@ -1,0 +1,90 @@
+"""Bundles become frames, wait for their pivot, and are given up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from avcall.common import keypoint_coder
+from avcall.common.errors import ProtocolError
+from avcall.common.keypoints import COUNT, Keypoints
+from avcall.common.stats import Stats
+from avcall.common.wire import Bundle
+from avcall.receiver.bundles import MAX_WAITING, PATIENCE_MS, BundleIntake
+
+PIVOT = (np.arange(20, dtype=np.float32).reshape(COUNT, 2) - 10) / 16
+
+
+def bundle(number: int = 0, *, pivot_id: int = 3, coded: bytes | None = None) -> Bundle:
+    points = [PIVOT, PIVOT + np.float32(1 / 256)]
+    times = (1000 + 80 * number, 1040 + 80 * number)
+    data = keypoint_coder.encode(points, PIVOT) if coded is None else coded
+    return Bundle((65535 + 2 * number) % 2**16, times, pivot_id, data, face_lost=True)
+
+
+def intake(*, known: dict[int, Keypoints]) -> tuple[BundleIntake, Stats]:
+    stats = Stats()
+    return BundleIntake(known.get, stats), stats
+
+
+def test_a_bundle_becomes_frames() -> None:
+    bundles, _ = intake(known={3: PIVOT})
+    (first, first_ms), (second, second_ms) = bundles.take(bundle(), [10.0, 50.0], 0.0)
+    assert (first_ms, second_ms) == (10.0, 50.0)
+    assert (first.sequence, second.sequence) == (65535, 0)
+    assert (first.capture_ms, second.capture_ms) == (1000, 1040)
+    assert (first.face_lost, second.face_lost) == (False, True)
+    assert np.array_equal(first.keypoints, PIVOT)
+    assert np.array_equal(second.keypoints, PIVOT + np.float32(1 / 256))
+    assert bundles.missing is None
+
+
+def test_a_bundle_waits_for_its_pivot() -> None:
+    known: dict[int, Keypoints] = {}
+    bundles, stats = intake(known=known)
+    assert bundles.take(bundle(), [10.0, 50.0], 0.0) == []
+    assert bundles.missing == 3
+    assert bundles.release(1000.0) == []
+    known[3] = PIVOT
+    assert [media_ms for _, media_ms in bundles.release(1100.0)] == [10.0, 50.0]
+    assert bundles.release(1200.0) == []
+    assert bundles.missing is None
+    assert not stats.counters["bundles_dropped"]
+
+
+def test_bundles_whose_pivot_never_comes_are_dropped_and_counted() -> None:
+    bundles, stats = intake(known={})
+    bundles.take(bundle(), [10.0, 50.0], 0.0)
+    bundles.release(PATIENCE_MS + 1)
+    assert bundles.missing is None
+    assert stats.counters["bundles_dropped"] == 1
+
+
+def test_only_so_many_wait() -> None:
+    known: dict[int, Keypoints] = {}
+    bundles, stats = intake(known=known)
+    for number in range(MAX_WAITING + 5):
+        bundles.take(bundle(number), [80.0 * number, 80.0 * number + 40], 0.0)
+    assert stats.counters["bundles_dropped"] == 5
+    known[3] = PIVOT
+    assert len(bundles.release(1.0)) == 2 * MAX_WAITING
+
+
+def test_nonsense_is_refused_now_and_counted_later() -> None:
+    nonsense = bundle(coded=b"\xff" * 60)
+    known = {3: PIVOT}
+    bundles, stats = intake(known=known)
+    with pytest.raises(ProtocolError):
+        bundles.take(nonsense, [0.0, 40.0], 0.0)
+    known.clear()
+    bundles.take(nonsense, [0.0, 40.0], 0.0)
+    known[3] = PIVOT
+    assert bundles.release(1.0) == []
+    assert stats.counters["packets_malformed"] == 1
+
+
+def test_a_jump_of_the_clock_forgets_them() -> None:
+    bundles, _ = intake(known={})
+    bundles.take(bundle(), [0.0, 40.0], 0.0)
+    bundles.clear()
+    assert bundles.missing is None

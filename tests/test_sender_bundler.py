@@ -1,0 +1,111 @@
+"""What goes together in a bundle, and when it leaves."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avcall.common import keypoint_coder, wire
+from avcall.common.keypoints import COUNT, Keypoints
+from avcall.common.wire import Bundle, KeypointPacket, Packet, VoicePacket
+from avcall.sender.bundler import Bundler
+
+PIVOT = (np.arange(20, dtype=np.float32).reshape(COUNT, 2) - 10) / 16
+
+
+def pose(number: int, *, pivot_id: int = 3, capture_ms: int | None = None, face_lost: bool = False) -> KeypointPacket:
+    time_ms = 1000 + 40 * number if capture_ms is None else capture_ms
+    keypoints: Keypoints = PIVOT + np.float32(number / 256)
+    return KeypointPacket(number, time_ms % 2**32, pivot_id, keypoints, face_lost)
+
+
+def voice(number: int, size: int = 30, capture_ms: int | None = None) -> VoicePacket:
+    return VoicePacket(number, 1000 + 60 * number if capture_ms is None else capture_ms, bytes(size))
+
+
+def feed(bundler: Bundler, poses: list[KeypointPacket]) -> list[Packet]:
+    return [sent for packet in poses for sent in bundler.pose(packet, PIVOT, float(packet.capture_ms))]
+
+
+def frames(packets: list[Packet]) -> list[int]:
+    return [len(packet.capture_ms) for packet in packets if isinstance(packet, Bundle)]
+
+
+def test_three_frames_and_their_voice_make_one_bundle() -> None:
+    bundler = Bundler(120.0, 25.0)
+    assert bundler.pose(pose(0), PIVOT, 1000.0) == []
+    assert bundler.voice(voice(0), 1001.0) == []
+    assert bundler.pose(pose(1), PIVOT, 1040.0) == []
+    assert bundler.voice(voice(1), 1061.0) == []
+    (bundle,) = bundler.pose(pose(2), PIVOT, 1080.0)
+    assert isinstance(bundle, Bundle)
+    assert (bundle.sequence, bundle.pivot_id, bundle.capture_ms) == (0, 3, (1000, 1040, 1080))
+    assert bundle.voice == (voice(0), voice(1))
+    found = keypoint_coder.decode(bundle.coded, 3, PIVOT)
+    assert all(np.array_equal(found[i], pose(i).keypoints) for i in range(3))
+    assert bundler.due_ms is None
+
+
+def test_every_span_has_its_frames() -> None:
+    assert frames(feed(Bundler(40.0, 25.0), [pose(i) for i in range(6)])) == [1] * 6
+    assert frames(feed(Bundler(200.0, 25.0), [pose(i) for i in range(10)])) == [5, 5]
+
+
+def test_frames_that_come_slowly_do_not_wait_longer_than_the_span() -> None:
+    bundler = Bundler(120.0, 25.0)
+    feed(bundler, [pose(0)])
+    assert bundler.due_ms == 1120.0
+    assert frames(bundler.flush()) == [1]
+    assert bundler.flush() == []
+
+
+def test_another_pivot_begins_another_bundle() -> None:
+    bundler = Bundler(120.0, 25.0)
+    sent = feed(bundler, [pose(0), pose(1), pose(2, pivot_id=4)])
+    assert frames(sent) == [2]
+    assert frames(bundler.flush()) == [1]
+
+
+def test_a_lost_face_is_told_at_once() -> None:
+    sent = feed(Bundler(120.0, 25.0), [pose(0), pose(1, face_lost=True)])
+    (bundle,) = sent
+    assert isinstance(bundle, Bundle)
+    assert bundle.face_lost
+    assert len(bundle.capture_ms) == 2
+
+
+def test_times_that_a_bundle_cannot_hold_begin_another() -> None:
+    bundler = Bundler(120.0, 25.0)
+    assert frames(feed(bundler, [pose(0), pose(1, capture_ms=1000)])) == [1]
+    assert frames(feed(bundler, [pose(2, capture_ms=1256)])) == [1]
+    around = [pose(0, capture_ms=2**32 - 40), pose(1, capture_ms=0), pose(2, capture_ms=40)]
+    assert frames(feed(Bundler(120.0, 25.0), around)) == [3]
+
+
+def test_voice_without_poses_is_not_held_back() -> None:
+    bundler = Bundler(120.0, 25.0)
+    assert bundler.voice(voice(0), 5000.0) == [voice(0)]
+    feed(bundler, [pose(0), pose(1), pose(2)])
+    assert bundler.voice(voice(1), 1090.0) == []  # more poses are expected
+    assert bundler.due_ms == 1210.0
+    assert bundler.flush() == [voice(1)]
+
+
+def test_voice_that_does_not_fit_goes_alone() -> None:
+    large = [voice(number, size=600) for number in range(2)]
+    bundler = Bundler(120.0, 25.0)
+    feed(bundler, [pose(0)])
+    sent = [*bundler.voice(large[0], 1000.0), *bundler.voice(large[1], 1000.0), *bundler.flush()]
+    assert frames(sent) == [1]
+    assert sent[1:] == large
+    assert all(len(wire.pack(packet)) <= wire.MTU_BYTES for packet in sent)
+
+
+def test_voice_from_far_away_or_with_gaps_goes_alone() -> None:
+    for odd in ([voice(0), voice(2)], [voice(0, capture_ms=60_000)]):
+        bundler = Bundler(120.0, 25.0)
+        feed(bundler, [pose(0)])
+        for packet in odd:
+            bundler.voice(packet, 1000.0)
+        sent = bundler.flush()
+        assert frames(sent) == [1]
+        assert sent[1:] == odd
