@@ -62,6 +62,45 @@ def intra_table(results: Mapping[str, Any]) -> str:
     return _table(head, rows) + "\n\n" + _source(results, "256x256")
 
 
+def link_table(results: Mapping[str, Any]) -> str:
+    """aiortc's SCTP as it is and tuned, under loss, from `scripts/lossy_link.py --matrix`."""
+    rows = [
+        (
+            f"{row['loss']:.0%}, {row['system']}",
+            f"{row['delivered']:.1%}",
+            f"{row['freeze_longest_ms']:.0f}",
+            f"{row['up_kbps']:.1f}",
+            f"{row['back_kbps']:.1f}",
+            f"{row['control_slowest_ms']:.0f}",
+        )
+        for row in results["rows"]
+    ]
+    head = ("loss each way", "delivered", "longest freeze ms", "up kbit/s", "back kbit/s", "slowest control message ms")
+    return _table(head, rows) + "\n\n" + _made(results, f"{results['seconds']:g} s each, all at once")
+
+
+def training_table(results: Mapping[str, Any]) -> str:
+    """How the shipped network learnt, from the log of `avcall train reenactment`: val clips, on which it was chosen."""
+    rows = [
+        (
+            f"{row['pairs']:,}",
+            f"{row['first_frame']['lpips']:.3f}",
+            f"{row['first_frame']['lip_px']:.2f}",
+            f"{row['pivot_1s']['lpips']:.3f}",
+            f"{row['pivot_1s']['lip_px']:.2f}",
+        )
+        for row in results["rows"]
+    ]
+    last = results["rows"][-1]
+    head = ("pairs seen", "first frame: LPIPS", "lips px", "coded pivot of the last second: LPIPS", "lips px")
+    baselines = (
+        f"Repeating the pivot scores {last['first_frame']['repeat_lpips']:.3f} and "
+        f"{last['pivot_1s']['repeat_lpips']:.3f}; the warp alone ends at {last['first_frame']['warp_lpips']:.3f} and "
+        f"{last['pivot_1s']['warp_lpips']:.3f}."
+    )
+    return _table(head, rows) + f"\n\n{baselines}\n\n" + _made(results, "val clips")
+
+
 BRIEF = (
     ("LPIPS ↓", "lpips_alex", 3),
     ("PSNR dB ↑", "psnr", 1),
@@ -91,6 +130,8 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "calls": ("calls.json", calls_table),
     "speed": ("speed.json", speed_table),
     "pivot_intra": ("pivot_intra.json", intra_table),
+    "link": ("link.json", link_table),
+    "training": ("training_lite.json", training_table),
     "evaluation_brief": ("evaluation.json", brief_table),
 }
 
@@ -121,9 +162,12 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def _source(results: Mapping[str, Any], what: str) -> str:
-    clips = results.get("clips") or []
+    return _made(results, f"{len(results['clips'])} clips, {what}")
+
+
+def _made(results: Mapping[str, Any], what: str) -> str:
     return (
-        f"{len(clips)} clips, {what}; avcall {results['version']}, commit {results['commit']}, "
+        f"{what}; avcall {results['version']}, commit {results['commit']}, "
         f"`{results['command']}`, {results['machine']['cpu']}, {results['machine']['cores']} cores."
     )
 

@@ -1,7 +1,8 @@
 """What loss and delay do to the WebRTC link, in one process over loopback: `python scripts/lossy_link.py --loss 0.1`.
 
 Keypoint-sized messages go one way 25 times a second, and one control message a second. Every datagram of both ends is
-delayed by 50-70 ms and lost with the given probability. `--stock` leaves aiortc's SCTP as it is. Prints one line.
+delayed by 50-70 ms and lost with the given probability. `--stock` leaves aiortc's SCTP as it is. Prints one line of
+JSON; `--matrix > results/link.json` measures several losses, stock and tuned.
 """
 # ruff: noqa: T201 - it talks to the one who runs it
 
@@ -10,17 +11,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import json
 import random
 import struct
+import subprocess
+import sys
 import time
 from typing import Any
 
+from avcall.bench.provenance import provenance
 from avcall.common.link import Channel
 from avcall.signaling import ice_sockets, peer, sctp_tuning
 from avcall.signaling.messages import FromServer, Signal
 
 MESSAGE_BYTES = 90
 FPS = 25
+LOSSES = (0.0, 0.1, 0.3)
 LOOPBACK = ice_sockets.LOOPBACK
 
 
@@ -54,7 +60,7 @@ class Weather:
             asyncio.get_running_loop().call_later(delay_s, transport._transport.sendto, data, *rest)
 
 
-async def measure(loss: float, seconds: float) -> str:
+async def measure(loss: float, seconds: float) -> dict[str, float]:
     weather = Weather()
     ice_sockets._MeteredTransport.sendto = lambda transport, *sent: weather.sendto(transport, *sent)  # type: ignore[method-assign, assignment]
     near, far = Wire(), Wire()
@@ -91,11 +97,35 @@ async def measure(loss: float, seconds: float) -> str:
     freeze_ms = 1000 * max(b - a for a, b in itertools.pairwise(arrived_s))
     up_kbps, back_kbps = (8 * (b - a) / 1000 / elapsed_s for a, b in ((before.up, after.up), (before.down, after.down)))
     control = took_ms[Channel.CONTROL]
-    return (
-        f"loss {loss:4.0%}: {len(media) / count:6.1%} delivered, {media[len(media) // 2]:.0f} ms median, "
-        f"{media[int(0.99 * len(media))]:.0f} ms p99, longest freeze {freeze_ms:.0f} ms; "
-        f"{up_kbps:.1f} kbit/s up, {back_kbps:.1f} back; control: {len(control)} came, slowest {max(control):.0f} ms"
-    )
+    return {
+        "loss": loss,
+        "delivered": len(media) / count,
+        "median_ms": media[len(media) // 2],
+        "p99_ms": media[int(0.99 * len(media))],
+        "freeze_longest_ms": freeze_ms,
+        "up_kbps": up_kbps,
+        "back_kbps": back_kbps,
+        "control_slowest_ms": max(control),
+    }
+
+
+def matrix(seconds: float) -> dict[str, Any]:
+    """All of LOSSES, with aiortc's SCTP as it is and tuned, each in a process of its own, side by side."""
+    command = [sys.executable, __file__, "--seconds", f"{seconds:g}", "--loss"]
+    runs = {
+        (system, loss): subprocess.Popen([*command, f"{loss:g}", *flags], stdout=subprocess.PIPE, text=True)
+        for loss in LOSSES
+        for system, flags in (("stock", ["--stock"]), ("tuned", []))
+    }
+    rows = [{"system": system, **json.loads(run.communicate()[0])} for (system, _), run in runs.items()]
+    clips = ["none: messages of keypoint size"]
+    return {
+        **provenance(),
+        "command": "python scripts/lossy_link.py --matrix",
+        "clips": clips,
+        "seconds": seconds,
+        "rows": rows,
+    }
 
 
 def main() -> None:
@@ -103,10 +133,14 @@ def main() -> None:
     parser.add_argument("--loss", type=float, default=0.1, help="part of the datagrams that is lost (default 0.1)")
     parser.add_argument("--seconds", type=float, default=40.0, help="how long to send (default 40)")
     parser.add_argument("--stock", action="store_true", help="leave aiortc's SCTP as it is")
+    parser.add_argument("--matrix", action="store_true", help="measure 0, 10 and 30 %% loss, stock and tuned")
     values = parser.parse_args()
+    if values.matrix:
+        print(json.dumps(matrix(values.seconds), indent=1))
+        return
     if values.stock:
         vars(peer)["tune"] = lambda sctp: sctp_tuning._forgive_late_sends(sctp.transport)
-    print(("stock " if values.stock else "tuned ") + asyncio.run(measure(values.loss, values.seconds)))
+    print(json.dumps(asyncio.run(measure(values.loss, values.seconds))))
 
 
 if __name__ == "__main__":
