@@ -79,28 +79,6 @@ def link_table(results: Mapping[str, Any]) -> str:
     return _table(head, rows) + "\n\n" + _made(results, f"{results['seconds']:g} s each, all at once")
 
 
-def training_table(results: Mapping[str, Any]) -> str:
-    """How the shipped network learnt, from the log of `avcall train reenactment`: val clips, on which it was chosen."""
-    rows = [
-        (
-            f"{row['pairs']:,}",
-            f"{row['first_frame']['lpips']:.3f}",
-            f"{row['first_frame']['lip_px']:.2f}",
-            f"{row['pivot_1s']['lpips']:.3f}",
-            f"{row['pivot_1s']['lip_px']:.2f}",
-        )
-        for row in results["rows"]
-    ]
-    last = results["rows"][-1]
-    head = ("pairs seen", "first frame: LPIPS", "lips px", "coded pivot of the last second: LPIPS", "lips px")
-    baselines = (
-        f"Repeating the pivot scores {last['first_frame']['repeat_lpips']:.3f} and "
-        f"{last['pivot_1s']['repeat_lpips']:.3f}; the warp alone ends at {last['first_frame']['warp_lpips']:.3f} and "
-        f"{last['pivot_1s']['warp_lpips']:.3f}."
-    )
-    return _table(head, rows) + f"\n\n{baselines}\n\n" + _made(results, "val clips")
-
-
 BRIEF = (
     ("LPIPS ↓", "lpips_alex", 3),
     ("PSNR dB ↑", "psnr", 1),
@@ -131,7 +109,6 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "speed": ("speed.json", speed_table),
     "pivot_intra": ("pivot_intra.json", intra_table),
     "link": ("link.json", link_table),
-    "training": ("training_lite.json", training_table),
     "evaluation_brief": ("evaluation.json", brief_table),
 }
 
