@@ -1,54 +1,65 @@
-"""`avcall train reenactment` and `avcall train detector`."""
+"""`avcall train PART`."""
 
 from __future__ import annotations
 
-import json
+import importlib
 import logging
 from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass
+from typing import Any
 
 from avcall.cli import add_debug_flag
 from avcall.cli.flags import HelpFormatter, add_flags, build
-from avcall.models.training.detector_training import DetectorTrainConfig
-from avcall.models.training.train_config import TrainConfig
 
-DESCRIPTION = """Trains a network on a training set that 'avcall prepare' made.
 
-  reenactment  dense motion and generator: what draws the face
-  detector     the keypoints that drive it"""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`function` of `module` takes a `config` and returns the path of what it wrote."""
+
+    module: str
+    config: str
+    function: str
+    text: str
+
+    def load(self, name: str) -> Any:
+        return getattr(importlib.import_module(f"avcall.models.training.{self.module}"), name)
+
+
+PARTS = {
+    "reenactment": Part(
+        "reenactment_task", "ReenactmentTrainConfig", "train_reenactment", "dense motion and generator: draws the face"
+    ),
+    "detector": Part(
+        "detector_training",
+        "DetectorTrainConfig",
+        "train_detector",
+        "the keypoints that drive it, anchored to the mesh",
+    ),
+}
+DESCRIPTION = "Trains a network on a training set that 'avcall prepare' made.\n\n" + "\n".join(
+    f"  {name:12s} {part.text}" for name, part in PARTS.items()
+)
 EXAMPLES = """  avcall train reenactment --size lite --data pack --out run --minutes 60
   avcall train reenactment --data pack --out run --minutes 120 --resume   goes on where it stopped
   avcall train detector --data pack --out detector.safetensors"""
 
-_KINDS = {
-    "reenactment": (TrainConfig, "Trains dense motion and generator. Checkpoints, samples and the log go to --out."),
-    "detector": (DetectorTrainConfig, "Trains the keypoint detector, anchored to ten points of the face mesh."),
-}
-
 
 def add_arguments(parser: ArgumentParser) -> None:
-    kinds = parser.add_subparsers(dest="what", required=True, metavar="|".join(_KINDS))
-    for name, (config, description) in _KINDS.items():
+    kinds = parser.add_subparsers(dest="what", required=True, metavar="|".join(PARTS))
+    for name, part in PARTS.items():
         kind = kinds.add_parser(
             name,
-            description=description,
+            description=f"Trains {part.text}.",
             epilog=f"examples:\n{EXAMPLES}",
             formatter_class=HelpFormatter,
             allow_abbrev=False,
         )
-        add_flags(kind, config)
+        add_flags(kind, part.load(part.config))
         add_debug_flag(kind)
 
 
 def run(values: Namespace) -> int:
-    from avcall.models.training.detector_training import train_detector
-    from avcall.models.training.loop import train
-
     logging.getLogger("avcall").setLevel(min(logging.INFO, logging.getLogger().level))
-    if values.what == "detector":
-        detector = build(DetectorTrainConfig, values)
-        figures = train_detector(detector)
-        print(json.dumps(figures, indent=1))
-        print(f"wrote {detector.out}")
-        return 0
-    print(f"wrote {train(build(TrainConfig, values))}")
+    part = PARTS[values.what]
+    print(f"wrote {part.load(part.function)(build(part.load(part.config), values))}")
     return 0

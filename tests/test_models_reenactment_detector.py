@@ -79,8 +79,7 @@ def test_steady_targets_lose_jitter_and_keep_blinks() -> None:
 def test_training_writes_a_detector_that_loads(tmp_path: Path) -> None:
     pack = make_pack(tmp_path / "pack")
     out = tmp_path / "d.safetensors"
-    figures = train_detector(DetectorTrainConfig(data=pack, out=out, steps=3, batch=4))
-    assert figures["distance_px"] < 1.0
+    assert train_detector(DetectorTrainConfig(data=pack, out=out, steps=3, batch=4)) == out
     detector = NetworkDetector(read_weights(out), ModelId("x", "00000000"))
     landmarks = _landmarks()
     found = detector.detect(np.full((256, 256, 3), 90, dtype=np.uint8), landmarks)

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from avcall.common.errors import CheckpointError, ConfigError, InputError, OutputError
-from avcall.models.checkpoint import read_weights
+from avcall.models.checkpoint import read_weights, write_weights
 from avcall.models.reenactment import config as sizes
 from avcall.models.reenactment.config import NetworkConfig
-from avcall.models.training.loop import TrainConfig, train
+from avcall.models.training.reenactment_task import ReenactmentTrainConfig, make_task, train_reenactment
 from avcall.models.training.state import Checkpoint
+from avcall.models.training.train_config import RunConfig
 from avcall.models.training.trainer import LAST, Trainer, learning_rate
 from tests.training_pack import make_pack
 
@@ -32,20 +33,24 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_pack(tmp_path_factory.mktemp("pack"))
 
 
-def _config(pack: Path, out: Path, **changes: object) -> TrainConfig:
+def _config(pack: Path, out: Path, **changes: object) -> ReenactmentTrainConfig:
     settings = {"data": pack, "out": out, "size": "tiny", "resolution": 128, "batch": 2, "steps": 6, "device": "cpu"}
-    return TrainConfig(**{**settings, **changes})  # type: ignore[arg-type]
+    return ReenactmentTrainConfig(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+def _trainer(config: ReenactmentTrainConfig) -> Trainer:
+    return Trainer(make_task(config), config, 0, 1, CPU)
 
 
 @pytest.mark.parametrize("adversarial", [0.0, 0.1])
 def test_a_resumed_run_takes_the_steps_of_an_unbroken_one(pack: Path, tmp_path: Path, adversarial: float) -> None:
     config = _config(pack, tmp_path, adversarial=adversarial, adversarial_from=0)
-    whole = Trainer(config, 0, 1, CPU)
+    whole = _trainer(config)
     losses = [whole.step() for _ in range(6)]
-    first = Trainer(config, 0, 1, CPU)
+    first = _trainer(config)
     assert [first.step() for _ in range(3)] == losses[:3]
     first.snapshot().save(tmp_path / "half.safetensors")
-    second = Trainer(config, 0, 1, CPU)
+    second = _trainer(config)
     second.restore(Checkpoint.load(tmp_path / "half.safetensors"))
     assert [second.step() for _ in range(3)] == losses[3:]
     for ours, theirs in zip(second.average.parameters(), whole.average.parameters(), strict=True):
@@ -53,41 +58,53 @@ def test_a_resumed_run_takes_the_steps_of_an_unbroken_one(pack: Path, tmp_path: 
 
 
 def test_another_seed_is_another_run(pack: Path, tmp_path: Path) -> None:
-    one, other = (Trainer(_config(pack, tmp_path, seed=seed), 0, 1, CPU).step() for seed in (0, 1))
+    one, other = (_trainer(_config(pack, tmp_path, seed=seed)).step() for seed in (0, 1))
     assert one != other
 
 
 def test_the_command_trains_writes_and_resumes(pack: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert train(_config(pack, out, steps=2)) == out / LAST
+    assert train_reenactment(_config(pack, out, steps=2)) == out / LAST
     assert Checkpoint.load(out / LAST).step == 2
     assert read_weights(out / "tiny.safetensors").kind == "reenactor"
     record = json.loads((out / "log.jsonl").read_text().splitlines()[-1])
-    assert record["pairs"] == 4
+    assert record["samples"] == 4
     assert 0 < record["first_frame"]["lpips"] < 1
     assert list(out.glob("sample_*.png"))
     with pytest.raises(OutputError, match="--resume"):
-        train(_config(pack, out, steps=3))
-    train(_config(pack, out, steps=3, resume=True))
+        train_reenactment(_config(pack, out, steps=3))
+    train_reenactment(_config(pack, out, steps=3, resume=True))
     assert Checkpoint.load(out / LAST).step == 3
 
 
 def test_flags_that_do_not_fit_are_refused(pack: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--resolution 256"):
-        train(_config(pack, tmp_path / "a", resolution=256))
+        train_reenactment(_config(pack, tmp_path / "a", resolution=256))
     with pytest.raises(ConfigError, match="--resume"):
-        train(_config(pack, tmp_path / "a", resume=True))
+        train_reenactment(_config(pack, tmp_path / "a", resume=True))
     with pytest.raises(InputError, match="avcall prepare"):
-        train(_config(tmp_path, tmp_path / "a"))
+        train_reenactment(_config(tmp_path, tmp_path / "a"))
     assert not (tmp_path / "a").exists()
+
+
+def test_a_run_starts_from_weights_that_fit(pack: Path, tmp_path: Path) -> None:
+    train_reenactment(_config(pack, tmp_path / "first", steps=2))
+    given = read_weights(tmp_path / "first" / "tiny.safetensors").tensors
+    train_reenactment(_config(pack, tmp_path / "second", steps=1, start=tmp_path / "first" / "tiny.safetensors"))
+    rate = learning_rate(_config(pack, tmp_path), 0, 0.0)
+    for name, value in Checkpoint.load(tmp_path / "second" / LAST).network.items():
+        assert float((value - given[name]).abs().max()) < 2 * rate + 1e-3, name  # one step away, and float16
+    write_weights(tmp_path / "other.safetensors", "other", "reenactor", TINY, {"a": torch.ones(1)})
+    with pytest.raises(CheckpointError, match="nothing in it fits"):
+        train_reenactment(_config(pack, tmp_path / "third", steps=1, start=tmp_path / "other.safetensors"))
 
 
 def test_a_damaged_or_foreign_checkpoint_is_refused(pack: Path, tmp_path: Path) -> None:
     config = _config(pack, tmp_path)
-    trainer = Trainer(config, 0, 1, CPU)
+    trainer = _trainer(config)
     trainer.step()
     trainer.snapshot().save(tmp_path / LAST)
-    other = Trainer(_config(pack, tmp_path, size="lite"), 0, 1, CPU)
+    other = _trainer(_config(pack, tmp_path, size="lite"))
     with pytest.raises(CheckpointError, match="another network"):
         other.restore(Checkpoint.load(tmp_path / LAST))
     data = (tmp_path / LAST).read_bytes()
@@ -97,7 +114,7 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(pack: Path, tmp_path: Path) 
 
 
 def test_the_learning_rate_rises_then_falls() -> None:
-    config = TrainConfig(data=Path(), out=Path())
+    config = RunConfig(data=Path(), out=Path())
     assert learning_rate(config, 0, 0.0) < 0.01 * config.learning_rate
     assert learning_rate(config, 1000, 0.0) == config.learning_rate
     assert learning_rate(config, 1000, 0.5) == pytest.approx(0.51 * config.learning_rate)
@@ -108,5 +125,5 @@ def test_the_learning_rate_rises_then_falls() -> None:
 @pytest.mark.parametrize("average_every", [1, 2])
 def test_two_processes_agree_and_finish(pack: Path, tmp_path: Path, average_every: int) -> None:
     out = tmp_path / "run"
-    train(_config(pack, out, size="lite", steps=2, batch=1, processes=2, average_every=average_every))
+    train_reenactment(_config(pack, out, size="lite", steps=2, batch=1, processes=2, average_every=average_every))
     assert Checkpoint.load(out / LAST).step == 2

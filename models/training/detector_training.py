@@ -63,8 +63,8 @@ class DetectorData:
     clip: NDArray[np.int32]
 
 
-def train_detector(config: DetectorTrainConfig) -> dict[str, Any]:
-    """Trains, writes the weights and returns the figures on val.
+def train_detector(config: DetectorTrainConfig) -> Path:
+    """Trains, writes the weights, logs the figures on val, and returns the path of the weights.
 
     Raises:
         InputError: no pack in `data`. OutputError: the weights cannot be written.
@@ -99,7 +99,8 @@ def train_detector(config: DetectorTrainConfig) -> dict[str, Any]:
     figures = judge(average, val)
     figures |= {"steps": step, "pictures": step * config.batch, "minutes": round((time.monotonic() - start) / 60, 1)}
     write_weights(config.out, config.name, "detector", shape, average.state_dict())
-    return figures
+    _log.info("val %s", json.dumps(figures))
+    return config.out
 
 
 def load_split(folder: Path, split: str) -> DetectorData:

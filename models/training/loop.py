@@ -1,7 +1,7 @@
-"""The training loop: `avcall train reenactment`. One process or several, CPU or GPU, the same code.
+"""The training loop behind every `avcall train PART`. One process or several, CPU or GPU, the same code.
 
 Order of reading: `train` starts the processes, `_run` is one of them, `Trainer.step` is one step.
-Several processes are started here (`processes`) or by torchrun (which sets WORLD_SIZE); each draws its own pairs, and
+Several processes are started here (`processes`) or by torchrun (which sets WORLD_SIZE); each draws its own samples, and
 either gradients are averaged at every step or weights every few steps.
 """
 
@@ -10,32 +10,33 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import distributed
 from torch.multiprocessing.spawn import start_processes
 
-from avcall.common.errors import ConfigError, OutputError
-from avcall.models.training.pairs import Pack
+from avcall.common.errors import CheckpointError, ConfigError, OutputError
+from avcall.models.checkpoint import read_weights
 from avcall.models.training.state import Checkpoint
-from avcall.models.training.train_config import TrainConfig
+from avcall.models.training.task import Task
+from avcall.models.training.train_config import RunConfig
 from avcall.models.training.trainer import LAST, Trainer
 
-__all__ = ["TrainConfig", "train"]
+_log = logging.getLogger(__name__)
 
 
-def train(config: TrainConfig) -> Path:
-    """Trains and returns the last checkpoint's path.
+def train(config: RunConfig, make_task: Callable[[RunConfig], Task]) -> Path:
+    """Trains and returns the last checkpoint's path. Other processes call `make_task` too, so it is a function of a
+    module, and what it raises is raised before anything is written.
 
     Raises:
         ConfigError, DeviceError: flags that do not fit together or this machine.
-        InputError: no pack in --data. OutputError: --out holds a run already and --resume is not given.
+        OutputError: --out holds a run already and --resume is not given.
         CheckpointError: a damaged checkpoint.
     """
-    pack = Pack(config.data, "train")
-    if pack.resolution != config.resolution:
-        raise ConfigError(f"--resolution {config.resolution}: the pack holds {pack.resolution}; prepare it again")
+    make_task(config)
     last = config.out / LAST
     if last.exists() and not config.resume:
         raise OutputError(f"--out {config.out} holds a run already: give --resume to go on, or another folder")
@@ -46,12 +47,12 @@ def train(config: TrainConfig) -> Path:
     except OSError as error:
         raise OutputError(f"--out {config.out} cannot be made: {error.strerror}") from error
     if "WORLD_SIZE" in os.environ:  # under torchrun
-        _run(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), config)
+        _run(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), config, make_task)
     elif config.processes > 1:
         os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = "127.0.0.1", str(_free_port())
-        start_processes(_run, (config.processes, config), config.processes, start_method="spawn")  # type: ignore[no-untyped-call]
+        start_processes(_run, (config.processes, config, make_task), config.processes, start_method="spawn")  # type: ignore[no-untyped-call]
     else:
-        _run(0, 1, config)
+        _run(0, 1, config, make_task)
     return last
 
 
@@ -61,7 +62,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _run(rank: int, world: int, config: TrainConfig) -> None:
+def _run(rank: int, world: int, config: RunConfig, make_task: Callable[[RunConfig], Task]) -> None:
     """One process of the run."""
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -71,12 +72,31 @@ def _run(rank: int, world: int, config: TrainConfig) -> None:
     if world > 1:
         distributed.init_process_group("nccl" if cuda else "gloo", rank=rank, world_size=world)
     local = int(os.environ.get("LOCAL_RANK", rank))
-    trainer = Trainer(config, rank, world, torch.device("cuda", local) if cuda else torch.device("cpu"))
+    device = torch.device("cuda", local) if cuda else torch.device("cpu")
+    trainer = Trainer(make_task(config), config, rank, world, device)
     if config.resume:
         trainer.restore(Checkpoint.load(config.out / LAST))
     elif config.start is not None:
-        trainer.network.load_state_dict(Checkpoint.load(config.start).average)
-        trainer.average.load_state_dict(trainer.network.state_dict())
+        _start_from(config.start, trainer)
     trainer.run()
     if world > 1:
         distributed.destroy_process_group()
+
+
+def _start_from(path: Path, trainer: Trainer) -> None:
+    """Takes over all tensors of a checkpoint's average or of a weights file whose names and shapes fit.
+
+    Raises:
+        CheckpointError: neither, or nothing in it fits.
+    """
+    try:
+        given = Checkpoint.load(path).average
+    except CheckpointError:
+        given = read_weights(path).tensors
+    own = trainer.network.state_dict()
+    fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        raise CheckpointError(f"--start {path}: nothing in it fits this network")
+    _log.info("--start: %d of %d tensors taken over", len(fitting), len(own))
+    trainer.network.load_state_dict(own | fitting)
+    trainer.average.load_state_dict(trainer.network.state_dict())

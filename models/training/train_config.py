@@ -1,4 +1,4 @@
-"""Settings of a training run: `avcall train reenactment`."""
+"""Settings that every training run shares; each part adds its own."""
 
 from __future__ import annotations
 
@@ -6,33 +6,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avcall.common.config import flag
-from avcall.models.reenactment.config import SIZES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainConfig:
-    """`avcall train reenactment`."""
+class RunConfig:
+    """The flags of every `avcall train PART` that runs the common loop."""
 
     data: Path = flag(Path(), "training pack, made by avcall prepare", metavar="DIR", required=True)
     out: Path = flag(Path(), "folder for checkpoints, weights, samples and the log", metavar="DIR", required=True)
-    size: str = flag("lite", "which network", choices=tuple(SIZES))
+    size: str = flag("lite", "which network", choices=("lite", "full"))
     minutes: float = flag(60.0, "how long to train; the learning rate falls to its end in this time", metavar="MINUTES")
     steps: int = flag(0, "train for this many steps instead of by time; 0 means by time", metavar="N")
-    resolution: int = flag(256, "side of the pictures; must be the pack's", metavar="PIXELS")
-    batch: int = flag(8, "pairs a step and process", metavar="N")
+    batch: int = flag(8, "samples a step and process", metavar="N")
     processes: int = flag(1, "processes, each with one thread (CPU) or one GPU", metavar="N")
     average_every: int = flag(
         1, "average weights every n-th step instead of gradients every step: for slow links and busy cores", metavar="N"
     )
     device: str = flag("auto", "where to train", choices=("auto", "cpu", "cuda"))
     learning_rate: float = flag(1e-3, "largest learning rate of Adam", metavar="RATE")
-    perceptual: float = flag(1.0, "weight of LPIPS", metavar="W")
     adversarial: float = flag(0.0, "weight of the adversarial loss; 0 trains without a critic", metavar="W")
     adversarial_from: int = flag(
         4000, "step from which the adversarial loss fades in; the critic learns from the start", metavar="STEP"
     )
-    seed: int = flag(0, "seed of weights and pairs", metavar="N")
+    seed: int = flag(0, "seed of weights and samples", metavar="N")
     resume: bool = flag(False, "go on from the last checkpoint in --out")
-    start: Path | None = flag(None, "start from the weights of this checkpoint, with a fresh schedule", metavar="FILE")
+    start: Path | None = flag(
+        None, "start from the weights of this checkpoint or weights file, with a fresh schedule", metavar="FILE"
+    )
     save_minutes: float = flag(3.0, "minutes between checkpoints", metavar="MINUTES")
     judge_minutes: float = flag(8.0, "minutes between evaluations on the val clips", metavar="MINUTES")

@@ -14,16 +14,10 @@ import torch
 from torch import Tensor, distributed
 
 from avcall.models.checkpoint import write_weights
-from avcall.models.lpips import Lpips
-from avcall.models.reenactment.config import SIZES
-from avcall.models.reenactment.generator import Crop, ReenactmentNetwork
-from avcall.models.reenactment.motion import cell_centres
 from avcall.models.training.critic import PatchCritic, critic_loss, fooling_loss, frozen, ramp
-from avcall.models.training.judge import Judge
-from avcall.models.training.losses import LossWeights, attention, reenactment_losses
-from avcall.models.training.pairs import CROP_EIGHTHS, Pack, Pairs
 from avcall.models.training.state import Checkpoint, average_into, channels_last
-from avcall.models.training.train_config import TrainConfig
+from avcall.models.training.task import Task
+from avcall.models.training.train_config import RunConfig
 
 LAST = "last.safetensors"
 WARM_UP_STEPS = 200
@@ -33,7 +27,7 @@ EMA_DECAY = 0.998
 _log = logging.getLogger(__name__)
 
 
-def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
+def learning_rate(config: RunConfig, step: int, progress: float) -> float:
     """Warm-up, then half a cosine over `progress` in [0, 1] of the time (or of the steps)."""
     rise = min(1.0, (step + 1) / WARM_UP_STEPS)
     fall = FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
@@ -52,38 +46,40 @@ def spread(targets: Sequence[Tensor | None], flat: Tensor) -> None:
 class Trainer:
     """Weights, their moving average, the optimiser and the clock of one process."""
 
-    def __init__(self, config: TrainConfig, rank: int, world: int, device: torch.device) -> None:
-        self.config, self.rank, self.world, self.device = config, rank, world, device
+    def __init__(self, task: Task, config: RunConfig, rank: int, world: int, device: torch.device) -> None:
+        self.task, self.config, self.rank, self.world, self.device = task, config, rank, world, device
+        task.to(device)
         torch.manual_seed(config.seed)
-        size = SIZES[config.size]
-        self.network = ReenactmentNetwork(size).to(device)
-        self.average = ReenactmentNetwork(size).to(device)
+        self.network = task.build().to(device)
+        self.average = task.build().to(device)
         self.average.load_state_dict(self.network.state_dict())
-        self.lpips = Lpips("alex").to(device)
-        for module in (self.network, self.average, self.lpips):
+        for module in (self.network, self.average):
             channels_last(module)
         self.critic = PatchCritic().to(device) if config.adversarial > 0 else None
         self.parameters = [*self.network.parameters(), *(self.critic.parameters() if self.critic else ())]
         self.optimiser = torch.optim.Adam(self.parameters, config.learning_rate, betas=(0.9, 0.99), fused=True)
-        self.pack = Pack(config.data, "train")
-        self.grid = cell_centres(config.resolution, config.resolution, device)
-        self.weights = LossWeights(perceptual=config.perceptual)
         self.steps_done = 0
         self.elapsed_s = 0.0
         self.progress = 0.0
         self.terms: dict[str, float] = {}
 
     def step(self) -> float:
-        """One step on fresh pairs; returns the process's own loss."""
+        """One step on a fresh batch; returns the process's own loss."""
         generator = np.random.default_rng([self.config.seed, self.rank, self.steps_done])
-        pairs = self.pack.draw(generator, self.config.batch)
-        terms, picture, truth = self._forward(pairs, (int(generator.integers(8)), int(generator.integers(8))))
+        batch = self.task.draw(generator, self.config.batch)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            forward = self.task.forward(self.network, batch, generator)
+            terms = dict(forward.terms)
+            if self.critic is not None and forward.made is not None:
+                frozen(self.critic, True)
+                share = self.config.adversarial * ramp(self.steps_done, self.config.adversarial_from)
+                terms["adversarial"] = share * fooling_loss(self.critic, forward.made)
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()  # type: ignore[no-untyped-call]
-        if self.critic is not None:
+        if self.critic is not None and forward.made is not None and forward.truth is not None:
             frozen(self.critic, False)
             with torch.autocast(self.device.type, torch.bfloat16):
-                terms["critic"] = critic_loss(self.critic, picture, truth)
+                terms["critic"] = critic_loss(self.critic, forward.made, forward.truth)
             terms["critic"].backward()  # type: ignore[no-untyped-call]
         flat = torch.cat([p.grad.reshape(-1) for p in self.parameters if p.grad is not None])
         together = self.config.average_every <= 1
@@ -118,23 +114,6 @@ class Trainer:
         self.progress = float(told[-1])
         return told[:-1]
 
-    def _forward(self, pairs: Pairs, shift: tuple[int, int]) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """The loss terms, the made crops and the true ones."""
-        pivot = (pairs.pivot.to(self.device).permute(0, 3, 1, 2)).float() / 255.0
-        driving = (pairs.driving.to(self.device).permute(0, 3, 1, 2)).float() / 255.0
-        pivot_points, points = pairs.pivot_keypoints.to(self.device), pairs.driving_keypoints.to(self.device)
-        crop = Crop(pairs.crop_left, pairs.crop_top, CROP_EIGHTHS)
-        weights = crop.cut(attention(points, self.grid), 1)
-        truth = crop.cut(driving, 1)
-        with torch.autocast(self.device.type, torch.bfloat16):
-            driven = self.network.drive(self.network.encode(pivot, pivot_points), points, crop)
-            terms = reenactment_losses(driven, truth, weights, self.lpips, self.weights, shift)
-            if self.critic is not None:
-                frozen(self.critic, True)
-                share = self.config.adversarial * ramp(self.steps_done, self.config.adversarial_from)
-                terms["adversarial"] = share * fooling_loss(self.critic, driven.picture)
-        return terms, driven.picture, truth
-
     def _own_progress(self) -> float:
         if self.config.steps:
             return self.steps_done / self.config.steps
@@ -142,7 +121,6 @@ class Trainer:
 
     def run(self) -> None:
         """Steps until the time (or the steps) are used up; saves, judges and logs on the way."""
-        judge = Judge(self.config.data, self.device) if self.rank == 0 else None
         saved = judged = logged = self.elapsed_s
         before, clock = self.steps_done, time.monotonic()
         while self.progress < 1.0 and not (self.config.steps and self.steps_done >= self.config.steps):
@@ -150,7 +128,7 @@ class Trainer:
             now = time.monotonic()
             self.elapsed_s += now - clock
             clock = now
-            if judge is None:
+            if self.rank != 0:
                 continue
             if self.elapsed_s - logged >= 30.0:
                 rate = (self.steps_done - before) / (self.elapsed_s - logged)
@@ -161,22 +139,21 @@ class Trainer:
                 self.snapshot().save(self.config.out / LAST)
                 saved = self.elapsed_s
             if self.elapsed_s - judged >= 60 * self.config.judge_minutes:
-                self._judge(judge)
+                self._judge()
                 judged = self.elapsed_s
-        if judge is not None:
+        if self.rank == 0:
             self.snapshot().save(self.config.out / LAST)
-            self._judge(judge)
+            self._judge()
 
-    def _judge(self, judge: Judge) -> None:
-        """Figures and sample pictures on val, and the averaged weights as a file that `--model` takes."""
-        size = self.config.size
-        write_weights(
-            self.config.out / f"{size}.safetensors", size, "reenactor", SIZES[size], self.average.state_dict()
-        )
-        figures = judge.judge(self.average, self.config.out / f"sample_{self.steps_done:06d}.png")
+    def _judge(self) -> None:
+        """Figures and sample pictures on val, and the averaged weights as a file."""
+        task = self.task
+        path = self.config.out / f"{task.name}.safetensors"
+        write_weights(path, task.name, task.kind, task.shape, self.average.state_dict())
+        figures = task.judge(self.average, self.config.out / f"sample_{self.steps_done:06d}.png")
         record: dict[str, Any] = {"step": self.steps_done, "elapsed_s": round(self.elapsed_s), **figures}
-        pairs = self.steps_done * self.config.batch * self.world
-        record |= {"pairs": pairs, "loss": {name: round(value, 5) for name, value in self.terms.items()}}
+        samples = self.steps_done * self.config.batch * self.world
+        record |= {"samples": samples, "loss": {name: round(value, 5) for name, value in self.terms.items()}}
         with (self.config.out / "log.jsonl").open("a") as log:
             log.write(json.dumps(record) + "\n")
         _log.info("val %s", json.dumps(figures))
