@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -16,6 +17,15 @@ from avcall.common.errors import AvcallError
 PATIENCE_S = 15.0
 """How long a process may take to end when asked to."""
 _ERROR = "avcall: error: "
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+"""Loaded here: between fork and exec only calls are safe."""
+
+
+def _end_with_parent() -> None:
+    """Runs in the new process: a parent that is killed outright cannot end it, so the kernel asks it to (prctl(2))."""
+    assert _LIBC is not None
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Child:
@@ -32,6 +42,7 @@ class Child:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_end_with_parent if _LIBC is not None else None,
             )
 
     @property
