@@ -14,8 +14,9 @@ open eyes, a face towards the camera and slightly parted lips.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, MESH_INDICES, Image, Keypoints, Landmarks
 from avcall.models import classical_face, classical_mouth, classical_openings, classical_sheet, classical_still
-from avcall.models.classical_face import FaceModel, build_face, move_face
+from avcall.models.classical_face import FaceModel, Motion, build_face, move_face
 from avcall.models.classical_mouth import MouthLook, mouth_look, paint_mouth
 from avcall.models.classical_openings import (
     CONTOURS,
@@ -38,11 +39,13 @@ from avcall.models.classical_still import hold_background, person_masks
 from avcall.models.classical_tps import spline_displacement
 from avcall.models.classical_warp import base_grid, enlarge, mesh_displacement, sample
 from avcall.models.face_mesh import FaceMesh
-from avcall.models.interfaces import Encoded, ModelId
+from avcall.models.interfaces import Detailed, Encoded, ModelId
 from avcall.models.segmentation import Segmenter
 
 _FINEST_GRID, _COARSEST_GRID = 256, 64
 """The backward map is computed at half the picture's side within these bounds and enlarged."""
+DETAILED_SIDE = 256
+"""A larger pivot can be driven in two parts: the picture at this side, and the pivot's own pixels for detail."""
 _EYES_APART = (0.4, 2.5)
 """Driving points whose outer eye corners are closer or farther than this times the pivot's are not believed."""
 _OTHER_FACE = 0.35
@@ -78,6 +81,8 @@ class EncodedPivot:
     """float32 (1, 3, H, W) in [0, 255] on the reenactor's device."""
     face: MovableFace | None
     """None where the pivot shows no face mesh."""
+    small: EncodedPivot | None = None
+    """The same at DETAILED_SIDE, of a larger pivot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,14 @@ class MovableFace:
     """Of each hole of the mesh, which of the sheet's triangles are around it."""
     person: Tensor
     """Masks of `classical_still`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """`displacement` (S, S, 2) leads from each pixel to its place in the pivot; `motion` is None without a face."""
+
+    displacement: Tensor
+    motion: Motion | None
 
 
 class ClassicalReenactor:
@@ -114,7 +127,7 @@ class ClassicalReenactor:
         """`pivot` uint8 (S, S, 3) of any side, `keypoints` (10, 2) measured on it by the sender."""
         landmarks = self._mesh.find(pivot)
         image = pivot.copy()
-        planes = torch.from_numpy(image).to(self._device).permute(2, 0, 1)[None].float()
+        planes = self._planes(image)
         face = None
         if landmarks is not None and _same_face(keypoints, landmarks[np.array(MESH_INDICES), :2]):
             model = build_face(landmarks, keypoints)
@@ -122,7 +135,16 @@ class ClassicalReenactor:
             near = tuple(near_triangles(model, sheet_triangles(), corners, hole) for hole in range(len(CONTOURS)))
             person = person_masks(self._segmenter.segment(image), model, self._device)
             face = MovableFace(model, mouth_look(pivot, planes, self._base(len(pivot)), model), near, person)
-        return EncodedPivot(image, keypoints.copy(), planes.contiguous(), face)
+        small = self._smaller(image, keypoints, face) if len(image) > DETAILED_SIDE else None
+        return EncodedPivot(image, keypoints.copy(), planes, face, small)
+
+    def _smaller(self, image: Image, keypoints: Keypoints, face: MovableFace | None) -> EncodedPivot:
+        """All but the pixels is the same at any size."""
+        reduced = cv2.resize(image, (DETAILED_SIDE, DETAILED_SIDE), interpolation=cv2.INTER_AREA).astype(np.uint8)
+        planes = self._planes(reduced)
+        if face is not None:
+            face = replace(face, mouth=mouth_look(reduced, planes, self._base(DETAILED_SIDE), face.model))
+        return EncodedPivot(reduced, keypoints.copy(), planes, face)
 
     @torch.inference_mode()
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
@@ -131,14 +153,33 @@ class ClassicalReenactor:
         if not _believable(keypoints, encoded.keypoints):
             return encoded.image.copy()
         base = self._base(encoded.image.shape[0])
-        if encoded.face is not None:
-            return _to_image(self._drive_face(encoded.picture, encoded.face, keypoints, base))
-        coarse = spline_displacement(encoded.keypoints, keypoints, self._base(_COARSEST_GRID))
-        return _to_image(sample(encoded.picture, base + enlarge(coarse, len(base))))
+        motion = self._moved(encoded, keypoints)
+        result = sample(encoded.picture, base + motion.displacement)
+        return _to_image(self._paint(result, encoded, motion))
 
-    def _drive_face(self, picture: Tensor, face: MovableFace, keypoints: Keypoints, base: Tensor) -> Tensor:
-        """(3, S, S) in about [0, 255]."""
-        side = len(base)
+    @torch.inference_mode()
+    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
+        """The pivot moved at DETAILED_SIDE, and its own pixels along the same displacement. In these the eyes are those
+        of the pivot within the moved lids; mouths are painted in the small picture only."""
+        assert isinstance(encoded, EncodedPivot)
+        small = encoded.small
+        if small is None:
+            return None
+        if not _believable(keypoints, encoded.keypoints):
+            return Detailed(small.image.copy(), encoded.image.copy())
+        side = len(encoded.image)
+        motion = self._moved(small, keypoints)
+        image = self._paint(sample(small.picture, self._base(DETAILED_SIDE) + motion.displacement), small, motion)
+        larger = replace(motion, displacement=enlarge(motion.displacement, side))
+        reference = sample(encoded.picture, self._base(side) + larger.displacement)
+        return Detailed(_to_image(image), _to_image(self._paint(reference, encoded, larger, mouth=False)))
+
+    def _moved(self, encoded: EncodedPivot, keypoints: Keypoints) -> _Moved:
+        """What `keypoints` make of the pivot, before any pixel is touched."""
+        face, side = encoded.face, len(encoded.image)
+        if face is None:
+            coarse = spline_displacement(encoded.keypoints, keypoints, self._base(_COARSEST_GRID))
+            return _Moved(enlarge(coarse, side), None)
         motion = move_face(face.model, keypoints)
         moved, own = sheet_vertices(face.model, motion)
         target, source = self._tensor(moved[:, :2]), self._tensor(own)
@@ -146,21 +187,33 @@ class ClassicalReenactor:
         grid = min(max(side // 2, _COARSEST_GRID), _FINEST_GRID)
         coarse, covered = mesh_displacement(target, source, self._triangles(order), grid)
         displacement = enlarge(hold_background(coarse, covered, face.person, self._base(grid)), side)
-        windows = [hole_window(motion.moved, face.model, hole, side) for hole in range(len(CONTOURS))]
-        for window, near in zip(windows, face.near, strict=True):
+        for hole, near in enumerate(face.near):
+            window = hole_window(motion.moved, face.model, hole, side)
             if window is not None:  # lids and lips meet in seams that the coarse map would smear
                 fine, covered = mesh_displacement(target, source, self._triangles(order[near[order]]), side, window)
                 part = displacement[window.slices]
                 part.copy_(torch.where(covered[..., None], fine, part))
-        result = sample(picture, base + displacement)
-        for hole, window in enumerate(windows):
+        return _Moved(displacement, motion)
+
+    def _paint(self, result: Tensor, encoded: EncodedPivot, moved: _Moved, *, mouth: bool = True) -> Tensor:
+        """Opens and closes eyes and mouth in `result` (3, S, S), about [0, 255]; returns it."""
+        face, motion = encoded.face, moved.motion
+        if face is None or motion is None:
+            return result
+        base = self._base(result.shape[-1])
+        for hole in range(len(CONTOURS)):
+            window = hole_window(motion.moved, face.model, hole, len(base))
             if window is None:
                 continue
-            if hole == MOUTH:
+            if hole != MOUTH:
+                stretched = moved.displacement[window.slices]
+                paint_eye(result, encoded.picture, base, stretched, face.model, motion, hole, window)
+            elif mouth:
                 paint_mouth(result, base, face.model, face.mouth, motion, window)
-            else:
-                paint_eye(result, picture, base, displacement[window.slices], face.model, motion, hole, window)
         return result
+
+    def _planes(self, image: Image) -> Tensor:
+        return torch.from_numpy(image).to(self._device).permute(2, 0, 1)[None].float().contiguous()
 
     def _base(self, side: int) -> Tensor:
         if side not in self._grids:

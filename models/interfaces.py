@@ -10,8 +10,9 @@ devices and foreign conventions stay inside an implementation. A weightless twin
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from avcall.common.keypoints import Image, Keypoints, Landmarks
 
@@ -57,6 +58,24 @@ class Reenactor(Protocol):
         own keypoints gives the pivot back, or nearly so."""
 
 
+@dataclass(frozen=True, slots=True)
+class Detailed:
+    """One drive of a large pivot, made to be put together by a `SuperResolver`."""
+
+    image: Image
+    """The finished picture at the reenactor's working side."""
+    reference: Image
+    """The large pivot's own pixels, moved by the same flow; what the reenactor repairs or paints may be missing."""
+
+
+@runtime_checkable
+class DetailedReenactor(Protocol):
+    """A reenactor that can move a large pivot's pixels without working at their size."""
+
+    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
+        """As `drive`, in two parts; None where the pivot is not larger than the working side."""
+
+
 class Interpolator(Protocol):
     """Makes the picture between two pictures."""
 
@@ -65,10 +84,22 @@ class Interpolator(Protocol):
 
 
 class SuperResolver(Protocol):
-    """Enlarges a picture."""
+    """Enlarges a picture. Successive calls are successive pictures of one video."""
 
-    def upscale(self, image: Image, side: int) -> Image:
+    def upscale(self, image: Image, side: int, guide: Guide | None = None) -> Image:
         """The square picture at `side` pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """What a super-resolver may know besides the picture."""
+
+    reference: Image | None = None
+    """The same view from a sharper source: `Detailed.reference`."""
+    keypoints: Keypoints | None = None
+    """Where the face is: eyes and mouth go first where there is no time for everything."""
+    time_ms: float = math.inf
+    """How long enlarging may take."""
 
 
 class Enhancer(Protocol):
