@@ -105,6 +105,15 @@ class _Moved:
     motion: Motion | None
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A driven picture, float32 (3, S, S) in about [0, 255], and the displacement (S, S, 2) from each pixel to its place
+    in the pivot; painted lids and mouths come from elsewhere."""
+
+    picture: Tensor
+    displacement: Tensor
+
+
 class ClassicalReenactor:
     """Warps the pivot. Computes on `device` ("cpu" or "cuda"); does not touch torch's thread settings. Not safe for use
     by two threads at once."""
@@ -126,14 +135,27 @@ class ClassicalReenactor:
     def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
         """`pivot` uint8 (S, S, 3) of any side, `keypoints` (10, 2) measured on it by the sender."""
         landmarks = self._mesh.find(pivot)
+        if landmarks is not None and not _same_face(keypoints, landmarks[np.array(MESH_INDICES), :2]):
+            landmarks = None
+        segmentation = None if landmarks is None else self._segmenter.segment(pivot.copy())
+        return self.encode_known(pivot, keypoints, landmarks, segmentation)
+
+    def encode_known(
+        self,
+        pivot: Image,
+        keypoints: Keypoints,
+        landmarks: Landmarks | None,
+        segmentation: NDArray[np.uint8] | None,
+    ) -> EncodedPivot:
+        """As `encode`, for a pivot whose face mesh (468, 3) and segmentation (h, w) are known; None without a face."""
         image = pivot.copy()
         planes = self._planes(image)
         face = None
-        if landmarks is not None and _same_face(keypoints, landmarks[np.array(MESH_INDICES), :2]):
+        if landmarks is not None and segmentation is not None:
             model = build_face(landmarks, keypoints)
             _, corners = sheet_vertices(model, move_face(model, keypoints))
             near = tuple(near_triangles(model, sheet_triangles(), corners, hole) for hole in range(len(CONTOURS)))
-            person = person_masks(self._segmenter.segment(image), model, self._device)
+            person = person_masks(segmentation, model, self._device)
             face = MovableFace(model, mouth_look(pivot, planes, self._base(len(pivot)), model), near, person)
         small = self._smaller(image, keypoints, face) if len(image) > DETAILED_SIDE else None
         return EncodedPivot(image, keypoints.copy(), planes, face, small)
@@ -149,13 +171,17 @@ class ClassicalReenactor:
     @torch.inference_mode()
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
         """The pivot moved to `keypoints` (10, 2); the pivot itself where they make no sense as a face."""
+        return _to_image(self.move(encoded, keypoints).picture)
+
+    def move(self, encoded: Encoded, keypoints: Keypoints) -> Moved:
+        """What `drive` rounds, and how it came about: networks go on from it."""
         assert isinstance(encoded, EncodedPivot)
-        if not _believable(keypoints, encoded.keypoints):
-            return encoded.image.copy()
         base = self._base(encoded.image.shape[0])
+        if not _believable(keypoints, encoded.keypoints):
+            return Moved(encoded.picture[0], torch.zeros_like(base))
         motion = self._moved(encoded, keypoints)
         result = sample(encoded.picture, base + motion.displacement)
-        return _to_image(self._paint(result, encoded, motion))
+        return Moved(self._paint(result, encoded, motion), motion.displacement)
 
     @torch.inference_mode()
     def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
