@@ -1,4 +1,7 @@
-"""The last stages of a picture: made, enlarged and enhanced in the executor, then shown, traced and counted."""
+"""The last stages of a picture: made, enhanced and enlarged in the executor, then shown, traced and counted.
+
+Enhancement comes before enlargement: a quarter of the pixels, and what is enlarged is repaired already.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from avcall.common.stats import Stats
 from avcall.common.trace import Trace
 from avcall.models.interfaces import Enhancer, SuperResolver
 from avcall.receiver.animator import Animator, Drawing, Drawn
+from avcall.receiver.budget import FrameBudget
 from avcall.receiver.display_stats import TICK_MS, DisplayStats, wrapped
 from avcall.receiver.jitter_buffer import PoseKind, PoseSample
 from avcall.receiver.overlay import Badges
@@ -40,11 +44,15 @@ class Display:
         executor: Executor,
         stats: Stats,
         trace: Trace,
+        budget: FrameBudget | None = None,
     ) -> None:
+        """`budget` is that of the stages that are ladders; None where none is."""
         self._animator, self._upscaler, self._enhancer, self._side = animator, upscaler, enhancer, side
         self._renderers = renderers
         self._playout, self._clock, self._executor = playout, clock, executor
         self._stats, self._trace = stats, trace
+        self._budget = budget
+        self._present_ms = 0.0
         self._first_tick = 0
         self._shown: tuple[Drawn, Image] | None = None
         self.seen = DisplayStats()
@@ -57,10 +65,13 @@ class Display:
         """Makes the picture to be presented next; True where the reenactor succeeded."""
         start_ms = self._clock()
         made = await asyncio.get_running_loop().run_in_executor(self._executor, self._make, drawing)
+        took_ms = self._clock() - start_ms
+        if self._budget is not None:
+            self._budget.frame(took_ms + self._present_ms)
         if made is None:
             return False
         self._shown = made
-        change_ms = min(self._clock() - start_ms, _LONGEST_MS) - self.render_ms
+        change_ms = min(took_ms, _LONGEST_MS) - self.render_ms
         self.render_ms += (_RISE if change_ms > 0 else _FALL) * change_ms
         return made[0].fresh
 
@@ -76,7 +87,8 @@ class Display:
         for renderer in self._renderers:
             renderer.show(ShownFrame(drawn.image, display, tick, due_ms, badges))
         shown_ms = self._clock()
-        self._stats.add_stage("render", shown_ms - start_ms)
+        self._present_ms = shown_ms - start_ms
+        self._stats.add_stage("render", self._present_ms)
         media_ms = sample.pose.capture_ms
         heard_ms = self._playout.heard_ms(shown_ms)
         skew_ms = None if heard_ms is None else media_ms - heard_ms
@@ -98,16 +110,18 @@ class Display:
     def _make(self, drawing: Drawing) -> tuple[Drawn, Image] | None:
         """In the executor."""
         start_ms = self._clock()
+        if self._budget is not None:
+            self._budget.plan(start_ms)
         drawn = self._animator.draw(drawing)
         if drawn is None:
             return None
         drawn_ms = self._clock()
         self._stats.add_stage("drive", drawn_ms - start_ms)
+        enhanced = Drawn(self._enhancer.enhance(drawn.image), drawn.fresh)
+        enhanced_ms = self._clock()
+        self._stats.add_stage("enhance", enhanced_ms - drawn_ms)
         if not self._renderers:
-            return drawn, drawn.image
-        enlarged = self._upscaler.upscale(drawn.image, self._side)
-        enlarged_ms = self._clock()
-        self._stats.add_stage("upscale", enlarged_ms - drawn_ms)
-        enhanced = self._enhancer.enhance(enlarged)
-        self._stats.add_stage("enhance", self._clock() - enlarged_ms)
-        return drawn, enhanced
+            return enhanced, enhanced.image
+        enlarged = self._upscaler.upscale(enhanced.image, self._side)
+        self._stats.add_stage("upscale", self._clock() - enhanced_ms)
+        return enhanced, enlarged

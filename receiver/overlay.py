@@ -25,6 +25,8 @@ class Badges:
     voice_muted: bool = False
     video_muted: bool = False
     sound_off: bool = False
+    stages: tuple[str, ...] = ()
+    """Networks that make the picture at present, as the frame budget allows."""
 
     def warnings(self) -> list[str]:
         """Lines that the viewer must not overlook, the most important first."""
@@ -48,6 +50,8 @@ def draw_overlay(image: Image, badges: Badges) -> Image:
     scale = max(0.35, image.shape[0] / 1024)
     line = round(46 * scale)
     figures = f"{badges.fps:.0f} fps  {badges.kbps:.0f} kbit/s  pivot {badges.pivot_age_s:.0f} s"
+    if badges.stages:
+        figures += "  " + " + ".join(badges.stages)
     _label(marked, figures, (0, image.shape[0]), scale, _WHITE, above=True)
     _label(marked, "synthesised", (image.shape[1], 0), scale, _WHITE, right=True)
     for i, warning in enumerate(badges.warnings()):

@@ -1,6 +1,6 @@
 """The receiving half of a call: packets in, a talking face and its voice out.
 
-link -> pivots, pose buffer, voice buffer -> play-out clock -> drive -> enlarge, enhance -> renderers, speaker
+link -> pivots, pose buffer, voice buffer -> play-out clock -> drive -> enhance, enlarge -> renderers, speaker
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from avcall.common.trace import Trace
 from avcall.common.wire import Bundle, KeypointPacket, Packet, PivotSlice, VoicePacket
 from avcall.models.interfaces import Enhancer, Reenactor, SuperResolver
 from avcall.receiver.animator import Animator
+from avcall.receiver.budget import FrameBudget
 from avcall.receiver.bundles import BundleIntake
 from avcall.receiver.display import Display
 from avcall.receiver.display_stats import TICK_MS
@@ -64,9 +65,11 @@ class Receiver:
         executor: Executor,
         stats: Stats,
         trace: Trace,
+        budget: FrameBudget | None = None,
     ) -> None:
+        """`budget` is that of the stages that are ladders (`avcall.receiver.ladders`); None where none is."""
         self._link, self._clock = link, clock
-        self._stats, self._trace = stats, trace
+        self._stats, self._trace, self._budget = stats, trace, budget
         self._cache = PivotCache()
         self._pivots = PivotIntake(
             reenactor=reenactor, cache=self._cache, link=link, clock=clock, executor=executor, stats=stats
@@ -89,6 +92,7 @@ class Receiver:
             executor=executor,
             stats=stats,
             trace=trace,
+            budget=budget,
         )
         self._muted = Mute(voice=False, video=False)
         self._stopped = asyncio.Event()
@@ -249,6 +253,7 @@ class Receiver:
             voice_muted=self._muted.voice,
             video_muted=self._muted.video,
             sound_off=self._sound.off,
+            stages=() if self._budget is None else self._budget.running(),
         )
 
     # What is told -----------------------------------------------------------------------------------------------
@@ -296,5 +301,6 @@ class Receiver:
             "play_out_delay_ms": self._playout.delay_ms,
             "time_to_first_face_ms": None if face_ms is None else face_ms - self._start_ms,
             "stage_ms": self._stats.stage_ms(),
+            "budget": None if self._budget is None else self._budget.summary(),
             "counters": counters,
         }
