@@ -10,7 +10,6 @@ devices and foreign conventions stay inside an implementation. A weightless twin
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -76,6 +75,22 @@ class DetailedReenactor(Protocol):
         """As `drive`, in two parts; None where the pivot is not larger than the working side."""
 
 
+class Drives(Protocol):
+    """Moves pivots that its reenactor encoded."""
+
+    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
+        """As `Reenactor.drive`."""
+
+
+@runtime_checkable
+class TwoSpeedReenactor(Protocol):
+    """A reenactor with a cheaper way to draw the same encoded pivots, for frames that have no time for more."""
+
+    @property
+    def cheap(self) -> Drives:
+        """It may be a `DetailedReenactor`, too."""
+
+
 class Interpolator(Protocol):
     """Makes the picture between two pictures."""
 
@@ -97,9 +112,7 @@ class Guide:
     reference: Image | None = None
     """The same view from a sharper source: `Detailed.reference`."""
     keypoints: Keypoints | None = None
-    """Where the face is: eyes and mouth go first where there is no time for everything."""
-    time_ms: float = math.inf
-    """How long enlarging may take."""
+    """Where the face is, (10, 2): eyes and mouth go first where there is no time for everything."""
 
 
 class Enhancer(Protocol):

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from avcall.common.keypoints import Image
+from avcall.models.interfaces import Guide
 
 
 class BlendInterpolator:
@@ -18,7 +19,7 @@ class BlendInterpolator:
 class BicubicSuperResolver:
     """Bicubic enlargement (area averaging where the picture shrinks)."""
 
-    def upscale(self, image: Image, side: int) -> Image:
+    def upscale(self, image: Image, side: int, guide: Guide | None = None) -> Image:
         if image.shape[:2] == (side, side):
             return image
         how = cv2.INTER_CUBIC if side > image.shape[0] else cv2.INTER_AREA

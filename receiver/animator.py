@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from avcall.common.frames import Pose
-from avcall.common.keypoints import Image
+from avcall.common.keypoints import Image, Keypoints
 from avcall.common.stats import Stats
-from avcall.models.interfaces import Reenactor
+from avcall.models.interfaces import Detailed, DetailedReenactor, Encoded, Reenactor
 from avcall.receiver.pivots import PivotCache, ReadyPivot
 
 FADE_TICKS = 3
@@ -37,10 +37,12 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """`fresh` is False where the reenactor failed and the last picture stands in."""
+    """`fresh` is False where the reenactor failed and the last picture stands in. `reference` is the large pivot's own
+    moved pixels, where the pivot is larger than the reenactor's working side."""
 
     image: Image
     fresh: bool
+    reference: Image | None = None
 
 
 class Animator:
@@ -53,7 +55,7 @@ class Animator:
         self._pose: Pose | None = None
         self._fading: ReadyPivot | None = None
         self._fade_tick = 0
-        self._last: Image | None = None
+        self._last: Detailed | Image | None = None
         self._drawn: Drawing | None = None
 
     def plan(self, pose: Pose, drive_ms: float) -> Drawing | None:
@@ -90,23 +92,42 @@ class Animator:
     def draw(self, drawing: Drawing) -> Drawn | None:
         """The picture; the last one again where the reenactor fails, None where there is none yet."""
         try:
-            image = self._drive(drawing)
+            made = self._drive(drawing)
         except Exception as error:  # noqa: BLE001 - a network may fail in any way, and a call outlives it
             self._drawn = None
             self._stats.count("drive_failed")
             _log.warning("the reenactor failed, the last picture stands: %s", error)
-            return None if self._last is None else Drawn(self._last, fresh=False)
-        self._last, self._drawn = image, drawing
-        return Drawn(image, fresh=True)
+            return None if self._last is None else _drawn(self._last, fresh=False)
+        self._last, self._drawn = made, drawing
+        return _drawn(made, fresh=True)
 
-    def _drive(self, drawing: Drawing) -> Image:
+    def _drive(self, drawing: Drawing) -> Detailed | Image:
         points = drawing.pose.keypoints
-        image = _checked(self._reenactor.drive(drawing.ready.encoded, points))
+        made = self._drive_one(drawing.ready.encoded, points)
         if drawing.fading is None:
-            return image
-        old = _checked(self._reenactor.drive(drawing.fading.encoded, points))
-        blend = old + drawing.share * (image.astype(np.float32) - old)
-        return blend.round().astype(np.uint8)
+            return made
+        old = self._drive_one(drawing.fading.encoded, points)
+        if isinstance(made, Detailed) and isinstance(old, Detailed):
+            reference = _faded(old.reference, made.reference, drawing.share)
+            return Detailed(_faded(old.image, made.image, drawing.share), reference)
+        if isinstance(made, Detailed) or isinstance(old, Detailed):
+            return made
+        return _faded(old, made, drawing.share)
+
+    def _drive_one(self, encoded: Encoded, points: Keypoints) -> Detailed | Image:
+        if isinstance(self._reenactor, DetailedReenactor):
+            detailed = self._reenactor.drive_detailed(encoded, points)
+            if detailed is not None:
+                return Detailed(_checked(detailed.image), _checked(detailed.reference))
+        return _checked(self._reenactor.drive(encoded, points))
+
+
+def _drawn(made: Detailed | Image, *, fresh: bool) -> Drawn:
+    return Drawn(made.image, fresh, made.reference) if isinstance(made, Detailed) else Drawn(made, fresh)
+
+
+def _faded(old: Image, new: Image, share: float) -> Image:
+    return np.asarray((old + share * (new.astype(np.float32) - old)).round(), dtype=np.uint8)
 
 
 def _checked(image: Image) -> Image:

@@ -13,7 +13,7 @@ from avcall.common.clock import Clock
 from avcall.common.keypoints import Image
 from avcall.common.stats import Stats
 from avcall.common.trace import Trace
-from avcall.models.interfaces import Enhancer, SuperResolver
+from avcall.models.interfaces import Enhancer, Guide, SuperResolver
 from avcall.receiver.animator import Animator, Drawing, Drawn
 from avcall.receiver.budget import FrameBudget
 from avcall.receiver.display_stats import TICK_MS, DisplayStats, wrapped
@@ -117,11 +117,12 @@ class Display:
             return None
         drawn_ms = self._clock()
         self._stats.add_stage("drive", drawn_ms - start_ms)
-        enhanced = Drawn(self._enhancer.enhance(drawn.image), drawn.fresh)
+        enhanced = Drawn(self._enhancer.enhance(drawn.image), drawn.fresh, drawn.reference)
         enhanced_ms = self._clock()
         self._stats.add_stage("enhance", enhanced_ms - drawn_ms)
         if not self._renderers:
             return enhanced, enhanced.image
-        enlarged = self._upscaler.upscale(enhanced.image, self._side)
+        guide = Guide(drawn.reference, drawing.pose.keypoints)
+        enlarged = self._upscaler.upscale(enhanced.image, self._side, guide)
         self._stats.add_stage("upscale", self._clock() - enhanced_ms)
         return enhanced, enlarged

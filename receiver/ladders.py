@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from dataclasses import replace
+from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -16,7 +17,19 @@ import numpy as np
 from avcall.common.clock import Clock
 from avcall.common.keypoints import Image, Keypoints
 from avcall.common.stats import Stats
-from avcall.models.interfaces import Encoded, Enhancer, Interpolator, ModelId, Reenactor, SuperResolver
+from avcall.models.interfaces import (
+    Detailed,
+    DetailedReenactor,
+    Drives,
+    Encoded,
+    Enhancer,
+    Guide,
+    Interpolator,
+    ModelId,
+    Reenactor,
+    SuperResolver,
+    TwoSpeedReenactor,
+)
 from avcall.receiver.budget import FrameBudget, Version
 
 DRIVE, INTERPOLATE, UPSCALE, ENHANCE = "drive", "interpolate", "upscale", "enhance"
@@ -24,6 +37,7 @@ ORDER = (DRIVE, ENHANCE, UPSCALE, INTERPOLATE, UPSCALE, UPSCALE)
 """Of the steps up, by what they gain a viewer for their time."""
 CALIBRATION_RUNS = 3
 Part = TypeVar("Part")
+Made = TypeVar("Made", Image, Detailed | None)
 Named = Sequence[tuple[str, Part]]
 """Versions of a stage with the names that the overlay and the report give them, cheapest first."""
 _log = logging.getLogger(__name__)
@@ -37,14 +51,12 @@ class Ladder(Generic[Part]):
         self.names = tuple(name for name, _ in parts)
         self._parts = tuple(part for _, part in parts)
         self._clock, self._stats = clock, stats
-        self._budget: FrameBudget | None = None
+        self.budget: FrameBudget | None = None
+        """Who chooses; without one the cheapest version runs."""
 
-    def follow(self, budget: FrameBudget) -> None:
-        """From now on `budget` chooses; before that the cheapest version runs."""
-        self._budget = budget
-
-    def calibrate(self, use: Callable[[Part], object]) -> tuple[Version, ...]:
-        """Runs each version a few times and returns what each takes. One that fails is priced beyond all budgets."""
+    def calibrate(self, use: Callable[[Part], object], *, elastic: bool = False) -> tuple[Version, ...]:
+        """Runs each version a few times and returns what each takes; those above the cheapest are elastic as said. One
+        that fails is priced beyond all budgets."""
         versions = []
         for name, part in zip(self.names, self._parts, strict=True):
             took_ms = []
@@ -56,55 +68,69 @@ class Ladder(Generic[Part]):
             except Exception as error:  # noqa: BLE001 - a network may fail in any way, and a call goes on without it
                 _log.warning("%s of stage %s does not run here: %s", name, self.stage, error)
                 took_ms = [float("inf")]
-            versions.append(Version(name, min(took_ms)))
+            versions.append(Version(name, min(took_ms), elastic and bool(versions)))
         return tuple(versions)
 
-    def run(self, use: Callable[[Part], Image]) -> Image:
-        """The picture by the version that the budget chose, or by the best one below it that gives a picture.
+    def run(self, use: Callable[[Part], Made]) -> Made:
+        """What the version makes that the budget chose, or the best one below it that makes a picture.
 
         Raises:
             Exception: what the cheapest version raised.
         """
-        choice = None if self._budget is None else self._budget.choice(self.stage)
+        choice = None if self.budget is None else self.budget.choice(self.stage)
         level = 0 if choice is None else choice.level
         while level:
             try:
-                image = self._timed(level, use)
+                made = self._timed(level, use)
             except Exception as error:  # noqa: BLE001 - a network may fail in any way, and a call outlives it
                 self._stats.count(f"{self.stage}_failed")
                 _log.warning("%s of stage %s failed: %s", self.names[level], self.stage, error)
-                if self._budget is not None:
-                    self._budget.failed(self.stage, level, self._clock())
+                if self.budget is not None:
+                    self.budget.failed(self.stage, level, self._clock())
                 level -= 1
                 continue
             if choice is None or choice.share >= 1.0 or level != choice.level:
-                return image
-            below = self._timed(level - 1, use)
-            if below.shape != image.shape:
-                return image
-            return np.asarray(cv2.addWeighted(image, choice.share, below, 1.0 - choice.share, 0.0), dtype=np.uint8)
+                return made
+            return _blend(self._timed(level - 1, use), made, choice.share)
         return self._timed(0, use)
 
-    def _timed(self, level: int, use: Callable[[Part], Image]) -> Image:
+    def _timed(self, level: int, use: Callable[[Part], Made]) -> Made:
         start_ms = self._clock()
-        image = use(self._parts[level])
+        made = use(self._parts[level])
         took_ms = self._clock() - start_ms
-        if self._budget is not None:
-            self._budget.took(self.stage, level, took_ms)
-        self._stats.add_stage(f"{self.stage}_{self.names[level]}", took_ms)
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or (level and not image.any()):
-            raise ValueError(f"it drew {image.dtype} {image.shape}, or nothing at all")  # NaN becomes black in uint8
-        return image
+        if self.budget is not None:
+            self.budget.took(self.stage, level, took_ms)
+        self._stats.add_stage(f"{self.stage}_{self.names[level]}".replace(" ", "_"), took_ms)
+        for image in _pictures(made):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or (level and not image.any()):
+                raise ValueError(f"it drew {image.dtype} {image.shape}, or nothing at all")  # NaN becomes black
+        return made
 
 
-class ReenactorLadder(Ladder[Callable[[Encoded, Keypoints], Image]]):
-    """A `Reenactor` whose `drive` has cheaper versions of the same encoded pivot."""
+def _pictures(made: Image | Detailed | None) -> tuple[Image, ...]:
+    if made is None:
+        return ()
+    return (made.image, made.reference) if isinstance(made, Detailed) else (made,)
+
+
+def _blend(below: Made, above: Made, share: float) -> Made:
+    """`share` of `above`; all of it where the two cannot be blended."""
+    if isinstance(below, Detailed) and isinstance(above, Detailed):
+        image, reference = (_blend(a, b, share) for a, b in zip(_pictures(below), _pictures(above), strict=True))
+        return Detailed(image, reference)
+    if isinstance(below, np.ndarray) and isinstance(above, np.ndarray) and below.shape == above.shape:
+        return np.asarray(cv2.addWeighted(above, share, below, 1.0 - share, 0.0), dtype=np.uint8)
+    return above
+
+
+class ReenactorLadder(Ladder[Drives]):
+    """A `Reenactor`, and a `DetailedReenactor` where it wraps one, with a cheaper version of the same encoded pivots
+    where that has one (`TwoSpeedReenactor`)."""
 
     def __init__(self, reenactor: Reenactor, clock: Clock, stats: Stats) -> None:
-        """Uses `reenactor.drive_cheap`, where it has one, as the lower rung."""
-        cheap: Any = getattr(reenactor, "drive_cheap", None)
-        name = reenactor.model.name
-        parts = [(name, reenactor.drive)] if cheap is None else [("warp", cheap), (name, reenactor.drive)]
+        parts: list[tuple[str, Drives]] = [(reenactor.model.name, reenactor)]
+        if isinstance(reenactor, TwoSpeedReenactor):
+            parts.insert(0, ("warp", reenactor.cheap))
         super().__init__(DRIVE, parts, clock, stats)
         self._reenactor = reenactor
 
@@ -120,7 +146,13 @@ class ReenactorLadder(Ladder[Callable[[Encoded, Keypoints], Image]]):
         return self._reenactor.encode(pivot, keypoints)
 
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
-        return self.run(lambda drive: drive(encoded, keypoints))
+        return self.run(lambda part: part.drive(encoded, keypoints))
+
+    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
+        def drive(part: Drives) -> Detailed | None:
+            return part.drive_detailed(encoded, keypoints) if isinstance(part, DetailedReenactor) else None
+
+        return self.run(drive)
 
 
 class SuperResolverLadder(Ladder[SuperResolver]):
@@ -129,8 +161,11 @@ class SuperResolverLadder(Ladder[SuperResolver]):
     def __init__(self, parts: Named[SuperResolver], clock: Clock, stats: Stats) -> None:
         super().__init__(UPSCALE, parts, clock, stats)
 
-    def upscale(self, image: Image, side: int) -> Image:
-        return self.run(lambda part: part.upscale(image, side))
+    def upscale(self, image: Image, side: int, guide: Guide | None = None) -> Image:
+        """The time in `guide` is what the budget leaves."""
+        if self.budget is not None:
+            guide = replace(guide or Guide(), time_ms=self.budget.left_ms(self.stage))
+        return self.run(lambda part: part.upscale(image, side, guide))
 
 
 class EnhancerLadder(Ladder[Enhancer]):
