@@ -1,0 +1,293 @@
+"""How much may be sent: a target rate on the wire, from receiver reports. Sans-IO.
+
+Delay first: the one-way delay above the smallest seen lately is the queue (the offset of the two clocks cancels, RFC 6817
+section 2; NADA, RFC 8698 section 4.2, takes the same signal). When it stands over OVERUSE_MS, the network delivers what
+it can: that is its capacity, and the rate falls below it (GCC, draft-ietf-rmcat-gcc-02 section 5.5, "decrease"). Until
+the queue has drained less than that is sent, in proportion to the queue (SCReAM, RFC 8298 section 4.1.2.6, scales its
+rate by it too). In between the rate grows by a constant a second, which is what makes equal flows fair (Chiu and Jain,
+1989), and ever faster when nothing has stood in its way for long (as CUBIC, RFC 9438).
+
+Loss second: losses without a queue are those of a policer, or random. One step below what was delivered tells them apart:
+a policer's losses stop, random ones go on, and are then no reason to send less, but to repeat more.
+
+A sender that has little to say learns little: the rate grows only while it is used, never beyond ROOM times what was
+delivered, and what was learnt long ago is slowly forgotten (compare RFC 7661).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from enum import Enum
+
+from avcall.sender.rate_control_feedback import Feedback, Sample
+
+MIN_KBPS, MAX_KBPS, START_KBPS = 10.0, 500.0, 15.0
+OVERUSE_MS, OVERUSE_BITS, CALM = 15.0, 800.0, 0.6
+"""Less is sent with a queue over OVERUSE_MS plus the time that OVERUSE_BITS take at the present rate, more with one under
+CALM times that: the faster of two flows in one queue is the first to yield (as in NADA, where the delay at which a flow
+rests falls with its rate), and one large packet is no queue."""
+START_OVERUSE_MS = 25.0
+SUDDEN_MS = (160.0, 80.0)
+"""One packet, or two in a row, this late need no third."""
+BETA = 0.95
+"""Of the capacity found, after overuse."""
+DRAIN_MS = 600.0
+"""The queue is drained within about this time."""
+START_GROWTH = 1.85
+"""A second, until something stands in the way."""
+STEP_KBPS = 1.0
+"""A second, after that."""
+PATIENCE_MS, SPEED_UP = (6_000.0, 10_000.0), (0.1, 0.35)
+"""Without overuse for so long, the rate also grows by this part of itself a second."""
+USED = 0.75
+"""Of the target: whoever sends less is limited by what it has to say."""
+START_ROOM, ROOM = (1.2, 1.5), (1.5, 4.0)
+FORGET_MS = 20_000.0
+BASE_WINDOW_MS = 30_000.0
+RATE_WINDOW_MS = 700.0
+LOSS_PACKETS = 24
+LOSS_ALARM = 0.08
+LOSS_AFTER_MS = 2_000.0
+"""Losses so soon after overuse are those of a full queue."""
+STILL = 0.45
+"""Losses are chance where this part of them stays although less is sent."""
+FLOOR_SHARE = 0.1
+SILENT_MS = 1_500.0
+"""Without reports for so long, the way there or back is gone or full."""
+SILENT_FALL = 0.8
+"""A second."""
+PAUSE_MS, PAUSED = 5_000.0, 0.6
+"""After a pause of so long, this part of the rate is left: others have taken the room."""
+STUCK_AFTER = 4
+"""So many decreases that did not shorten the queue, and it is the path that has become longer."""
+
+
+class State(Enum):
+    """What the controller is doing."""
+
+    START = "start"
+    GROW = "grow"
+    HOLD = "hold"
+    DRAIN = "drain"
+    SILENT = "silent"
+
+
+class RateController:
+    """Give it feedback; read `target_kbps`. Rates are kbit/s on the wire, headers and acknowledgements included."""
+
+    def __init__(
+        self, *, min_kbps: float = MIN_KBPS, max_kbps: float = MAX_KBPS, start_kbps: float = START_KBPS
+    ) -> None:
+        self._min_kbps, self._max_kbps = min_kbps, max_kbps
+        self._rate = min(max(start_kbps, min_kbps), max_kbps)
+        self._samples: deque[Sample] = deque()
+        self._delivered: deque[tuple[float, float, int]] = deque()
+        self._heard_ms: float | None = None
+        self._unanswered_ms: float | None = None
+        self._congested_ms = self._decreased_ms = float("-inf")
+        self._targets: deque[tuple[float, float]] = deque(maxlen=32)
+        self._stepped_from = 0.0
+        self._capacity_kbps: float | None = None
+        self._stuck: list[float] = []
+        self._late_ms: list[float] = []
+        self._losses = Losses()
+        self._starting = True
+        self.state = State.START
+        self.queue_ms = 0.0
+        self.delivered_kbps = 0.0
+        self.rtt_ms: float | None = None
+        self.app_limited = False
+
+    @property
+    def loss(self) -> float:
+        """The part of the packets that is lost, of late."""
+        return self._losses.loss
+
+    @property
+    def rate_kbps(self) -> float:
+        """What the path is believed to carry for this flow."""
+        return self._rate
+
+    def target_kbps(self, now_ms: float) -> float:
+        """What to send now, everything counted."""
+        silent_ms = self._silent_ms(now_ms)
+        if silent_ms > 0.0:
+            self.state = State.SILENT
+            return max(self._min_kbps, self._rate * SILENT_FALL ** (1.0 + silent_ms / 1000.0))
+        drain = max(0.5, 1.0 - max(0.0, self.queue_ms - CALM * self._overuse_ms) / DRAIN_MS)
+        return max(self._min_kbps, self._rate * drain)
+
+    def on_sent(self, now_ms: float) -> None:
+        """Something was sent that a report will be about."""
+        if self._unanswered_ms is None:
+            self._unanswered_ms = now_ms
+
+    def _silent_ms(self, now_ms: float) -> float:
+        """For how long a report is overdue; negative while none is. Who sends nothing waits for nothing."""
+        if self._unanswered_ms is None or self._heard_ms is None:
+            return -SILENT_MS
+        return now_ms - self._unanswered_ms - SILENT_MS
+
+    def on_feedback(self, feedback: Feedback, now_ms: float) -> None:
+        """One report. Reports may come at any pace."""
+        if self._silent_ms(now_ms) > 0.0:
+            self._rate = self.target_kbps(now_ms)
+        elif self._heard_ms is not None and now_ms - self._heard_ms > PAUSE_MS:
+            self._rate = max(START_KBPS, PAUSED * self._rate)
+        self._unanswered_ms = None
+        elapsed_s = 0.0 if self._heard_ms is None else min(now_ms - self._heard_ms, 1_000.0) / 1000.0
+        self._heard_ms = now_ms
+        self.rtt_ms = feedback.rtt_ms if self.rtt_ms is None else 0.8 * self.rtt_ms + 0.2 * feedback.rtt_ms
+        self._measure(feedback)
+        used = self._carried_kbps >= USED * self._asked_kbps(feedback)
+        self.app_limited = not used
+        if self._overused():
+            self._decrease(now_ms)
+        elif self._lost_too_much(feedback, now_ms):
+            self.state = State.DRAIN
+        elif used and self.queue_ms < CALM * self._overuse_ms:
+            self._grow(elapsed_s, now_ms)
+        else:
+            self.state = State.HOLD
+        if self.app_limited:
+            self._forget(elapsed_s)
+        self._rate = min(max(self._rate, self._min_kbps), self._max_kbps)
+        self._targets.append((now_ms, self.target_kbps(now_ms)))
+
+    @property
+    def _carried_kbps(self) -> float:
+        """What was delivered and what was lost, not by too much of it, on the way."""
+        return self.delivered_kbps / (1.0 - self._losses.floor)
+
+    def _asked_kbps(self, feedback: Feedback) -> float:
+        """The target at the time when the packets were sent that the delivered rate is made of."""
+        middle_ms = feedback.samples[-1].sent_ms - RATE_WINDOW_MS / 2
+        before = [target for at_ms, target in self._targets if at_ms <= middle_ms]
+        return before[-1] if before else self._targets[0][1] if self._targets else 0.0
+
+    def _lost_too_much(self, feedback: Feedback, now_ms: float) -> bool:
+        """Takes the step down that tells a policer from chance, and takes it back where it was chance."""
+        verdict = self._losses.take(feedback)
+        if verdict is Verdict.ALARM and now_ms - self._congested_ms > LOSS_AFTER_MS:
+            self._stepped_from = self._rate
+            self._rate = min(self._rate, BETA * self.delivered_kbps)
+            self._losses.test()
+            return True
+        if verdict is Verdict.CHANCE:
+            self._rate = max(self._rate, self._stepped_from)
+        elif verdict is Verdict.POLICED:
+            self._note_congestion(now_ms)
+        return False
+
+    def _measure(self, feedback: Feedback) -> None:
+        self._samples.extend(feedback.samples)
+        while self._samples and feedback.samples[-1].sent_ms - self._samples[0].sent_ms > BASE_WINDOW_MS:
+            self._samples.popleft()
+        if feedback.delivered_ms > 0.0:
+            self._delivered.append((feedback.arrived_ms, feedback.delivered_ms, feedback.delivered_bytes))
+        while len(self._delivered) > 1 and sum(ms for _, ms, _ in list(self._delivered)[1:]) >= RATE_WINDOW_MS:
+            self._delivered.popleft()
+        took_ms = sum(ms for _, ms, _ in self._delivered)
+        if took_ms > 0.0:
+            self.delivered_kbps = 8.0 * sum(size for _, _, size in self._delivered) / took_ms
+        base_ms = min(map(self._queued_from, self._samples))
+        self._late_ms = [self._queued_from(sample) - base_ms for sample in list(self._samples)[-3:]]
+        self.queue_ms = min(self._late_ms)
+
+    def _queued_from(self, sample: Sample) -> float:
+        """The transit without the time that the packet itself takes on the slowest link, once that link's capacity was
+        seen: a longer packet is no queue. Where the link is faster the correction is too large, so it follows the rate."""
+        if self._capacity_kbps is None:
+            return sample.transit_ms
+        return sample.transit_ms - 8.0 * sample.size_bytes / max(self._rate, self._capacity_kbps)
+
+    @property
+    def _overuse_ms(self) -> float:
+        return START_OVERUSE_MS if self._starting else OVERUSE_MS + OVERUSE_BITS / self._rate
+
+    def _overused(self) -> bool:
+        late = self._late_ms
+        if self.queue_ms > self._overuse_ms and len(late) == 3:
+            return True
+        return late[-1] > SUDDEN_MS[0] or min(late[-2:]) > SUDDEN_MS[1]
+
+    def _decrease(self, now_ms: float) -> None:
+        """Once for each queue: what was sent before the last decrease says nothing about it."""
+        if self._samples[-1].sent_ms <= self._decreased_ms:
+            self.state = State.DRAIN
+            return
+        self._capacity_kbps = self._carried_kbps or self._rate
+        self._rate = min(self._rate, BETA * self._capacity_kbps)
+        self._note_congestion(now_ms)
+        self._stuck = [*self._stuck, self.queue_ms][-STUCK_AFTER:]
+        if len(self._stuck) == STUCK_AFTER and min(self._stuck[1:]) > 0.8 * self._stuck[0]:
+            newest_ms = self._samples[-1].sent_ms
+            self._samples = deque(sample for sample in self._samples if newest_ms - sample.sent_ms < 1_000.0)
+            self._stuck.clear()
+
+    def _note_congestion(self, now_ms: float) -> None:
+        self._congested_ms = self._decreased_ms = now_ms
+        self._starting = False
+        self.state = State.DRAIN
+
+    def _grow(self, elapsed_s: float, now_ms: float) -> None:
+        self._stuck.clear()
+        before = self._rate
+        if self._starting:
+            self.state = State.START
+            self._rate *= START_GROWTH**elapsed_s
+        else:
+            self.state = State.GROW
+            calm_ms = now_ms - self._congested_ms
+            speed = sum(part for after_ms, part in zip(PATIENCE_MS, SPEED_UP, strict=True) if calm_ms > after_ms)
+            self._rate += (STEP_KBPS + speed * self._rate) * elapsed_s
+        room, room_kbps = START_ROOM if self._starting else ROOM
+        self._rate = max(before, min(self._rate, room * self._carried_kbps + room_kbps))
+
+    def _forget(self, elapsed_s: float) -> None:
+        goal = max(START_KBPS, ROOM[0] * self._carried_kbps + ROOM[1])
+        if self._rate > goal:
+            self._rate += (goal - self._rate) * min(1.0, 1000.0 * elapsed_s / FORGET_MS)
+
+
+class Verdict(Enum):
+    """What a window of losses says."""
+
+    ALARM = "alarm"
+    CHANCE = "chance"
+    POLICED = "policed"
+
+
+class Losses:
+    """The losses of each LOSS_PACKETS packets, and which part of them is not of our making."""
+
+    def __init__(self) -> None:
+        self._expected = self._lost = 0
+        self._tested: float | None = None
+        self.loss = 0.0
+        self.floor = 0.0
+
+    def test(self) -> None:
+        """Less is sent from now on: the next window tells whether that helps."""
+        self._tested = self.loss
+        self._expected = self._lost = 0
+
+    def take(self, feedback: Feedback) -> Verdict | None:
+        """Takes note of a report."""
+        self._expected += feedback.expected
+        self._lost += feedback.lost
+        if self._expected < LOSS_PACKETS:
+            return None
+        self.loss = self._lost / self._expected
+        self._expected = self._lost = 0
+        if self._tested is not None:
+            chance = self.loss > STILL * self._tested
+            self.floor = 0.5 * (self._tested + self.loss) if chance else self.floor
+            self._tested = None
+            return Verdict.CHANCE if chance else Verdict.POLICED
+        alarm = max(LOSS_ALARM, 2.0 * math.sqrt(self.floor * (1.0 - self.floor) / LOSS_PACKETS))
+        if self.loss - self.floor > alarm:
+            return Verdict.ALARM
+        self.floor += FLOOR_SHARE * (self.loss - self.floor) if self.floor else 0.0
+        return None

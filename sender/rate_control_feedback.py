@@ -1,0 +1,125 @@
+"""The sender's memory of what it sent, and what a receiver report says about it. Sans-IO."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from avcall.common import wire
+from avcall.common.errors import ProtocolError
+from avcall.common.report_format import BYTES_UNIT, GAP_UNIT_MS, HELD_UNIT_MS, Report
+
+REMEMBERED = 1024
+"""Packets: half a minute of the densest form."""
+MAX_DUPLICATES = 64
+"""Packets that the network may have doubled between two reports."""
+_MODULUS = 2**16
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One packet's way."""
+
+    sent_ms: float
+    transit_ms: float
+    """One way, off by the unknown difference of the two clocks."""
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a report says, in the sender's terms."""
+
+    samples: tuple[Sample, ...]
+    """In the order of sending; the last one is the newest packet that arrived."""
+    arrived_ms: float
+    """When that one arrived, by the receiver's clock."""
+    delivered_bytes: int
+    """Everything that came out of the network since the report before."""
+    delivered_ms: float
+    """In this time; 0 in the first report."""
+    expected: int
+    """Stamped packets sent since the newest one of the report before, up to the newest one of this."""
+    lost: int
+    """Those of them that did not arrive."""
+    rtt_ms: float
+
+
+@dataclass(slots=True)
+class _Sent:
+    number: int
+    sent_ms: float
+    size_bytes: int
+
+
+@dataclass(slots=True)
+class _Last:
+    """What the latest report said."""
+
+    number: int
+    arrived_ms: float
+    received: int
+    received_bytes: int
+
+
+class SentHistory:
+    """Matches reports with what was sent."""
+
+    def __init__(self) -> None:
+        self._sent: OrderedDict[int, _Sent] = OrderedDict()
+        self._count = 0
+        self._last: _Last | None = None
+        self._ahead_ms = 0.0
+        self._missing = 0
+
+    def sent(self, stamp: int, size_bytes: int, now_ms: float) -> None:
+        """A stamped packet has left; `size_bytes` on the wire."""
+        self._count += 1
+        key = stamp % _MODULUS
+        self._sent[key] = _Sent(self._count, now_ms, size_bytes)
+        self._sent.move_to_end(key)
+        while len(self._sent) > REMEMBERED:
+            self._sent.popitem(last=False)
+
+    def feedback(self, report: Report, now_ms: float) -> Feedback | None:
+        """What the report adds; None where a newer one came before it.
+
+        Raises:
+            ProtocolError: it speaks of packets that were never sent, or of more than were.
+        """
+        newest = self._sent.get(report.stamp)
+        if newest is None:
+            raise ProtocolError("a report about a packet that was not sent")
+        last = self._last
+        if last is not None and newest.number <= last.number:
+            return None
+        near_ms = newest.sent_ms + self._ahead_ms
+        arrived_ms = wire.unwrap(report.arrived_ms, near_ms, bits=16)
+        received = report.received if last is None else (report.received - last.received) % _MODULUS
+        expected = newest.number - (last.number if last is not None else 0)
+        if received > expected + self._missing + MAX_DUPLICATES:
+            raise ProtocolError("a report of more packets than were sent")
+        self._missing = max(0, self._missing + expected - received)  # what was overtaken still comes
+        self._ahead_ms = arrived_ms - newest.sent_ms
+        units = 0 if last is None else (report.received_bytes - last.received_bytes) % _MODULUS
+        self._last = _Last(newest.number, arrived_ms, report.received, report.received_bytes)
+        return Feedback(
+            samples=self._samples(report, newest, arrived_ms),
+            arrived_ms=arrived_ms,
+            delivered_bytes=units * BYTES_UNIT,
+            delivered_ms=0.0 if last is None else max(0.0, arrived_ms - last.arrived_ms),
+            expected=expected,
+            lost=max(0, expected - received),
+            rtt_ms=max(0.0, now_ms - newest.sent_ms - report.held * HELD_UNIT_MS),
+        )
+
+    def _samples(self, report: Report, newest: _Sent, arrived_ms: float) -> tuple[Sample, ...]:
+        samples = [Sample(newest.sent_ms, arrived_ms - newest.sent_ms, newest.size_bytes)]
+        stamp = report.stamp
+        for part in report.earlier:
+            stamp = (stamp - part.stamp_gap_ms) % _MODULUS
+            arrived_ms -= part.arrival_gap * GAP_UNIT_MS
+            sent = self._sent.get(stamp)
+            if sent is not None:
+                samples.append(Sample(sent.sent_ms, arrived_ms - sent.sent_ms, sent.size_bytes))
+        return tuple(sorted(samples, key=lambda sample: sample.sent_ms))
