@@ -43,9 +43,6 @@ class Version:
     """What the overlay and the report call it."""
     reference_ms: float
     """What it takes on this machine when nothing else runs; for the twin of a stage, too."""
-    elastic: bool = False
-    """It works as long as it is allowed to (`FrameBudget.left_ms`): only the least that it needs counts, and that is
-    `reference_ms`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +166,6 @@ class FrameBudget:
         self._rest_ms.append(max(0.0, took_ms - self._spent_ms))
         self._overruns = self._overruns + 1 if took_ms > self._period_ms else 0
 
-    def left_ms(self, stage: str) -> float:
-        """What one stage may take in this frame if the others take what they usually do."""
-        levels = {name: other.level for name, other in self._stages.items() if name != stage}
-        return max(0.0, self._keep_ms - self._total_ms(levels))
-
     def estimate_ms(self) -> float:
         """What a frame takes as it is made at present."""
         return self._total_ms({name: stage.level for name, stage in self._stages.items()})
@@ -212,8 +204,7 @@ class FrameBudget:
         total = median(self._rest_ms) if self._rest_ms else 0.0
         for name, level in levels.items():
             stage = self._stages[name]
-            running = level == stage.level and not stage.versions[level].elastic
-            measured = stage.measured_ms(level) if running else None
+            measured = stage.measured_ms(level) if level == stage.level else None
             total += stage.versions[level].reference_ms * load if measured is None else measured
         return total
 
@@ -222,7 +213,6 @@ class FrameBudget:
         ratios = []
         for stage in self._stages.values():
             measured, reference = stage.measured_ms(stage.level), stage.versions[stage.level].reference_ms
-            counts = reference >= 0.5 and not stage.versions[stage.level].elastic  # less says nothing of the machine
-            if counts and measured is not None:
+            if measured is not None and reference >= 0.5:  # less says nothing about the machine
                 ratios.append(measured / reference)
         return max(1.0, median(ratios)) if ratios else 1.0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 import cv2
@@ -35,7 +34,8 @@ from avcall.receiver.budget import FrameBudget, Version
 DRIVE, INTERPOLATE, UPSCALE, ENHANCE = "drive", "interpolate", "upscale", "enhance"
 ORDER = (DRIVE, ENHANCE, UPSCALE, INTERPOLATE, UPSCALE, UPSCALE)
 """Of the steps up, by what they gain a viewer for their time."""
-CALIBRATION_RUNS = 3
+CALIBRATION_RUNS = 4
+"""The first one is slow: networks settle in it."""
 Part = TypeVar("Part")
 Made = TypeVar("Made", Image, Detailed | None)
 Named = Sequence[tuple[str, Part]]
@@ -54,21 +54,21 @@ class Ladder(Generic[Part]):
         self.budget: FrameBudget | None = None
         """Who chooses; without one the cheapest version runs."""
 
-    def calibrate(self, use: Callable[[Part], object], *, elastic: bool = False) -> tuple[Version, ...]:
-        """Runs each version a few times and returns what each takes; those above the cheapest are elastic as said. One
-        that fails is priced beyond all budgets."""
+    def calibrate(self, use: Callable[[Part, int], object]) -> tuple[Version, ...]:
+        """Runs each version a few times and returns what each takes at best. `use` is told the number of the run, as
+        versions may do nothing for a picture that they know. One that fails is priced beyond all budgets."""
         versions = []
         for name, part in zip(self.names, self._parts, strict=True):
             took_ms = []
             try:
-                for _ in range(CALIBRATION_RUNS + 1):
+                for number in range(CALIBRATION_RUNS):
                     start_ms = self._clock()
-                    use(part)
+                    use(part, number)
                     took_ms.append(self._clock() - start_ms)
             except Exception as error:  # noqa: BLE001 - a network may fail in any way, and a call goes on without it
                 _log.warning("%s of stage %s does not run here: %s", name, self.stage, error)
                 took_ms = [float("inf")]
-            versions.append(Version(name, min(took_ms), elastic and bool(versions)))
+            versions.append(Version(name, min(took_ms)))
         return tuple(versions)
 
     def run(self, use: Callable[[Part], Made]) -> Made:
@@ -162,9 +162,6 @@ class SuperResolverLadder(Ladder[SuperResolver]):
         super().__init__(UPSCALE, parts, clock, stats)
 
     def upscale(self, image: Image, side: int, guide: Guide | None = None) -> Image:
-        """The time in `guide` is what the budget leaves."""
-        if self.budget is not None:
-            guide = replace(guide or Guide(), time_ms=self.budget.left_ms(self.stage))
         return self.run(lambda part: part.upscale(image, side, guide))
 
 
