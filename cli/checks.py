@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avcall.common.config import CallConfig, ReceiveConfig, SendConfig
+from avcall.common.config import AUTO, CallConfig, ReceiveConfig, SendConfig
 from avcall.common.errors import ConfigError, NoFaceError, OutputError, RoomError
 from avcall.signaling.ice_servers import stun_server, turn_server
 from avcall.signaling.messages import ROOM_RULE, is_room_name
@@ -30,9 +30,19 @@ def check_send(config: SendConfig) -> None:
         raise ConfigError(f"--size {config.size}: give a multiple of 16 from {SIZES[0]} to {SIZES[1]}, such as 256")
     _check_range("--fps", config.fps, 1, 60, "such as 25")
     _check_range("--voice-kbps", config.voice_kbps, 6, 64, "such as 8")
-    _check_range("--span-ms", config.span_ms, 40, 200, "such as 120")
+    check_span(config.span_ms)
     _check_range("--pivot-kbytes", config.pivot_kbytes, 1, 200, "such as 5")
     _check_range("--pivot-max-age-s", config.pivot_max_age_s, 0.2, 3600, "such as 10")
+
+
+def check_span(text: str) -> None:
+    """Raises ConfigError where --span-ms is neither auto nor 40 to 200."""
+    try:
+        good = text == AUTO or 40 <= float(text) <= 200
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigError(f"--span-ms {text}: give a number from 40 to 200, such as 120, or auto")
 
 
 def check_receive(config: ReceiveConfig) -> None:

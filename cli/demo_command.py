@@ -50,9 +50,9 @@ class DemoConfig:
     fps: float = flag(25.0, "frames a second", metavar="FPS")
     voice_kbps: float = flag(8.0, "bit rate of the speech coder", metavar="KBPS")
     wire: str = flag(
-        "thesis", "80 bytes of keypoints a frame, or coded keypoints in bundles with the voice", choices=WIRES
+        "coded", "coded keypoints in bundles with the voice, or 80 bytes of keypoints a frame", choices=WIRES
     )
-    span_ms: float = flag(120.0, "what one bundle of --wire coded covers", metavar="MS")
+    span_ms: str = flag("auto", "what one bundle of --wire coded covers, 40 to 200, or auto", metavar="MS|auto")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -164,7 +164,7 @@ def call(config: DemoConfig, source: list[str], logs: Path) -> None:
             *source,
             *("--trace", str(config.out / "trace" / "sender"), "--seconds", f"{config.seconds:g}"),
             *("--size", str(config.size), "--fps", f"{config.fps:g}", "--voice-kbps", f"{config.voice_kbps:g}"),
-            *("--wire", config.wire, "--span-ms", f"{config.span_ms:g}"),
+            *("--wire", config.wire, "--span-ms", config.span_ms),
         )
         sender.wait_for("connected", EXTRA_S)
         print(receiver.wait_for("computing", EXTRA_S), flush=True)

@@ -12,7 +12,8 @@ from typing import Any
 DEFAULT_SIGNAL = "ws://127.0.0.1:8765"
 DEFAULT_MODEL = "classical"
 DISPLAY_FPS = 25.0
-WIRES = ("thesis", "coded")
+WIRES = ("coded", "thesis")
+AUTO = "auto"
 
 
 def flag(default: Any, text: str, *, choices: tuple[str, ...] = (), metavar: str = "", required: bool = False) -> Any:
@@ -56,11 +57,15 @@ class SendConfig(CallConfig):
     size: int = flag(256, "side of the square picture in pixels", metavar="PIXELS")
     fps: float = flag(25.0, "frames a second", metavar="FPS")
     voice_kbps: float = flag(8.0, "bit rate of the speech coder", metavar="KBPS")
-    voice_frame_ms: int = flag(60, "length of one coded piece of speech", choices=("20", "40", "60"))
-    wire: str = flag(
-        "thesis", "80 bytes of keypoints a frame, or coded keypoints in bundles with the voice", choices=WIRES
+    voice_frame_ms: int = flag(
+        0,
+        "length of one coded piece of speech; 0: as the span has it",
+        choices=("0", "20", "40", "60", "80", "100", "120"),
     )
-    span_ms: float = flag(120.0, "what one bundle of --wire coded covers", metavar="MS")
+    wire: str = flag(
+        "coded", "coded keypoints in bundles with the voice, or 80 bytes of keypoints a frame", choices=WIRES
+    )
+    span_ms: str = flag("auto", "what one bundle of --wire coded covers, 40 to 200, or auto", metavar="MS|auto")
     pivot_kbytes: float = flag(5.0, "aim for pivots of at most this many kilobytes", metavar="KB")
     pivot_max_age_s: float = flag(10.0, "send a fresh pivot at least this often", metavar="SECONDS")
 

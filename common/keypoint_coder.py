@@ -17,7 +17,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import accumulate
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import constriction
 import numpy as np
@@ -36,6 +36,10 @@ MAX_CODED_BYTES = 640
 """More than ten frames of the wildest keypoints need."""
 LIMIT = 4 * STEPS
 """Steps; keypoints farther out are clipped to it."""
+COPY_BITS = 2
+"""A coarse copy has steps of STEP times 2 to the power of this: 2 pixels at 256."""
+MAX_COPY_BYTES = 96
+"""More than one frame of the wildest keypoints needs."""
 _WIDEST = 31
 """Remainders beyond this, in either direction, are coded as an escape and the value itself."""
 _ESCAPE = 2 * _WIDEST + 1
@@ -70,19 +74,7 @@ def encode(frames: Sequence[Keypoints], pivot: Keypoints) -> bytes:
     """1 to MAX_FRAMES consecutive frames that refer to the pivot with these keypoints."""
     if not 1 <= len(frames) <= MAX_FRAMES:
         raise ValueError(f"{len(frames)} frames in one run")
-    encoder = constriction.stream.queue.RangeEncoder()
-
-    def code(remainder: int, width: int) -> int:
-        if abs(remainder) <= _WIDEST:
-            encoder.encode(remainder + _WIDEST, _law(width))
-        else:
-            encoder.encode(_ESCAPE, _law(width))
-            encoder.encode(remainder + _ESCAPED // 2, _uniform())
-        return remainder
-
-    grids = [_grid(frame) for frame in frames]
-    _walk(len(grids), _grid(pivot), code, grids)
-    return _shortest(encoder.get_compressed().astype(">u4").tobytes(), grids, pivot)
+    return _encode([_grid(frame) for frame in frames], _grid(pivot), _RUN)
 
 
 def decode(data: bytes, frames: int, pivot: Keypoints) -> list[Keypoints]:
@@ -93,10 +85,57 @@ def decode(data: bytes, frames: int, pivot: Keypoints) -> list[Keypoints]:
     """
     if not 1 <= frames <= MAX_FRAMES or len(data) > MAX_CODED_BYTES:
         raise ProtocolError(f"{len(data)} bytes of coded keypoints for {frames} frames")
-    return [_points(grid) for grid in _decode(data, frames, _grid(pivot))]
+    return [_points(grid) for grid in _decode(data, frames, _grid(pivot), _RUN)]
 
 
-def _decode(data: bytes, frames: int, pivot: _Grid) -> list[_Grid]:
+def encode_copy(frame: Keypoints, near: Keypoints) -> bytes:
+    """A frame coarsely, as a difference to another one that the other end has too (see `quantise`)."""
+    return _encode([_coarse(_grid(frame))], _coarse(_grid(near)), _COPY)
+
+
+def decode_copy(data: bytes, near: Keypoints) -> Keypoints:
+    """float32 (K, 2) from `encode_copy`'s bytes.
+
+    Raises:
+        ProtocolError: bytes that no encoder has made.
+    """
+    if len(data) > MAX_COPY_BYTES:
+        raise ProtocolError(f"{len(data)} bytes of a copied frame")
+    (grid,) = _decode(data, 1, _coarse(_grid(near)), _COPY)
+    return _points([[value << COPY_BITS for value in point] for point in grid])
+
+
+class _Statistics(NamedTuple):
+    """What is expected of the first frame of a run and of the later ones; `finer` bits more than the grid has."""
+
+    first: tuple[tuple[Row, ...], tuple[Row, ...]]
+    later: tuple[tuple[Row, ...], tuple[Row, ...]]
+    finer: int
+    limit: int
+
+
+_RUN = _Statistics(FIRST, LATER, 0, LIMIT)
+_COPY = _Statistics(LATER, LATER, COPY_BITS - 1, LIMIT >> COPY_BITS)
+"""Some two frames apart, so twice the movement of one."""
+
+
+def _encode(grids: list[_Grid], start: _Grid, statistics: _Statistics) -> bytes:
+    encoder = constriction.stream.queue.RangeEncoder()
+
+    def code(remainder: int, width: int) -> int:
+        if abs(remainder) <= _WIDEST:
+            encoder.encode(remainder + _WIDEST, _law(width))
+        else:
+            encoder.encode(_ESCAPE, _law(width))
+            encoder.encode(remainder + _ESCAPED // 2, _uniform())
+        return remainder
+
+    _walk(len(grids), start, code, grids, statistics)
+    data = encoder.get_compressed().astype(">u4").tobytes()
+    return _shortest(data, lambda shorter: _says(shorter, grids, start, statistics))
+
+
+def _decode(data: bytes, frames: int, start: _Grid, statistics: _Statistics) -> list[_Grid]:
     padded = data + bytes(-len(data) % 4 + 4 * _WORDS_AFTER)
     decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, dtype=">u4").astype(np.uint32))
 
@@ -105,48 +144,46 @@ def _decode(data: bytes, frames: int, pivot: _Grid) -> list[_Grid]:
         return symbol - _WIDEST if symbol != _ESCAPE else int(decoder.decode(_uniform())) - _ESCAPED // 2
 
     try:
-        return _walk(frames, pivot, code, None)
+        return _walk(frames, start, code, None, statistics)
     except AssertionError as error:  # the library's word for it
         raise ProtocolError("coded keypoints that no encoder has made") from error
 
 
-def _shortest(data: bytes, grids: list[_Grid], pivot: Keypoints) -> bytes:
+def _shortest(data: bytes, says_the_same: Callable[[bytes], bool]) -> bytes:
     """The fewest first bytes, the last of them possibly one more, that still say the same: whole words are too many."""
-    start = _grid(pivot)
     for size in range(max(0, len(data) - 4), len(data)):
         number = int.from_bytes(data[:size], "big")
         for candidate in (number, number + 1):
-            if candidate < 256**size:
-                shorter = candidate.to_bytes(size, "big")
-                if _says(shorter, grids, start):
-                    return shorter
+            if candidate < 256**size and says_the_same(shorter := candidate.to_bytes(size, "big")):
+                return shorter
     return data
 
 
-def _says(data: bytes, grids: list[_Grid], pivot: _Grid) -> bool:
+def _says(data: bytes, grids: list[_Grid], start: _Grid, statistics: _Statistics) -> bool:
     try:
-        return _decode(data, len(grids), pivot) == grids
+        return _decode(data, len(grids), start, statistics) == grids
     except ProtocolError:
         return False
 
 
-def _walk(frames: int, pivot: _Grid, code: _Code, known: list[_Grid] | None) -> list[_Grid]:
+def _walk(frames: int, start: _Grid, code: _Code, known: list[_Grid] | None, statistics: _Statistics) -> list[_Grid]:
     """Goes through all coordinates in the order of coding; `known` are the frames to encode."""
     found: list[_Grid] = []
-    before, last = pivot, [[0, 0] for _ in range(COUNT)]
+    before, last = start, [[0, 0] for _ in range(COUNT)]
     distance, movement = _Need(), _Need()
     for index in range(frames):
-        table, need = (LATER, movement) if index else (FIRST, distance)
+        table, need = (statistics.later, movement) if index else (statistics.first, distance)
         moved = [[0, 0] for _ in range(COUNT)]
         grid = [[0, 0] for _ in range(COUNT)]
         for place, point, axis in ((p, k, a) for p, k in enumerate(ORDER) for a in (0, 1)):
             row = table[axis][place]
-            guess = _inside(before[point][axis] + _predicted(row, moved, last, place, axis))
+            size = row.size >> statistics.finer
+            guess = _inside(before[point][axis] + _predicted(row, moved, last, place, axis), statistics.limit)
             remainder = 0 if known is None else known[index][point][axis] - guess
-            remainder = code(remainder, need.width(row.size))
-            need.note(abs(remainder), row.size)
+            remainder = code(remainder, need.width(size))
+            need.note(abs(remainder), size)
             # hostile bytes may lead outside; what an encoder made never does
-            grid[point][axis] = _inside(guess + remainder)
+            grid[point][axis] = _inside(guess + remainder, statistics.limit)
             moved[point][axis] = grid[point][axis] - before[point][axis]
         found.append(grid)
         before, last = grid, moved if index else last
@@ -205,8 +242,13 @@ def _uniform() -> Any:
     return constriction.stream.model.Uniform(_ESCAPED)
 
 
-def _inside(value: int) -> int:
-    return max(-LIMIT, min(LIMIT, value))
+def _inside(value: int, limit: int) -> int:
+    return max(-limit, min(limit, value))
+
+
+def _coarse(grid: _Grid) -> _Grid:
+    half = 1 << (COPY_BITS - 1)
+    return [[_inside((value + half) >> COPY_BITS, LIMIT >> COPY_BITS) for value in point] for point in grid]
 
 
 def _grid(keypoints: Keypoints) -> _Grid:

@@ -7,7 +7,7 @@ milliseconds modulo 2**32; sequence numbers count modulo 2**16 and are compared 
     pivot slice  type=2 index count _ pivot_id:u16 length:u32 data
     voice        type=3 flags sequence:u16 capture_ms:u32 opus packet
     pivot ack    type=4 _ pivot_id:u16 received: u32 words, one bit a slice
-    bundle       type=5 flags sequence:u16 capture_ms:u32 pivot_id:u16 counts times voice coded keypoints
+    bundle       type=0x80+flags counts sequence:u16 capture_ms:u32 pivot_id:u16 times voice copy attached keypoints
 
 The sliced body of a pivot is: codec:u8 _ width:u16 height:u16 capture_ms:u32 keypoints (80 bytes) picture.
 Everything malformed raises ProtocolError; numbers that are not finite, or far out of range, are malformed.
@@ -26,12 +26,13 @@ import numpy as np
 
 from avcall.common import bundle_format
 from avcall.common.bundle_format import Bundle as Bundle
+from avcall.common.bundle_format import CoarseCopy as CoarseCopy
 from avcall.common.bundle_format import VoicePacket as VoicePacket
 from avcall.common.bundle_format import pack_bundle, parse_bundle
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoints import COUNT, Keypoints
 
-VERSION = 1
+VERSION = 2
 MTU_BYTES = 1100
 """Largest media packet: with SCTP, DTLS, UDP and IP around it, it stays below 1,200 bytes (RFC 8831 section 5)."""
 
@@ -55,6 +56,10 @@ class PacketType(IntEnum):
     VOICE = 3
     PIVOT_ACK = 4
     BUNDLE = bundle_format.TYPE
+
+
+ATTACHABLE = frozenset({PacketType.PIVOT_ACK})
+"""What a bundle may carry besides frames and voice."""
 
 
 class PivotCodec(IntEnum):
@@ -144,6 +149,10 @@ def parse(data: bytes) -> Packet:
     """
     if not data or len(data) > MTU_BYTES:
         raise ProtocolError(f"a media packet of {len(data)} bytes")
+    if data[0] >= PacketType.BUNDLE:
+        bundle = parse_bundle(data)
+        attached(bundle)
+        return bundle
     match data[0]:
         case PacketType.KEYPOINTS:
             return _parse_keypoint_packet(data)
@@ -153,10 +162,19 @@ def parse(data: bytes) -> Packet:
             return _parse_voice(data)
         case PacketType.PIVOT_ACK:
             return _parse_ack(data)
-        case PacketType.BUNDLE:
-            return parse_bundle(data)
         case unknown:
             raise ProtocolError(f"a media packet of unknown type {unknown}")
+
+
+def attached(bundle: Bundle) -> list[Packet]:
+    """The packets that ride in a bundle.
+
+    Raises:
+        ProtocolError: one of them is malformed, or of a kind that does not ride.
+    """
+    if any(part[0] not in ATTACHABLE for part in bundle.attached):
+        raise ProtocolError("a bundle with a packet attached that must not be")
+    return [parse(part) for part in bundle.attached]
 
 
 def _parse_keypoint_packet(data: bytes) -> KeypointPacket:

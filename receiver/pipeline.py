@@ -107,9 +107,8 @@ class Receiver:
     def on_packet(self, packet: Packet, size_bytes: int, now_ms: float) -> None:
         """See Endpoint. What makes no sense is counted and dropped."""
         if isinstance(packet, Bundle):
-            self._stats.add_payload("keypoints", size_bytes - packet.voice_bytes)
-            if packet.voice:
-                self._stats.add_payload("voice", packet.voice_bytes)
+            self._stats.add_payload("keypoints", size_bytes - packet.voice_bytes - packet.attached_bytes)
+            self._stats.add_payload("voice", packet.voice_bytes)
         elif type(packet) in _PAYLOAD:
             self._stats.add_payload(_PAYLOAD[type(packet)], size_bytes)
         else:

@@ -1,4 +1,4 @@
-"""Poses and voice on their way to the link: each at once in a packet of its own, or gathered into bundles."""
+"""Poses, voice and small packets on their way to the link: each at once and alone, or gathered into bundles."""
 
 from __future__ import annotations
 
@@ -27,14 +27,29 @@ class Outlet:
         self._packetiser = KeypointPacketiser()
         self._changed = asyncio.Event()
 
+    def set_span(self, span_ms: float) -> None:
+        """What each bundle covers from now on, 40 to 200 ms (kept within); nothing without bundles."""
+        if self._bundler is not None:
+            self._bundler.span_ms = span_ms
+
+    def set_copies(self, on: bool) -> None:
+        """Whether each bundle repeats a frame of the one before, coarsely; nothing without bundles."""
+        if self._bundler is not None:
+            self._bundler.copies = on
+
     def pose(self, pose: Pose, pivot: Keypoints) -> None:
         """`pivot` are the keypoints of the pivot that the pose refers to."""
         packet = self._packetiser.packet(pose)
         self._send([packet] if self._bundler is None else self._bundler.pose(packet, pivot, self._clock()))
 
-    def voice(self, packet: VoicePacket) -> None:
+    def voice(self, packet: VoicePacket, duration_ms: float) -> None:
         """One packet, in the order of capture."""
-        self._send([packet] if self._bundler is None else self._bundler.voice(packet, self._clock()))
+        self._send([packet] if self._bundler is None else self._bundler.voice(packet, duration_ms, self._clock()))
+
+    def attach(self, packet: Packet) -> None:
+        """A small packet of a kind in `wire.ATTACHABLE`: it rides in the next bundle, or leaves alone where none comes
+        within a span."""
+        self._send([packet] if self._bundler is None else self._bundler.attach(wire.pack(packet), self._clock()))
 
     async def run(self) -> None:
         """Sends what has waited for a span, for ever; without bundles nothing ever waits."""
@@ -62,9 +77,12 @@ class Outlet:
                 case KeypointPacket():
                     self._stats.add_payload("keypoints", len(data))
                 case Bundle():
-                    self._stats.add_payload("keypoints", len(data) - packet.voice_bytes)
-                    if packet.voice:
-                        self._stats.add_payload("voice", packet.voice_bytes)
-                case _:
+                    others = packet.voice_bytes + packet.attached_bytes
+                    self._stats.add_payload("keypoints", len(data) - others)
+                    self._stats.add_payload("voice", packet.voice_bytes)
+                    self._stats.add_payload("control", packet.attached_bytes)
+                case VoicePacket():
                     self._stats.add_payload("voice", len(data))
+                case _:
+                    self._stats.add_payload("control", len(data))
             self._link.send(Channel.MEDIA, data)

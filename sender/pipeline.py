@@ -13,7 +13,7 @@ import numpy as np
 
 from avcall.common import control, wire
 from avcall.common.clock import Clock
-from avcall.common.config import SendConfig
+from avcall.common.config import AUTO, SendConfig
 from avcall.common.control import Message, Mute, PivotRequest
 from avcall.common.errors import AvcallError
 from avcall.common.frames import Pose, VideoFrame
@@ -34,7 +34,7 @@ from avcall.sender.packetiser import PivotSender
 from avcall.sender.presence import FacePresence
 from avcall.sender.selector import PivotSelector, Reason, SentPivot, Sight, SimpleSelector, distance
 from avcall.sender.tracker import Mesh
-from avcall.sender.voice import VoiceEncoder
+from avcall.sender.voice import VoiceEncoder, frame_for
 from avcall.sender.voice_stage import VoiceStage
 
 T = TypeVar("T")
@@ -45,6 +45,9 @@ OUTSIDE = 0.75
 """A head that leaves the crop with its nose here (1 is the edge) is half out: no warp of the pivot can show that."""
 TAIL_S = 0.3
 """The sound of a file may end this much after its picture."""
+AUTO_SPAN_MS = 120.0
+"""With `--span-ms auto`, until a rate controller says otherwise."""
+THESIS_FRAME_MS = 60
 OWN_FRACTION = 0.97
 """Of pivot_kbytes for the picture; the rest is keypoints and headers."""
 
@@ -83,12 +86,12 @@ class Sender:
         self._trace = trace
         self._analyser = FaceAnalyser(make_mesh, detector, config.size, clock)
         self._selector = selector or SimpleSelector(config.pivot_max_age_s * 1000.0)
-        self._outlet = Outlet(
-            link, stats, clock, Bundler(config.span_ms, config.fps) if config.wire == "coded" else None
-        )
+        span_ms = AUTO_SPAN_MS if config.span_ms == AUTO else float(config.span_ms)
+        self._outlet = Outlet(link, stats, clock, Bundler(span_ms, config.fps) if config.wire == "coded" else None)
         self._voice: VoiceStage | None = None
         if microphone is not None:
-            encoder = VoiceEncoder(config.voice_kbps, config.voice_frame_ms)
+            frame_ms = config.voice_frame_ms or (frame_for(span_ms) if config.wire == "coded" else THESIS_FRAME_MS)
+            encoder = VoiceEncoder(config.voice_kbps, frame_ms)
             self._voice = VoiceStage(microphone, encoder, self._compute_timed, self._outlet.voice, stats)
         self._encoder = PivotEncoder()
         self._pivots = PivotSender()
@@ -130,6 +133,26 @@ class Sender:
             raise first(known) from errors
         finally:
             await self._compute(self._analyser.close)
+
+    # what a rate controller, or the other half of a two-way call, may ask for
+
+    def set_span(self, span_ms: float) -> None:
+        """What each bundle covers from now on, 40 to 200 ms, and pieces of speech that fit it; nothing with
+        `--wire thesis`, where nothing is bundled."""
+        if self._config.wire != "coded":
+            return
+        self._outlet.set_span(span_ms)
+        if self._voice is not None and not self._config.voice_frame_ms:
+            self._voice.set_frame(frame_for(span_ms))
+
+    def set_voice_kbps(self, kbps: float) -> None:
+        """The speech coder's bit rate from now on."""
+        if self._voice is not None:
+            self._voice.set_rate(kbps)
+
+    def attach(self, packet: Packet) -> None:
+        """Sends a small packet (of a kind in `wire.ATTACHABLE`) with the next bundle, see `Outlet.attach`."""
+        self._outlet.attach(packet)
 
     # what the peer says
 

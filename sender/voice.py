@@ -15,12 +15,21 @@ from avcall.sender.speech_gate import SpeechGate
 LOOKAHEAD_MS = 6.5
 """libopus's delay: what a decoder gives for a packet was captured this much before the packet's first input sample."""
 GATE_PIECE_MS = 20
+FRAMES_MS = (20, 40, 60, 80, 100, 120)
+"""What libopus codes in one packet, in steps of the gate's pieces."""
+VOICE_KBPS = (6.0, 64.0)
 DTX_BYTES = 2
 """A packet of at most this size says "silence" (RFC 6716 section 3.4) and is not sent."""
 GAP_MS = 60.0
 """Sound that comes this much off its time begins anew: the microphone was muted, or chunks were dropped."""
 FOLLOW = 0.05
 """Of a chunk's deviation: the times follow the device's clock, but not the jitter with which its chunks come."""
+
+
+def frame_for(span_ms: float) -> int:
+    """The longest piece of speech that fits a bundle of this span without waiting for another bundle, in ms."""
+    pieces = -(-span_ms // FRAMES_MS[-1])
+    return min(FRAMES_MS, key=lambda frame_ms: abs(frame_ms - span_ms / pieces))
 
 
 class VoiceEncoder:
@@ -30,8 +39,32 @@ class VoiceEncoder:
     """
 
     def __init__(self, kbps: float, frame_ms: int, loss_percent: int = 10) -> None:
-        self._frame_ms = frame_ms
-        self._frame_samples = SAMPLE_RATE * frame_ms // 1000
+        self._loss_percent = loss_percent
+        self._wanted = self._settings = (kbps, frame_ms)
+        self._codec = self._open()
+        self._gate = SpeechGate(GATE_PIECE_MS)
+        self._waiting = np.zeros(0, dtype=np.int16)
+        self._begin_ms: float | None = None
+        self._sequence = 0
+        self._samples_coded = 0
+        self._silent = True
+
+    @property
+    def frame_ms(self) -> int:
+        """Length of the pieces that are coded now."""
+        return self._settings[1]
+
+    def set(self, *, kbps: float | None = None, frame_ms: int | None = None) -> None:
+        """Takes effect with the next frame; may be called from another thread than `encode`. libopus starts afresh,
+        which can be heard: seldom, then.
+
+        Args:
+            frame_ms: one of FRAMES_MS.
+        """
+        self._wanted = (kbps or self._wanted[0], frame_ms or self._wanted[1])
+
+    def _open(self) -> Any:
+        kbps, frame_ms = self._settings
         codec: Any = av.CodecContext.create("libopus", "w")
         codec.sample_rate = SAMPLE_RATE
         codec.layout = "mono"
@@ -43,16 +76,10 @@ class VoiceEncoder:
             "frame_duration": str(frame_ms),
             "vbr": "constrained",
             "fec": "1",
-            "packet_loss": str(loss_percent),
+            "packet_loss": str(self._loss_percent),
         }
         codec.open()
-        self._codec = codec
-        self._gate = SpeechGate(GATE_PIECE_MS)
-        self._waiting = np.zeros(0, dtype=np.int16)
-        self._begin_ms: float | None = None
-        self._sequence = 0
-        self._samples_coded = 0
-        self._silent = True
+        return codec
 
     def encode(self, chunk: AudioChunk) -> list[VoicePacket]:
         """The packets that this chunk completes: none, one or two."""
@@ -65,11 +92,16 @@ class VoiceEncoder:
             self._silent = True
         self._waiting = np.concatenate([self._waiting, chunk.samples])
         packets: list[VoicePacket] = []
-        while len(self._waiting) >= self._frame_samples:
-            packets += self._encode_frame(self._waiting[: self._frame_samples], self._begin_ms)
-            self._waiting = self._waiting[self._frame_samples :]
-            self._begin_ms += self._frame_ms
-        return packets
+        while True:
+            if self._wanted != self._settings:
+                self._settings = self._wanted
+                self._codec = self._open()
+            count = SAMPLE_RATE * self.frame_ms // 1000
+            if len(self._waiting) < count:
+                return packets
+            packets += self._encode_frame(self._waiting[:count], self._begin_ms)
+            self._waiting = self._waiting[count:]
+            self._begin_ms += self.frame_ms
 
     def _encode_frame(self, samples: np.ndarray[Any, np.dtype[np.int16]], begin_ms: float) -> list[VoicePacket]:
         pieces = samples.reshape(-1, SAMPLE_RATE * GATE_PIECE_MS // 1000)

@@ -15,7 +15,7 @@ from avcall.common.frames import AudioChunk
 from avcall.common.stats import Stats
 from avcall.common.wire import VoicePacket
 from avcall.sender.microphone import AudioSource
-from avcall.sender.voice import VoiceEncoder
+from avcall.sender.voice import VOICE_KBPS, VoiceEncoder
 
 Work: TypeAlias = Callable[[], list[VoicePacket]]
 LONGEST_WAIT_CHUNKS = 100
@@ -25,14 +25,15 @@ logger = logging.getLogger(__name__)
 
 
 class VoiceStage:
-    """Reads a source, codes on `compute` (which returns the result and the milliseconds it took), hands packets on."""
+    """Reads a source, codes on `compute` (which returns the result and the milliseconds it took), hands packets on,
+    each with its length in ms."""
 
     def __init__(
         self,
         source: AudioSource,
         encoder: VoiceEncoder,
         compute: Callable[[Work], Awaitable[tuple[list[VoicePacket], float]]],
-        send: Callable[[VoicePacket], None],
+        send: Callable[[VoicePacket, float], None],
         stats: Stats,
     ) -> None:
         self.muted = False
@@ -44,6 +45,14 @@ class VoiceStage:
         self._waiting: deque[AudioChunk] = deque()
         self._more = asyncio.Event()
         self._ended = False
+
+    def set_rate(self, kbps: float) -> None:
+        """The speech coder's bit rate from the next frame on, 6 to 64 kbit/s (kept within)."""
+        self._encoder.set(kbps=min(max(kbps, VOICE_KBPS[0]), VOICE_KBPS[1]))
+
+    def set_frame(self, frame_ms: int) -> None:
+        """The length of the coded pieces from the next one on, one of `voice.FRAMES_MS`."""
+        self._encoder.set(frame_ms=frame_ms)
 
     async def run(self) -> None:
         """Until the source ends, or its device fails: then the call goes on without sound."""
@@ -79,7 +88,7 @@ class VoiceStage:
             if packets:
                 self._stats.add_stage("voice_encode", took_ms)
             for packet in packets:
-                self._send(packet)
+                self._send(packet, self._encoder.frame_ms)
 
     def _encode(self, chunks: list[AudioChunk]) -> list[VoicePacket]:
         return [packet for chunk in chunks for packet in self._encoder.encode(chunk)]

@@ -18,6 +18,7 @@ from avcall.common.control import Bye, Hello, Message, Ping, Pong
 from avcall.common.errors import CallError, ModelMismatchError, ProtocolError, RoomError
 from avcall.common.link import Channel, Endpoint, Link, LinkClosed, WireBytes
 from avcall.common.stats import Stats
+from avcall.common.wire import Bundle
 from avcall.signaling.client import SignalingClient
 from avcall.signaling.ice_servers import stun_server, turn_server
 from avcall.signaling.ice_sockets import check_address
@@ -163,6 +164,10 @@ class Session:
             return
         for endpoint in endpoints:
             endpoint.on_packet(packet, len(data), now_ms)
+        if isinstance(packet, Bundle):
+            for part, riding in zip(packet.attached, wire.attached(packet), strict=True):
+                for endpoint in endpoints:
+                    endpoint.on_packet(riding, len(part), now_ms)
 
     def _take_message(self, data: bytes, endpoints: Sequence[Endpoint], now_ms: float) -> str | None:
         self._stats.add_payload("control", len(data))

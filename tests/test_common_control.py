@@ -11,7 +11,7 @@ import pytest
 from avcall.common import control
 from avcall.common.errors import ModelMismatchError, ProtocolError
 
-HELLO = control.Hello(1, "0.1.0", "classical", "01234567", 10, 256, 25.0, sends=True, receives=False, voice=True)
+HELLO = control.Hello(2, "0.1.0", "classical", "01234567", 10, 256, 25.0, sends=True, receives=False, voice=True)
 PEER = replace(HELLO, sends=False, receives=True)
 
 
@@ -82,7 +82,7 @@ def test_matching_ends_agree() -> None:
 @pytest.mark.parametrize(
     ("theirs", "names"),
     [
-        (replace(PEER, protocol=2), "protocol 2"),
+        (replace(PEER, protocol=1), "protocol 1"),
         (replace(PEER, model="lite"), "--model"),
         (replace(PEER, weights="ffffffff"), "ffffffff"),
         (replace(PEER, keypoints=20), "model"),

@@ -33,10 +33,13 @@ VECTORS: dict[str, wire.Packet] = {
         bytes.fromhex("6a 45 4d 4a 82 18 d5 1e d9 ca a7"),
         (
             wire.VoicePacket(259, 1_000_020, b"\x0b\xe4", talk_start=True),
-            wire.VoicePacket(260, 999_980, b"\x0b\xe5\x01"),
+            wire.VoicePacket(260, 1_000_080, b"\x0b\xe5\x01"),
         ),
         face_lost=True,
+        copy=wire.CoarseCopy(80, b"\x2a"),
+        attached=(wire.pack(wire.PivotAck(7, frozenset({0, 2, 33}))),),
     ),
+    "bundle-plain": wire.Bundle(300, (1_000_000, 1_000_040, 1_000_080), 7, b""),
 }
 
 u16 = st.integers(0, 2**16 - 1)
@@ -50,14 +53,28 @@ points = st.lists(st.floats(-4, 4, width=32), min_size=20, max_size=20).map(
 def bundles(draw: st.DrawFn) -> wire.Bundle:
     start_ms, first = draw(u32), draw(u16)
     gaps = draw(st.lists(st.integers(1, bundle_format.MAX_FRAME_GAP_MS), max_size=bundle_format.MAX_BUNDLE_FRAMES - 1))
-    offsets = draw(st.lists(st.integers(-32_000, 32_000), max_size=bundle_format.MAX_BUNDLE_VOICE))
-    opus = st.binary(min_size=1, max_size=60)
-    voice = [
-        wire.VoicePacket((first + i) % 2**16, (start_ms + offset) % 2**32, draw(opus), draw(st.booleans()))
-        for i, offset in enumerate(offsets)
-    ]
+    offset_ms, gap_ms = draw(st.integers(-32_000, 32_000)), draw(st.integers(1, 255))
+    opus = st.one_of(st.binary(min_size=1, max_size=60), st.integers(250, 260).map(bytes))
+    pieces = draw(st.lists(opus, max_size=2))
+    voice = tuple(
+        wire.VoicePacket((first + i) % 2**16, (start_ms + offset_ms + i * gap_ms) % 2**32, piece)
+        for i, piece in enumerate(pieces)
+    )
+    if voice:
+        voice = (replace(voice[0], talk_start=draw(st.booleans())), *voice[1:])
     times = tuple((start_ms + past_ms) % 2**32 for past_ms in accumulate(gaps, initial=0))
-    return wire.Bundle(draw(u16), times, draw(u16), draw(st.binary(max_size=200)), tuple(voice), draw(st.booleans()))
+    copies = st.builds(wire.CoarseCopy, st.integers(1, 255), st.binary(max_size=30))
+    acks = st.builds(wire.PivotAck, u16, st.frozensets(st.integers(0, 40))).map(wire.pack)
+    return wire.Bundle(
+        draw(u16),
+        times,
+        draw(u16),
+        draw(st.binary(max_size=200)),
+        voice,
+        draw(st.booleans()),
+        draw(st.none() | copies),
+        tuple(draw(st.lists(acks, max_size=bundle_format.MAX_ATTACHED))),
+    )
 
 
 packets = st.one_of(
@@ -117,7 +134,7 @@ def hostile(count: int, seeds: list[bytes]) -> Iterator[bytes]:
     rng = random.Random(20)
     for _ in range(count):
         if rng.random() < 0.3:
-            yield bytes([rng.randrange(7)]) + rng.randbytes(rng.randrange(120))
+            yield bytes([rng.choice([*range(7), *range(0x80, 0xA1)])]) + rng.randbytes(rng.randrange(120))
             continue
         damaged = bytearray(rng.choice(seeds))
         for _ in range(rng.randrange(4)):
@@ -168,16 +185,27 @@ def test_hostile_pivot_bodies_parse_or_are_refused() -> None:
         wire.pack(wire.PivotSlice(1, 0, 1, 6, b"hello")),  # short of data
         wire.pack(VECTORS["voice"])[:8],  # no Opus
         b"\x04\x00\x07\x00",  # ack without a bitmap
-        wire.pack(VECTORS["bundle"])[:10],
-        wire.pack(VECTORS["bundle"])[:12],  # a time short
-        wire.pack(VECTORS["bundle"])[:20],  # a voice packet's length short
-        wire.pack(VECTORS["bundle"])[:27],  # a byte of voice short
-        b"\x05\x00\x00\x00" + bytes(6) + b"\x00",  # no frame
-        b"\x05\x00\x00\x00" + bytes(6) + b"\x0b" + b"\x28" * 10,  # eleven frames
-        b"\x05\x00\x00\x00" + bytes(6) + b"\x02\x00",  # two frames at one time
-        b"\x05\x00\x00\x00" + bytes(6) + b"\x11\x00\x00\x00\x00\x00\x00",  # voice of no bytes
-        b"\x05\x00\x00\x00" + bytes(6) + b"\x11\x00\x00\x01\x00\xff\x7f\x01",  # voice from 32.767 s later
-        b"\x05\x02\x00\x00" + bytes(6) + b"\x01",  # unknown flags
+        wire.pack(VECTORS["bundle"])[:9],
+        wire.pack(VECTORS["bundle"])[:11],  # a time short
+        wire.pack(VECTORS["bundle"])[:15],  # half of the voice's head
+        wire.pack(VECTORS["bundle"])[:23],  # a byte of voice short
+        b"\x80\x00" + bytes(8),  # no frame
+        b"\x80\x0b" + bytes(8) + b"\x28",  # eleven frames
+        b"\x80\x02" + bytes(8) + b"\x00",  # two frames at one time
+        b"\x84\x03" + bytes(8) + b"\x28\x00",  # two of three frames at one time
+        b"\x80\x91" + bytes(8) + bytes(4) + b"\x14" + b"\x01\x07" * 9,  # nine voice packets
+        b"\x80\x11" + bytes(8) + bytes(4) + b"\x00",  # voice of no bytes
+        b"\x80\x11" + bytes(8) + b"\x00\x00\xff\x7f\x01\x07",  # voice from 32.767 s later
+        b"\x80\x21" + bytes(8) + bytes(4) + b"\x00\x01\x07\x01\x07",  # two voice packets at one time
+        b"\x82\x01" + bytes(8),  # speech that begins without voice
+        b"\xa0\x01" + bytes(8),  # unknown flags
+        b"\x88\x01" + bytes(8) + b"\x00\x00",  # a copy of the frame itself
+        b"\x88\x01" + bytes(8) + b"\x28\x02\x01",  # a copy that is a byte short
+        b"\x90\x01" + bytes(8) + b"\x00",  # nothing attached
+        b"\x90\x01" + bytes(8) + b"\x05" + b"\x08\x04\x00\x07\x00\x05\x00\x00\x00" * 5,  # five attached
+        b"\x90\x01" + bytes(8) + b"\x01\x00",  # an empty packet attached
+        b"\x90\x01" + bytes(8) + b"\x01\x03\x04\x00\x07",  # a truncated acknowledgement attached
+        b"\x90\x01" + bytes(8) + b"\x01\x0a" + b"\x80\x01" + bytes(8),  # a bundle in a bundle
         bytes(wire.MTU_BYTES + 1),
     ],
 )
@@ -189,9 +217,24 @@ def test_malformed_packets_are_refused(data: bytes) -> None:
 def test_what_the_voice_takes_of_a_bundle() -> None:
     whole = VECTORS["bundle"]
     assert isinstance(whole, wire.Bundle)
-    mute = replace(whole, voice=())
+    mute = replace(whole, voice=())  # the flag of a start goes with it, in the same byte
     assert mute.voice_bytes == 0
-    assert len(wire.pack(whole)) - len(wire.pack(mute)) == whole.voice_bytes == 15
+    assert len(wire.pack(whole)) - len(wire.pack(mute)) == whole.voice_bytes == 12
+
+
+def test_what_rides_along_is_parsed_and_counted() -> None:
+    whole = VECTORS["bundle"]
+    assert isinstance(whole, wire.Bundle)
+    assert wire.attached(whole) == [VECTORS["pivot-ack"]]
+    assert len(wire.pack(whole)) - len(wire.pack(replace(whole, attached=()))) == whole.attached_bytes
+    assert wire.attached(replace(whole, attached=())) == []
+
+
+def test_even_frames_cost_one_byte_of_time_and_uneven_ones_one_each() -> None:
+    even = wire.Bundle(0, (0, 40, 80, 120, 160), 1, b"")
+    assert len(wire.pack(even)) == 11
+    assert len(wire.pack(replace(even, capture_ms=(0, 40, 81, 120, 160)))) == 14
+    assert len(wire.pack(replace(even, capture_ms=(0,)))) == 10
 
 
 def test_serial_numbers_wrap() -> None:

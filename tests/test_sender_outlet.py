@@ -11,7 +11,7 @@ from avcall.common.frames import Pose
 from avcall.common.keypoints import COUNT
 from avcall.common.link import Channel
 from avcall.common.stats import Stats
-from avcall.common.wire import Bundle, KeypointPacket, Packet, VoicePacket
+from avcall.common.wire import Bundle, KeypointPacket, Packet, PivotAck, VoicePacket
 from avcall.sender.bundler import Bundler
 from avcall.sender.outlet import Outlet
 from tests.memory_link import MemoryLink, pair
@@ -32,7 +32,7 @@ def test_without_a_bundler_every_packet_leaves_alone() -> None:
         outlet = Outlet(link, stats, loop.now_ms, None)
         for number in range(2):
             outlet.pose(Pose(40.0 * number, 1, POINTS), POINTS)
-        outlet.voice(VOICE)
+        outlet.voice(VOICE, 60.0)
         return sent(link), stats
 
     packets, stats = run(main)
@@ -48,17 +48,55 @@ def test_what_waits_leaves_after_a_span() -> None:
         running = asyncio.create_task(outlet.run())
         start_ms = loop.now_ms()
         outlet.pose(Pose(0.0, 1, POINTS), POINTS)
-        outlet.voice(VOICE)
+        outlet.voice(VOICE, 60.0)
         await asyncio.sleep(1.0)
         running.cancel()
         return [(at_ms - start_ms, wire.parse(data)) for at_ms, _, data in link.sent], stats
 
     ((after_ms, bundle),), stats = run(main)
-    assert 120 <= after_ms <= 122
+    assert 145 <= after_ms <= 147  # a little longer than the span: more of the voice may be being coded
     assert isinstance(bundle, Bundle)
     assert bundle.voice == (VOICE,)
-    assert stats.payload_bytes["voice"] == 2 + 4 + 4  # sequence, its line in the table, Opus
-    assert stats.payload_bytes["keypoints"] == len(wire.pack(bundle)) - 10
+    assert stats.payload_bytes["voice"] == 2 + 2 + 1 + 4  # sequence, time, length, Opus
+    assert stats.payload_bytes["keypoints"] == len(wire.pack(bundle)) - 9
+
+
+def test_an_acknowledgement_rides_with_the_poses_and_does_not_wait_for_them() -> None:
+    ack = PivotAck(3, frozenset({0}))
+
+    async def main(loop: VirtualTimeLoop) -> tuple[list[Packet], list[Packet], Stats]:
+        link, _ = pair()
+        stats = Stats()
+        outlet = Outlet(link, stats, loop.now_ms, Bundler(120.0, 25.0))
+        outlet.attach(ack)
+        alone = sent(link)
+        outlet.pose(Pose(0.0, 1, POINTS), POINTS)
+        outlet.attach(ack)
+        running = asyncio.create_task(outlet.run())
+        await asyncio.sleep(0.2)
+        running.cancel()
+        return alone, sent(link)[1:], stats
+
+    alone, later, stats = run(main)
+    assert alone == [ack]
+    (bundle,) = later
+    assert isinstance(bundle, Bundle)
+    assert wire.attached(bundle) == [ack]
+    size = len(wire.pack(ack))
+    assert stats.payload_bytes["control"] == size + 1 + 1 + size  # alone; a count, a length and itself
+
+
+def test_without_bundles_span_and_copies_mean_nothing() -> None:
+    async def main(loop: VirtualTimeLoop) -> list[Packet]:
+        link, _ = pair()
+        outlet = Outlet(link, Stats(), loop.now_ms, None)
+        outlet.set_span(200.0)
+        outlet.set_copies(True)
+        outlet.attach(PivotAck(3, frozenset({0})))
+        outlet.pose(Pose(0.0, 1, POINTS), POINTS)
+        return sent(link)
+
+    assert [type(packet) for packet in run(main)] == [PivotAck, KeypointPacket]
 
 
 def test_flush_leaves_nothing_behind() -> None:

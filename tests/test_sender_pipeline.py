@@ -101,7 +101,7 @@ def call(
         begin_ms = loop.now_ms()
         heard, stats, notes = Heard(), Stats(), Notes()
         sender = Sender(
-            SendConfig(room="test"),
+            SendConfig(room="test", wire="thesis"),
             source=PaintedVideo(frames, face, loop.now_ms, size, video_error),
             microphone=Hum(chunks, loop.now_ms, sound_error) if chunks else None,
             detector=MeshPoints(),
@@ -299,7 +299,7 @@ def test_sending_into_a_closed_link_is_harmless() -> None:
         near, far = pair()
         stats = Stats()
         sender = Sender(
-            SendConfig(room="test"),
+            SendConfig(room="test", wire="thesis"),
             source=PaintedVideo(20, lambda number: (128, 128, 120), loop.now_ms),
             microphone=None,
             detector=MeshPoints(),

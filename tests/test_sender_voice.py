@@ -12,7 +12,7 @@ import pytest
 from avcall.common.frames import AudioChunk
 from avcall.common.wire import VoicePacket
 from avcall.sender.microphone import Resampler, cut
-from avcall.sender.voice import LOOKAHEAD_MS, VoiceEncoder
+from avcall.sender.voice import LOOKAHEAD_MS, VoiceEncoder, frame_for
 
 Samples = np.ndarray[Any, np.dtype[np.int16]]
 
@@ -31,13 +31,36 @@ def feed(encoder: VoiceEncoder, samples: Samples, begin_ms: float) -> list[Voice
     return packets
 
 
-@pytest.mark.parametrize("frame_ms", [20, 40, 60])
+@pytest.mark.parametrize("frame_ms", [20, 40, 60, 80, 120])
 def test_numbers_and_times(frame_ms: int) -> None:
     packets = feed(VoiceEncoder(8.0, frame_ms), tone(480), 2**32 + 1000.0)
     assert [packet.sequence for packet in packets] == list(range(480 // frame_ms))
     assert packets[0].capture_ms == round(1000 - LOOKAHEAD_MS)
     assert set(np.diff([packet.capture_ms for packet in packets])) == {frame_ms}
     assert [packet.talk_start for packet in packets] == [True] + [False] * (len(packets) - 1)
+
+
+def test_the_longest_frame_that_fits_a_span() -> None:
+    spans = [40, 60, 80, 100, 120, 160, 200]
+    assert [frame_for(span_ms) for span_ms in spans] == [40, 60, 80, 100, 120, 80, 100]
+
+
+def test_rate_and_length_change_at_the_next_frame_without_a_gap() -> None:
+    encoder = VoiceEncoder(6.0, 60)
+    low = feed(encoder, tone(1200), 0.0)
+    encoder.set(kbps=16.0)
+    high = feed(encoder, tone(1200), 1200.0)
+    encoder.set(frame_ms=120)
+    long = feed(encoder, tone(1200), 2400.0)
+    assert [len(low), len(high), len(long)] == [20, 20, 10]
+    sizes = [sum(len(packet.opus) for packet in packets) for packets in (low, high, long)]
+    assert 1.8 < sizes[1] / sizes[0] < 3.2
+    assert 0.8 < sizes[2] / sizes[1] < 1.2
+    packets = low + high + long
+    assert [packet.sequence for packet in packets] == list(range(50))
+    assert [packet.talk_start for packet in packets] == [True] + [False] * 49
+    steps = np.diff([packet.capture_ms for packet in packets[1:]])
+    assert list(steps) == [60] * 39 + [120] * 9
 
 
 def test_silence_is_not_sent_and_the_next_word_is_marked() -> None:

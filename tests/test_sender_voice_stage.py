@@ -30,7 +30,11 @@ def play(count: int, busy_ms: float, error: DeviceError | None = None) -> tuple[
             jobs.append(len(result))
             return result, 1.0
 
-        stage = VoiceStage(Hum(count, loop.now_ms, error), VoiceEncoder(8.0, 60), compute, packets.append, stats)
+        def send(packet: VoicePacket, duration_ms: float) -> None:
+            assert duration_ms == 60.0
+            packets.append(packet)
+
+        stage = VoiceStage(Hum(count, loop.now_ms, error), VoiceEncoder(8.0, 60), compute, send, stats)
         await stage.run()
         return packets, len(jobs), stats
 
