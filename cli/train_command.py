@@ -29,6 +29,12 @@ PARTS = {
     "reenactment": Part(
         "reenactment_task", "ReenactmentTrainConfig", "train_reenactment", "dense motion and generator: draws the face"
     ),
+    "interpolation": Part(
+        "interpolation_task",
+        "InterpolationTrainConfig",
+        "train_interpolation",
+        "the interpolator: draws the pictures between two pictures",
+    ),
     "detector": Part(
         "detector_training",
         "DetectorTrainConfig",

@@ -1,0 +1,1 @@
+"""A small flow network that makes the picture between two pictures."""
