@@ -7,12 +7,30 @@ import numpy as np
 
 from avcall.common.keypoints import Image
 from avcall.models.interfaces import Guide
+from avcall.models.interpolation.checks import check_between
+
+
+class HoldInterpolator:
+    """The nearer of the two pictures; the earlier one half way."""
+
+    def interpolate(self, before: Image, after: Image, fraction: float) -> Image:
+        """
+        Raises:
+            ValueError: not two uint8 RGB pictures of one size, or a fraction outside [0, 1].
+        """
+        check_between(before, after, fraction)
+        return after if fraction > 0.5 else before
 
 
 class BlendInterpolator:
     """Linear blend of the two pictures."""
 
     def interpolate(self, before: Image, after: Image, fraction: float) -> Image:
+        """
+        Raises:
+            ValueError: not two uint8 RGB pictures of one size, or a fraction outside [0, 1].
+        """
+        check_between(before, after, fraction)
         return np.asarray(cv2.addWeighted(before, 1.0 - fraction, after, fraction, 0.0), dtype=np.uint8)
 
 

@@ -70,6 +70,7 @@ class InterpolationNetwork(nn.Module):
         apart = torch.cat([time, time, 1.0 - time, 1.0 - time], 1)
         half = functional.avg_pool2d(torch.cat([before, after], 1), 2)
         state: Tensor | None = None
+        coarser = self.config.scales[0]
         found = []
         for level, scale in zip(self.levels, self.config.scales, strict=True):
             small = half if scale == 2 else functional.avg_pool2d(half, scale // 2)
@@ -79,10 +80,10 @@ class InterpolationNetwork(nn.Module):
             else:
                 # displacements are in pixels of the level's own size
                 state = functional.interpolate(state, small.shape[2:], mode="bilinear", align_corners=False)
-                state = torch.cat([state[:, :4] * (before_scale / scale), state[:, 4:]], 1)
+                state = torch.cat([state[:, :4] * (coarser / scale), state[:, 4:]], 1)
                 seen = warped(small, state[:, :4] * apart)
                 state = state + level(torch.cat([seen, plane, state], 1))
-            before_scale = scale
+            coarser = scale
             found.append(self._motion(state, scale, time, apart))
         return found
 

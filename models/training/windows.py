@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -41,8 +42,8 @@ class Triplets:
 def read_windows(folder: Path, split: str, count: int, seed: int) -> NDArray[np.uint8]:
     """About `count` windows (n, LENGTH, SIDE, SIDE, 3) spread over the clips of one split, long clips giving more.
 
-    `folder` is a pack of `avcall prepare`, or has the split's videos in a folder of its name; they are read at 25 frames
-    a second and cut to their centre square.
+    `folder` is a pack of `avcall prepare`, or has the split's videos in a folder of its name; those are read at 25
+    frames a second and cut to their centre square.
 
     Raises:
         InputError: neither, or no clip of LENGTH frames.
@@ -103,7 +104,7 @@ def _choose(frames: Sequence[Image], count: int, generator: np.random.Generator)
 def _steps(window: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Mean |difference| between neighbours, in levels of 255."""
     gray = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in window]
-    return np.array([float(cv2.absdiff(a, b).mean()) for a, b in zip(gray, gray[1:], strict=False)])
+    return np.array([float(cv2.absdiff(a, b).mean()) for a, b in itertools.pairwise(gray)])
 
 
 def _sources(folder: Path, split: str) -> tuple[bool, list[Path]]:
