@@ -1,0 +1,1 @@
+"""Face enhancement: repairs what coder, generator and interpolator did to a picture."""

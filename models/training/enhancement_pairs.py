@@ -1,0 +1,121 @@
+"""What face enhancement learns from: pictures as a receiver has them, in threes, beside the true ones.
+
+Each sample is a coded pivot of a training pack, driven by a reenactor to the moments 40 ms before, at and 40 ms after a
+later frame of the pack. Half of the keypoints in the middle are interpolated in keypoint space, as those that were not
+sent are; all carry the wire's noise. So the errors are those of coder, generator and interpolator. Made once, kept on
+disk:
+
+    <out>/<split>/<clip>/shown.npy    uint8 (n, 3, S, S, 3)
+    <out>/<split>/<clip>/frame.npy    int32 (n,): the pack's frame that the middle one shows
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avcall.common.errors import InputError, OutputError
+from avcall.common.keypoints import Keypoints
+from avcall.models.interfaces import Reenactor
+from avcall.models.training.pairs import Pack, TrainingClip
+
+THREES_PER_PIVOT = 2
+NOISE_PX = 0.15
+"""Deviation of the keypoints' noise, in pixels at 256: half a step of the wire's quantisation, and what is left of the
+mesh's jitter behind the sender's filter."""
+INTERPOLATED_SHARE = 0.5
+OLD_SHARE = 0.3
+"""Share of samples whose pivot may be of any earlier moment; the others' is at most RECENT_S old."""
+RECENT_S = 1.5
+_STEP_S = 0.04
+_log = logging.getLogger(__name__)
+
+
+def make_pairs(pack: Pack, reenactors: list[Reenactor], out: Path, per_clip: int, seed: int = 0) -> None:
+    """Writes the samples of one split of a pack to `out`, `per_clip` of each clip, which take the reenactors in turn;
+    clips that are there already are kept.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    for number, clip in enumerate(pack.clips):
+        folder = out / clip.name
+        if folder.exists():
+            continue
+        shown, frame = _drive(clip, pack.fps, reenactors, per_clip, np.random.default_rng([seed, number]))
+        partial = folder.with_name(folder.name + ".part")
+        try:
+            partial.mkdir(parents=True, exist_ok=True)
+            np.save(partial / "shown.npy", shown)
+            np.save(partial / "frame.npy", frame)
+            partial.rename(folder)
+        except OSError as error:
+            raise OutputError(f"--pairs {out} cannot be written: {error.strerror}") from error
+        _log.info("%d of %d: %s, %d samples", number + 1, len(pack.clips), clip.name, len(frame))
+
+
+@dataclass(frozen=True, slots=True)
+class EnhancementClip:
+    """The samples of one clip, mapped into memory."""
+
+    shown: NDArray[np.uint8]
+    frame: NDArray[np.int32]
+    clip: TrainingClip
+
+
+def read_pairs(pack: Pack, folder: Path) -> list[EnhancementClip]:
+    """The samples that `make_pairs` wrote to `folder`, of every clip of the same split.
+
+    Raises:
+        InputError: missing or damaged.
+    """
+    clips = []
+    for clip in pack.clips:
+        place = folder / clip.name
+        try:
+            shown, frame = np.load(place / "shown.npy", mmap_mode="r"), np.load(place / "frame.npy")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{place}: damaged samples ({error}): delete the folder to make them again") from error
+        if shown.shape[2:] != clip.frames.shape[1:] or not len(frame) or frame.max() >= len(clip.frames):
+            raise InputError(f"{place}: samples of another pack: give another --pairs folder")
+        clips.append(EnhancementClip(shown, frame, clip))
+    return clips
+
+
+def _drive(
+    clip: TrainingClip, fps: float, reenactors: list[Reenactor], count: int, generator: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    shown, frames = [], []
+    last = len(clip.frames) - 2
+    usable = np.flatnonzero(clip.coded_index < last)
+    while len(frames) < count:
+        pivot = int(generator.choice(usable))
+        start = int(clip.coded_index[pivot])
+        reenactor = reenactors[len(frames) // THREES_PER_PIVOT % len(reenactors)]
+        encoded = reenactor.encode(np.array(clip.coded[pivot]), clip.keypoints[start])
+        for _ in range(min(THREES_PER_PIVOT, count - len(frames))):
+            latest = last if generator.random() < OLD_SHARE else min(last, start + round(RECENT_S * fps))
+            frame = int(generator.integers(start + 1, latest + 1))
+            three = _moments(clip.keypoints, frame, _STEP_S * fps, generator)
+            shown.append(np.stack([reenactor.drive(encoded, points) for points in three]))
+            frames.append(frame)
+    return np.stack(shown), np.array(frames, dtype=np.int32)
+
+
+def _moments(
+    keypoints: NDArray[np.float32], frame: int, step: float, generator: np.random.Generator
+) -> list[Keypoints]:
+    """Noisy keypoints `step` (at most 1) frames before `frame`, at it and as much after it."""
+    here = keypoints[frame]
+    before = here + step * (keypoints[frame - 1] - here)
+    after = here + step * (keypoints[frame + 1] - here)
+    before, here, after = (
+        points + generator.normal(size=here.shape) * NOISE_PX * 2 / 255 for points in (before, here, after)
+    )
+    if generator.random() < INTERPOLATED_SHARE:
+        here = (before + after) / 2
+    return [np.asarray(points, dtype=np.float32) for points in (before, here, after)]
