@@ -31,6 +31,7 @@ def check_send(config: SendConfig) -> None:
     _check_range("--fps", config.fps, 1, 60, "such as 25")
     _check_range("--voice-kbps", config.voice_kbps, 6, 64, "such as 8")
     check_span(config.span_ms)
+    _check_range("--pivot-kbps", config.pivot_kbps, 0.5, 500, "such as 6")
     _check_range("--pivot-kbytes", config.pivot_kbytes, 1, 200, "such as 5")
     _check_range("--pivot-max-age-s", config.pivot_max_age_s, 0.2, 3600, "such as 10")
 

@@ -53,6 +53,10 @@ class DemoConfig:
         "coded", "coded keypoints in bundles with the voice, or 80 bytes of keypoints a frame", choices=WIRES
     )
     span_ms: str = flag("auto", "what one bundle of --wire coded covers, 40 to 200, or auto", metavar="MS|auto")
+    pivots: str = flag(
+        "inter", "code each pivot against the one before it, or (intra) on its own", choices=("inter", "intra")
+    )
+    pivot_kbps: float = flag(6.0, "aim for at most this much for the pivots of --pivots inter", metavar="KBPS")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -98,6 +102,8 @@ def _check_input(config: DemoConfig) -> None:
             voice_kbps=config.voice_kbps,
             wire=config.wire,
             span_ms=config.span_ms,
+            pivots=config.pivots,
+            pivot_kbps=config.pivot_kbps,
         )
     )
     if config.video is not None:
@@ -165,6 +171,7 @@ def call(config: DemoConfig, source: list[str], logs: Path) -> None:
             *("--trace", str(config.out / "trace" / "sender"), "--seconds", f"{config.seconds:g}"),
             *("--size", str(config.size), "--fps", f"{config.fps:g}", "--voice-kbps", f"{config.voice_kbps:g}"),
             *("--wire", config.wire, "--span-ms", config.span_ms),
+            *("--pivots", config.pivots, "--pivot-kbps", f"{config.pivot_kbps:g}"),
         )
         sender.wait_for("connected", EXTRA_S)
         print(receiver.wait_for("computing", EXTRA_S), flush=True)

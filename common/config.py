@@ -66,7 +66,11 @@ class SendConfig(CallConfig):
         "coded", "coded keypoints in bundles with the voice, or 80 bytes of keypoints a frame", choices=WIRES
     )
     span_ms: str = flag("auto", "what one bundle of --wire coded covers, 40 to 200, or auto", metavar="MS|auto")
-    pivot_kbytes: float = flag(5.0, "aim for pivots of at most this many kilobytes", metavar="KB")
+    pivots: str = flag(
+        "inter", "code each pivot against the one before it, or (intra) on its own", choices=("inter", "intra")
+    )
+    pivot_kbps: float = flag(6.0, "aim for at most this much for the pivots of --pivots inter", metavar="KBPS")
+    pivot_kbytes: float = flag(5.0, "aim for pivots of --pivots intra of at most this many kilobytes", metavar="KB")
     pivot_max_age_s: float = flag(10.0, "send a fresh pivot at least this often", metavar="SECONDS")
 
 

@@ -4,33 +4,42 @@ Every packet starts with one type byte. All numbers are little endian. Capture t
 milliseconds modulo 2**32; sequence numbers count modulo 2**16 and are compared as in RFC 1982 (`newer`).
 
     keypoints    type=1 flags sequence:u16 capture_ms:u32 pivot_id:u16 keypoints: 10 x 2 float32 (80 bytes)
-    pivot slice  type=2 index count _ pivot_id:u16 length:u32 data
+    pivot slice  type=2 index count _ pivot_id:u16 length:u32 data or parity
     voice        type=3 flags sequence:u16 capture_ms:u32 opus packet
     pivot ack    type=4 _ pivot_id:u16 received: u32 words, one bit a slice
     bundle       type=0x80+flags counts sequence:u16 capture_ms:u32 pivot_id:u16 times voice copy attached keypoints
 
-The sliced body of a pivot is: codec:u8 _ width:u16 height:u16 capture_ms:u32 keypoints (80 bytes) picture.
+`avcall.common.pivot_format` has what slices and acknowledgements are about.
 Everything malformed raises ProtocolError; numbers that are not finite, or far out of range, are malformed.
 """
 
 from __future__ import annotations
 
-import math
 import struct
-from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias
 
 import numpy as np
 
-from avcall.common import bundle_format
+from avcall.common import bundle_format, pivot_format
 from avcall.common.bundle_format import Bundle as Bundle
 from avcall.common.bundle_format import CoarseCopy as CoarseCopy
 from avcall.common.bundle_format import VoicePacket as VoicePacket
 from avcall.common.bundle_format import pack_bundle, parse_bundle
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoints import COUNT, Keypoints
+from avcall.common.pivot_format import KEYPOINT_LIMIT as KEYPOINT_LIMIT
+from avcall.common.pivot_format import MAX_PIVOT_SIDE as MAX_PIVOT_SIDE
+from avcall.common.pivot_format import MAX_SLICES as MAX_SLICES
+from avcall.common.pivot_format import SLICE_DATA_BYTES as SLICE_DATA_BYTES
+from avcall.common.pivot_format import PivotAck as PivotAck
+from avcall.common.pivot_format import PivotBody as PivotBody
+from avcall.common.pivot_format import PivotCodec as PivotCodec
+from avcall.common.pivot_format import PivotSlice as PivotSlice
+from avcall.common.pivot_format import pack_ack, pack_slice, parse_ack, parse_slice
+from avcall.common.pivot_format import parse_pivot as parse_pivot
+from avcall.common.pivot_format import slice_pivot as slice_pivot
 
 VERSION = 2
 MTU_BYTES = 1100
@@ -38,35 +47,19 @@ MTU_BYTES = 1100
 
 _KEYPOINTS = struct.Struct("<BBHIH")
 _KEYPOINT_BYTES = COUNT * 2 * 4
-_SLICE = struct.Struct("<BBBxHI")
 _VOICE = struct.Struct("<BBHI")
-_ACK = struct.Struct("<BxH")
-_PIVOT = struct.Struct("<BxHHI")
-SLICE_DATA_BYTES = MTU_BYTES - _SLICE.size
-MAX_SLICES = 255
-MAX_PIVOT_BYTES = MAX_SLICES * SLICE_DATA_BYTES
-MAX_PIVOT_SIDE = 1024
-KEYPOINT_LIMIT = 4.0
-"""Keypoints may leave the picture, but not by more than this."""
 
 
 class PacketType(IntEnum):
     KEYPOINTS = 1
-    PIVOT_SLICE = 2
+    PIVOT_SLICE = pivot_format.SLICE_TYPE
     VOICE = 3
-    PIVOT_ACK = 4
+    PIVOT_ACK = pivot_format.ACK_TYPE
     BUNDLE = bundle_format.TYPE
 
 
 ATTACHABLE = frozenset({PacketType.PIVOT_ACK})
 """What a bundle may carry besides frames and voice."""
-
-
-class PivotCodec(IntEnum):
-    """How a pivot's picture is coded."""
-
-    AVIF = 1
-    WEBP = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,33 +69,6 @@ class KeypointPacket:
     pivot_id: int
     keypoints: Keypoints
     face_lost: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PivotSlice:
-    pivot_id: int
-    index: int
-    count: int
-    length: int
-    """Bytes of the whole body; every slice but the last holds SLICE_DATA_BYTES of it."""
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class PivotAck:
-    pivot_id: int
-    received: frozenset[int]
-    """Indices of the slices that have arrived."""
-
-
-@dataclass(frozen=True, slots=True)
-class PivotBody:
-    codec: PivotCodec
-    width: int
-    height: int
-    capture_ms: int
-    keypoints: Keypoints
-    picture: bytes
 
 
 Packet: TypeAlias = KeypointPacket | PivotSlice | VoicePacket | PivotAck | Bundle
@@ -129,14 +95,11 @@ def pack(packet: Packet) -> bytes:
             )
             return head + _pack_keypoints(packet.keypoints)
         case PivotSlice():
-            head = _SLICE.pack(PacketType.PIVOT_SLICE, packet.index, packet.count, packet.pivot_id, packet.length)
-            return head + packet.data
+            return pack_slice(packet)
         case VoicePacket():
             return _VOICE.pack(PacketType.VOICE, packet.talk_start, packet.sequence, packet.capture_ms) + packet.opus
         case PivotAck():
-            bits = sum(1 << index for index in packet.received)
-            words = max(1, math.ceil(bits.bit_length() / 32))
-            return _ACK.pack(PacketType.PIVOT_ACK, packet.pivot_id) + bits.to_bytes(4 * words, "little")
+            return pack_ack(packet)
         case Bundle():
             return pack_bundle(packet)
 
@@ -157,11 +120,11 @@ def parse(data: bytes) -> Packet:
         case PacketType.KEYPOINTS:
             return _parse_keypoint_packet(data)
         case PacketType.PIVOT_SLICE:
-            return _parse_slice(data)
+            return parse_slice(data)
         case PacketType.VOICE:
             return _parse_voice(data)
         case PacketType.PIVOT_ACK:
-            return _parse_ack(data)
+            return parse_ack(data)
         case unknown:
             raise ProtocolError(f"a media packet of unknown type {unknown}")
 
@@ -185,70 +148,12 @@ def _parse_keypoint_packet(data: bytes) -> KeypointPacket:
     return KeypointPacket(sequence, capture_ms, pivot_id, _parse_keypoints(data[_KEYPOINTS.size :]), bool(flags))
 
 
-def _parse_slice(data: bytes) -> PivotSlice:
-    if len(data) <= _SLICE.size:
-        raise ProtocolError(f"a pivot slice of {len(data)} bytes")
-    _, index, count, pivot_id, length = _SLICE.unpack_from(data)
-    body = data[_SLICE.size :]
-    if not 1 <= length <= MAX_PIVOT_BYTES or count != math.ceil(length / SLICE_DATA_BYTES) or index >= count:
-        raise ProtocolError(f"pivot slice {index} of {count} for {length} bytes")
-    if len(body) != min(SLICE_DATA_BYTES, length - index * SLICE_DATA_BYTES):
-        raise ProtocolError(f"a pivot slice with {len(body)} bytes of data")
-    return PivotSlice(pivot_id, index, count, length, body)
-
-
 def _parse_voice(data: bytes) -> VoicePacket:
     if len(data) <= _VOICE.size:
         raise ProtocolError(f"a voice packet of {len(data)} bytes")
     _, flags, sequence, capture_ms = _VOICE.unpack_from(data)
     _check_flags(flags)
     return VoicePacket(sequence, capture_ms, data[_VOICE.size :], bool(flags))
-
-
-def _parse_ack(data: bytes) -> PivotAck:
-    words, rest = divmod(len(data) - _ACK.size, 4)
-    if rest or not 1 <= words <= 8:
-        raise ProtocolError(f"a pivot acknowledgement of {len(data)} bytes")
-    _, pivot_id = _ACK.unpack_from(data)
-    bits = int.from_bytes(data[_ACK.size :], "little")
-    return PivotAck(pivot_id, frozenset(index for index in range(MAX_SLICES) if bits >> index & 1))
-
-
-def slice_pivot(pivot_id: int, body: PivotBody) -> list[PivotSlice]:
-    """Cuts a pivot into slices below the MTU.
-
-    Raises:
-        ValueError: a picture too large to be sent at all.
-    """
-    head = _PIVOT.pack(body.codec, body.width, body.height, body.capture_ms)
-    data = head + _pack_keypoints(body.keypoints) + body.picture
-    count = math.ceil(len(data) / SLICE_DATA_BYTES)
-    if count > MAX_SLICES:
-        raise ValueError(f"a pivot of {len(data)} bytes exceeds {MAX_PIVOT_BYTES}")
-    parts = (data[i * SLICE_DATA_BYTES : (i + 1) * SLICE_DATA_BYTES] for i in range(count))
-    return [PivotSlice(pivot_id, index, count, len(data), part) for index, part in enumerate(parts)]
-
-
-def missing(slices: Collection[PivotSlice], ack: PivotAck) -> list[PivotSlice]:
-    """The slices of a pivot that an acknowledgement does not list."""
-    return [part for part in slices if part.index not in ack.received]
-
-
-def parse_pivot(body: bytes) -> PivotBody:
-    """The reassembled body of a pivot.
-
-    Raises:
-        ProtocolError: truncated, unknown codec, absurd size.
-    """
-    if len(body) <= _PIVOT.size + _KEYPOINT_BYTES:
-        raise ProtocolError(f"a pivot of {len(body)} bytes")
-    codec, width, height, capture_ms = _PIVOT.unpack_from(body)
-    if codec not in tuple(PivotCodec):
-        raise ProtocolError(f"a pivot with unknown codec {codec}")
-    if not (16 <= width <= MAX_PIVOT_SIDE and 16 <= height <= MAX_PIVOT_SIDE):
-        raise ProtocolError(f"a pivot of {width}x{height}")
-    points = _parse_keypoints(body[_PIVOT.size : _PIVOT.size + _KEYPOINT_BYTES])
-    return PivotBody(PivotCodec(codec), width, height, capture_ms, points, body[_PIVOT.size + _KEYPOINT_BYTES :])
 
 
 def _check_flags(flags: int) -> None:

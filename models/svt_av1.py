@@ -12,7 +12,7 @@ from typing import Any
 
 import av
 
-os.environ.setdefault("SVT_LOG", "1")  # it writes to stderr itself: errors only
+os.environ.setdefault("SVT_LOG", "0")  # it writes to stderr itself, also where a stream is just dropped: fatal only
 
 
 def open_svt_av1(width: int, height: int, options: dict[str, str]) -> Any:

@@ -18,7 +18,7 @@ from avcall.common.link import Channel, Link
 from avcall.common.stats import Stats
 from avcall.common.wire import PivotBody, PivotSlice
 from avcall.models.interfaces import Reenactor
-from avcall.models.pivot_codec import decode_pivot
+from avcall.receiver.pivot_decoder import PivotDecoder
 from avcall.receiver.pivots import PivotAssembler, PivotCache, ReadyPivot
 
 MAX_WAITING = 4
@@ -68,6 +68,8 @@ class PivotIntake:
         self._executor = executor
         self._stats = stats
         self._assembler = PivotAssembler()
+        self._decoder = PivotDecoder()
+        self._requested_ms = float("-inf")
         self._requester = PivotRequester()
         self._waiting: deque[_Arrived] = deque()
         self._working_id: int | None = None
@@ -102,12 +104,17 @@ class PivotIntake:
             return
         if self._requester.due(pivot_id, self._assembler.last_slice_ms(pivot_id), now_ms):
             self._assembler.forget(pivot_id)
-            self._stats.count("pivot_requests")
-            self._send(Channel.CONTROL, control.pack(PivotRequest()))
+            self._request(now_ms)
 
     def found(self) -> None:
         """The pose to be shown has its pivot."""
         self._requester.found()
+
+    def _request(self, now_ms: float) -> None:
+        if now_ms - self._requested_ms >= REQUEST_EVERY_MS:
+            self._requested_ms = now_ms
+            self._stats.count("pivot_requests")
+            self._send(Channel.CONTROL, control.pack(PivotRequest()))
 
     async def run(self) -> None:
         """Decodes and encodes what arrives, for ever."""
@@ -122,6 +129,7 @@ class PivotIntake:
                 self._working_id = None
                 if ready is None:
                     self._assembler.forget(arrived[0])
+                    self._request(self._clock())
                 else:
                     self._stats.count("pivots_received")
                     self._cache.put(ready)
@@ -131,7 +139,7 @@ class PivotIntake:
         pivot_id, body, capture_ms, arrived_ms = arrived
         start_ms = self._clock()
         try:
-            image = decode_pivot(body.codec, body.picture, body.width, body.height)
+            image = self._decoder.decode(body)
         except ProtocolError as error:
             self._stats.count("pivots_undecodable")
             _log.debug("pivot %d: %s", pivot_id, error)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from avcall.common import wire
+from avcall.common import pivot_format
 from avcall.common.errors import ProtocolError
 from avcall.common.frames import Pivot
-from avcall.common.wire import PivotAck, PivotBody, PivotSlice
+from avcall.common.pivot_format import PivotAck, PivotBody, PivotSlice
 from avcall.models.interfaces import Encoded
 
 ACK_EVERY_MS = 50.0
 """Slices of a pivot that is still incomplete are acknowledged together, this often."""
 ACK_AGAIN_MS = (100.0, 300.0)
-"""A whole pivot is acknowledged again after this: a lost acknowledgement costs the sender 1.1 kB and a late change of
-pivot, a repeated one 100 bytes."""
+"""A whole pivot is acknowledged again after this: a lost acknowledgement costs the sender a pivot sent again and a late
+change of pivot, a repeated one 100 bytes."""
 MAX_PARTIAL = 4
-"""Pivots in reassembly at once: with `wire.MAX_PIVOT_BYTES` this bounds the memory a peer can claim to 1.1 MB."""
+"""Pivots in reassembly at once: with `MAX_PIVOT_BYTES` this bounds the memory a peer can claim to 1.1 MB."""
 MAX_FINISHED = 64
 STALE_MS = 10_000.0
 
@@ -35,22 +35,24 @@ class PivotAssembler:
 
     def __init__(self) -> None:
         self._partial: OrderedDict[int, _Partial] = OrderedDict()
-        self._finished: OrderedDict[int, int] = OrderedDict()
+        self._finished: OrderedDict[int, set[int]] = OrderedDict()
         self._unacknowledged: set[int] = set()
         self._again: list[tuple[float, int]] = []
         self._acknowledged_ms = float("-inf")
         self.duplicates = 0
 
     def add(self, part: PivotSlice, now_ms: float) -> PivotBody | None:
-        """Takes one slice; returns the body when this was its last.
+        """Takes one slice; returns the body when this completed it.
 
         Raises:
             ProtocolError: the slice disagrees with those before it, or the whole makes no sense.
         """
         pivot_id = part.pivot_id
         if pivot_id in self._finished:  # sent again because our acknowledgement was lost
-            self.duplicates += 1
-            self._unacknowledged.add(pivot_id)
+            self.duplicates += part.index in self._finished[pivot_id]
+            self._finished[pivot_id].add(part.index)
+            if part.index < part.count:  # parity that comes late means nothing
+                self._unacknowledged.add(pivot_id)
             return None
         self._forget_stale(now_ms)
         partial = self._partial.setdefault(pivot_id, _Partial(part.count, part.length, now_ms))
@@ -61,15 +63,16 @@ class PivotAssembler:
         partial.parts[part.index] = part.data
         partial.slice_ms = now_ms
         self._unacknowledged.add(pivot_id)
-        if len(partial.parts) < partial.count:
+        body = pivot_format.join_slices(partial.parts, partial.length, partial.count)
+        if body is None:
             return None
         del self._partial[pivot_id]
-        self._finished[pivot_id] = part.count
+        self._finished[pivot_id] = set(partial.parts)
         while len(self._finished) > MAX_FINISHED:
             self._unacknowledged.discard(self._finished.popitem(last=False)[0])
         self._acknowledged_ms = float("-inf")  # tell the sender at once
         self._again += [(now_ms + later_ms, pivot_id) for later_ms in ACK_AGAIN_MS]
-        return wire.parse_pivot(b"".join(partial.parts[i] for i in range(partial.count)))
+        return pivot_format.parse_pivot(body)
 
     def acks(self, now_ms: float) -> list[PivotAck]:
         """What to send back now; empty most of the time."""
@@ -78,7 +81,7 @@ class PivotAssembler:
         if not self._unacknowledged or now_ms - self._acknowledged_ms < ACK_EVERY_MS:
             return []
         self._acknowledged_ms = now_ms
-        acks = [PivotAck(pivot_id, self._received(pivot_id)) for pivot_id in sorted(self._unacknowledged)]
+        acks = [self._ack(pivot_id) for pivot_id in sorted(self._unacknowledged)]
         self._unacknowledged.clear()
         return acks
 
@@ -92,10 +95,10 @@ class PivotAssembler:
         partial = self._partial.get(pivot_id)
         return partial.slice_ms if partial else None
 
-    def _received(self, pivot_id: int) -> frozenset[int]:
+    def _ack(self, pivot_id: int) -> PivotAck:
         if pivot_id in self._finished:
-            return frozenset(range(self._finished[pivot_id]))
-        return frozenset(self._partial[pivot_id].parts)
+            return PivotAck(pivot_id, frozenset(self._finished[pivot_id]))
+        return PivotAck(pivot_id, frozenset(self._partial[pivot_id].parts))
 
     def _forget_stale(self, now_ms: float) -> None:
         for pivot_id in [key for key, value in self._partial.items() if now_ms - value.slice_ms > STALE_MS]:

@@ -19,18 +19,19 @@ from avcall.common.errors import AvcallError
 from avcall.common.frames import Pose, VideoFrame
 from avcall.common.keypoints import NOSE, Keypoints
 from avcall.common.link import Channel, Link
+from avcall.common.pivot_format import SLICE_DATA_BYTES, rounded
 from avcall.common.stats import Stats
 from avcall.common.trace import Trace
 from avcall.common.wire import Packet, PivotAck, PivotBody
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import KeypointDetector
-from avcall.models.pivot_codec import PivotEncoder
+from avcall.models.pivot_video import IntraPivotEncoder, PivotEncoder, PivotVideoEncoder
 from avcall.sender.analysis import Analysis, FaceAnalyser, View
 from avcall.sender.bundler import Bundler
 from avcall.sender.capture import VideoSource
 from avcall.sender.microphone import AudioSource
 from avcall.sender.outlet import Outlet
-from avcall.sender.packetiser import PivotSender
+from avcall.sender.pivot_sender import PivotSender
 from avcall.sender.presence import FacePresence
 from avcall.sender.selector import PivotSelector, Reason, SentPivot, Sight, SimpleSelector, distance
 from avcall.sender.tracker import Mesh
@@ -48,6 +49,8 @@ TAIL_S = 0.3
 AUTO_SPAN_MS = 120.0
 """With `--span-ms auto`, until a rate controller says otherwise."""
 THESIS_FRAME_MS = 60
+PACE_FACTOR = 1.5
+"""Slices leave this much faster than the budget has it, which is an average."""
 OWN_FRACTION = 0.97
 """Of pivot_kbytes for the picture; the rest is keypoints and headers."""
 
@@ -93,7 +96,12 @@ class Sender:
             frame_ms = config.voice_frame_ms or (frame_for(span_ms) if config.wire == "coded" else THESIS_FRAME_MS)
             encoder = VoiceEncoder(config.voice_kbps, frame_ms)
             self._voice = VoiceStage(microphone, encoder, self._compute_timed, self._outlet.voice, stats)
-        self._encoder = PivotEncoder()
+        self._encoder: PivotEncoder = (
+            PivotVideoEncoder(config.pivot_kbps)
+            if config.pivots == "inter"
+            else IntraPivotEncoder(round(config.pivot_kbytes * 1000 * OWN_FRACTION))
+        )
+        self._slice_bytes = SLICE_DATA_BYTES
         self._pivots = PivotSender()
         self._pivots_changed = asyncio.Event()
         self._presence = FacePresence()
@@ -149,6 +157,12 @@ class Sender:
         """The speech coder's bit rate from now on."""
         if self._voice is not None:
             self._voice.set_rate(kbps)
+
+    def set_pivot_budget(self, kbps: float, slice_bytes: int = SLICE_DATA_BYTES) -> None:
+        """What pivots may take on the wire from now on, and the longest slice, behind which keypoints wait."""
+        self._encoder.set_budget(kbps)
+        self._pivots.pace_kbps = PACE_FACTOR * kbps
+        self._slice_bytes = slice_bytes
 
     def attach(self, packet: Packet) -> None:
         """Sends a small packet (of a kind in `wire.ATTACHABLE`) with the next bundle, see `Outlet.attach`."""
@@ -247,17 +261,20 @@ class Sender:
 
     async def _send_pivot(self, analysis: Analysis, reason: Reason) -> None:
         view = analysis.current
-        max_bytes = round(self._config.pivot_kbytes * 1000 * OWN_FRACTION)
-        (codec, picture), took_ms = await self._compute_timed(partial(self._encoder.encode, view.image, max_bytes))
+        if reason is Reason.REQUEST or self._pivots.busy:  # the link before is missing there, or may be
+            self._encoder.restart()
+        coded, took_ms = await self._compute_timed(partial(self._encoder.encode, view.image))
         self._stats.add_stage("pivot_encode", took_ms)
         now_ms = self._clock()
         pivot_id = self._next_pivot_id
         self._next_pivot_id = (pivot_id + 1) % 2**16
         height, width = view.image.shape[:2]
         capture_ms = round(analysis.capture_ms) % 2**32
-        slices = wire.slice_pivot(pivot_id, PivotBody(codec, width, height, capture_ms, view.keypoints, picture))
+        keypoints = rounded(view.keypoints)
+        body = PivotBody(coded.codec, width, height, capture_ms, keypoints, coded.data, coded.chain, coded.link)
+        slices = wire.slice_pivot(pivot_id, body, self._slice_bytes)
         self._pivots.offer(pivot_id, slices, now_ms)
-        self._selector.sent(SentPivot(pivot_id, view.crop, view.keypoints, now_ms))
+        self._selector.sent(SentPivot(pivot_id, view.crop, keypoints, now_ms))
         self._stats.count("pivots_sent")
         self._trace.event(
             "pivot",
@@ -265,7 +282,9 @@ class Sender:
             capture_ms=analysis.capture_ms,
             pivot_id=pivot_id,
             size_bytes=slices[0].length,
-            codec=codec.name.lower(),
+            codec=coded.codec.name.lower(),
+            chain=coded.chain,
+            link=coded.link,
             reason=reason.value,
             crop=[view.crop.x, view.crop.y, view.crop.side],
         )

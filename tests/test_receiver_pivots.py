@@ -7,7 +7,7 @@ import pytest
 
 from avcall.common.errors import ProtocolError
 from avcall.common.frames import Pivot
-from avcall.common.wire import PivotBody, PivotCodec, PivotSlice, slice_pivot
+from avcall.common.pivot_format import PivotBody, PivotCodec, PivotSlice, parity_slices, slice_pivot
 from avcall.receiver.pivots import ACK_EVERY_MS, MAX_PARTIAL, STALE_MS, PivotAssembler, PivotCache, ReadyPivot
 
 KEYPOINTS = np.zeros((10, 2), np.float32)
@@ -51,6 +51,23 @@ def test_a_slice_sent_again_is_acknowledged_again_but_makes_no_second_pivot() ->
     assert assembler.add(slices()[1], 100.0) is None
     assert [ack.received for ack in assembler.acks(100.0)] == [frozenset({0, 1, 2})]
     assert assembler.duplicates == 1
+
+
+def test_parity_completes_a_pivot_and_is_acknowledged_but_late_parity_is_not() -> None:
+    assembler = PivotAssembler()
+    parts = slices()
+    parity, late = parity_slices(parts, 2)
+    assembler.add(parts[0], 0.0)
+    assembler.add(parity, 1.0)
+    body = assembler.add(parts[2], 2.0)
+    assert body is not None
+    assert body.picture == PICTURE
+    (ack,) = assembler.acks(2.0)
+    assert ack.received == {0, 2, 3}
+    while assembler.acks(2000.0):
+        pass
+    assert assembler.add(late, 3000.0) is None
+    assert assembler.acks(3000.0) == []
 
 
 def test_a_pivot_of_no_use_may_come_again() -> None:

@@ -19,7 +19,7 @@ from avcall.common.keypoints import CHIN, NOSE, Image
 from avcall.common.link import Channel, LinkClosed
 from avcall.common.stats import Stats
 from avcall.common.wire import KeypointPacket, PivotAck, PivotBody, PivotSlice, VoicePacket
-from avcall.models.pivot_codec import decode_pivot
+from avcall.models.pivot_video import ChainDecoder
 from avcall.sender.pipeline import Sender
 from tests.memory_link import MemoryLink, Path, pair
 from tests.sender_fakes import BlobMesh, Face, Hum, MeshPoints, PaintedVideo
@@ -154,8 +154,8 @@ def test_a_plain_call() -> None:
     assert set(np.diff([packet.capture_ms for _, packet in done.heard.poses])) == {40}
     assert done.notes.reasons() == ["start"]
     body = done.heard.pivots[0]
-    assert decode_pivot(body.codec, body.picture, 256, 256).shape == (256, 256, 3)
-    assert np.allclose(body.keypoints, done.heard.poses[0][1].keypoints, atol=1e-6)
+    assert ChainDecoder(256, 256).decode(body.picture).shape == (256, 256, 3)
+    assert np.allclose(body.keypoints, done.heard.poses[0][1].keypoints, atol=1e-4)
     assert len(done.heard.voice) == 33
     assert done.sender.face_seen
     assert [picture["pivot_id"] for picture in done.notes.pictures] == [0] * 50

@@ -21,6 +21,7 @@ from avcall.common.errors import CallError, ModelMismatchError
 from avcall.common.frames import SAMPLE_RATE, AudioChunk, VideoFrame
 from avcall.common.keypoints import MESH_INDICES, NOSE, Image, Keypoints, Landmarks
 from avcall.common.link import Channel
+from avcall.common.pivot_format import join_slices
 from avcall.common.stats import Stats
 from avcall.models.interfaces import ModelId
 from avcall.models.twins import BicubicSuperResolver, IdentityEnhancer
@@ -225,8 +226,10 @@ def noses(link: MemoryLink) -> Iterator[tuple[int, float]]:
     pivots = {}
     for pivot_id in {part.pivot_id for part in slices}:
         parts = {part.index: part.data for part in slices if part.pivot_id == pivot_id}
-        if sum(map(len, parts.values())) == next(part.length for part in slices if part.pivot_id == pivot_id):
-            pivots[pivot_id] = wire.parse_pivot(b"".join(parts[index] for index in sorted(parts))).keypoints
+        head = next(part for part in slices if part.pivot_id == pivot_id)
+        body = join_slices(parts, head.length, head.count)
+        if body is not None:
+            pivots[pivot_id] = wire.parse_pivot(body).keypoints
     for packet in packets:
         if isinstance(packet, wire.KeypointPacket):
             yield packet.capture_ms, float(packet.keypoints[NOSE, 0])

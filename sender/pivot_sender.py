@@ -1,0 +1,141 @@
+"""Pivots on their way out: paced, protected by parity slices, resent until acknowledged. Sans-IO."""
+
+from __future__ import annotations
+
+from collections import deque
+from math import comb
+
+from avcall.common.pivot_format import MAX_PARITY, PivotAck, PivotSlice, parity_slices
+
+PACE_KBPS = 60.0
+"""Unless told otherwise. A slice of full size then takes 160 ms: keypoints in between wait for one slice at most."""
+OVERHEAD_BYTES = 103
+"""Beside a slice's data: its header, and what a data-channel message costs on the wire (docs/wire.md)."""
+FIRST_RESEND_MS = 200.0
+RESEND_RTT = 1.5
+BACKOFF = 1.6
+SLOWEST_RESEND_MS = 3000.0
+SURE = 0.9
+"""Parity is added until the first round suffices this often: the rest is cheaper to resend."""
+SAMPLE_SLICES = 20.0
+"""The estimate of loss looks back over about so many slices."""
+REMEMBERED = 8
+"""Pivots whose late acknowledgement still counts."""
+
+
+class PivotSender:
+    """Sends one pivot at a time until the receiver has all of it, or a newer pivot replaces it."""
+
+    def __init__(self, pace_kbps: float = PACE_KBPS) -> None:
+        self.pace_kbps = pace_kbps
+        """Rate on the wire at which slices leave; may be changed at any time."""
+        self.reported_loss = 0.0
+        """Share of packets lost as known from elsewhere."""
+        self._own_loss = 0.0
+        self._counts: dict[int, int] = {}
+        self._pivot_id: int | None = None
+        self._slices: list[PivotSlice] = []
+        self._received: frozenset[int] = frozenset()
+        self._whole = True
+        self._queue: deque[PivotSlice] = deque()
+        self._first_round: frozenset[int] | None = None
+        self._next_send_ms = 0.0
+        self._resend_ms = 0.0
+        self._wait_ms = FIRST_RESEND_MS
+        self._last_sent_ms: float | None = None
+        self._rtt_ms: float | None = None
+
+    @property
+    def loss(self) -> float:
+        """The share of slices that is believed to be lost."""
+        return max(self._own_loss, self.reported_loss)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the receiver still lacks something."""
+        return not self._whole
+
+    @property
+    def due_ms(self) -> float | None:
+        """When `take` should be called next, None where there is nothing to do."""
+        if self._whole:
+            return None
+        return self._next_send_ms if self._queue else self._resend_ms
+
+    def offer(self, pivot_id: int, slices: list[PivotSlice], now_ms: float) -> None:
+        """Starts sending this pivot; whatever was missing of the one before is given up."""
+        self._learn_loss()
+        self._counts = dict([*self._counts.items(), (pivot_id, len(slices))][-REMEMBERED:])
+        self._pivot_id, self._slices = pivot_id, slices
+        self._received, self._whole = frozenset(), False
+        self._queue = deque([*slices, *parity_slices(slices, parities(len(slices), self.loss))])
+        self._first_round = frozenset(part.index for part in self._queue)
+        self._next_send_ms = max(now_ms, self._next_send_ms)
+        self._wait_ms = self._patience_ms()
+        self._last_sent_ms = None
+
+    def take(self, now_ms: float) -> list[PivotSlice]:
+        """The slice to send now, if any."""
+        due_ms = self.due_ms
+        if due_ms is None or now_ms < due_ms:
+            return []
+        if not self._queue:  # nothing but silence since the last round
+            self._learn_loss()
+            self._queue = deque(self._lacking())
+            self._wait_ms = min(self._wait_ms * BACKOFF, SLOWEST_RESEND_MS)
+        part = self._queue.popleft()
+        self._next_send_ms = now_ms + (len(part.data) + OVERHEAD_BYTES) * 8.0 / self.pace_kbps
+        self._resend_ms = now_ms + self._wait_ms
+        self._last_sent_ms = now_ms
+        return [part]
+
+    def acknowledge(self, ack: PivotAck, now_ms: float) -> bool:
+        """Takes note of an acknowledgement; True where the receiver has the whole pivot (also one given up since)."""
+        if ack.pivot_id != self._pivot_id:
+            count = self._counts.get(ack.pivot_id)
+            return count is not None and len(ack.received) >= count
+        progress = not ack.received <= self._received
+        self._received |= ack.received
+        if len(self._received) >= len(self._slices):
+            if not self._whole and self._first_round is not None and self._last_sent_ms is not None:
+                # as Karn: no sample from a pivot sent twice
+                sample_ms = now_ms - self._last_sent_ms
+                self._rtt_ms = sample_ms if self._rtt_ms is None else 0.75 * self._rtt_ms + 0.25 * sample_ms
+            self._whole = True
+            self._queue.clear()
+        elif progress and not self._whole:
+            self._queue = deque(part for part in self._queue if part.index not in self._received)
+            # the receiver is there: what it lacks is sent again a round trip after it could have come
+            self._resend_ms = min(self._resend_ms, now_ms + self._patience_ms())
+        return self._whole
+
+    def _patience_ms(self) -> float:
+        return max(FIRST_RESEND_MS, RESEND_RTT * (self._rtt_ms or 0.0))
+
+    def _lacking(self) -> list[PivotSlice]:
+        """Enough for the receiver to complete the body: what it lacks of the body itself, then parity."""
+        count = len(self._slices)
+        needed = max(1, count - len(self._received))
+        wanted = needed + parities(needed, self.loss)
+        pool = [*self._slices, *parity_slices(self._slices, MAX_PARITY if wanted > 1 else 0)]
+        return [part for part in pool if part.index not in self._received][:wanted]
+
+    def _learn_loss(self) -> None:
+        """Once a pivot, from its first round."""
+        sent, self._first_round = self._first_round, None
+        if sent:
+            share = 1.0 - len(sent & self._received) / len(sent)
+            self._own_loss += min(1.0, len(sent) / SAMPLE_SLICES) * (share - self._own_loss)
+
+
+def parities(count: int, loss: float) -> int:
+    """The fewest parity slices with which `count` slices get through with a probability of SURE, each of them being
+    lost with probability `loss`; at most twice as many as slices."""
+    for extra in range(min(MAX_PARITY, 2 * count)):
+        total = count + extra
+        arrive = sum(
+            comb(total, here) * (1 - loss) ** here * loss ** (total - here) for here in range(count, total + 1)
+        )
+        if arrive >= SURE:
+            return extra
+    return min(MAX_PARITY, 2 * count)

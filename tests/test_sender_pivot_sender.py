@@ -1,0 +1,146 @@
+"""Pacing, parity and resending of pivots."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from avcall.common.pivot_format import PivotAck, PivotSlice, join_slices
+from avcall.sender.pivot_sender import BACKOFF, FIRST_RESEND_MS, OVERHEAD_BYTES, PivotSender, parities
+
+SLICE_BYTES = 500 - OVERHEAD_BYTES
+SLICE_MS = 500 * 8 / 60
+"""At 60 kbit/s."""
+
+
+def slices(pivot_id: int, count: int) -> list[PivotSlice]:
+    length = count * SLICE_BYTES
+    return [PivotSlice(pivot_id, index, count, length, bytes([index]) * SLICE_BYTES) for index in range(count)]
+
+
+def play(sender: PivotSender, begin_ms: float, end_ms: float) -> list[tuple[float, int, int]]:
+    """(time, pivot, index) of all that is sent, waking only when the sender asks for it."""
+    sent = []
+    now_ms = begin_ms
+    while True:
+        sent += [(now_ms, part.pivot_id, part.index) for part in sender.take(now_ms)]
+        due_ms = sender.due_ms
+        if due_ms is None or due_ms > end_ms:
+            return sent
+        now_ms = max(now_ms, due_ms)
+
+
+def ack(pivot_id: int, *indices: int) -> PivotAck:
+    return PivotAck(pivot_id, frozenset(indices))
+
+
+def test_slices_leave_at_the_pace_the_first_pivot_too() -> None:
+    sender = PivotSender(pace_kbps=60)
+    sender.offer(0, slices(0, 3), 1000.0)
+    sent = play(sender, 1000.0, 1190.0)
+    assert [index for _, _, index in sent] == [0, 1, 2]
+    assert [time for time, _, _ in sent] == pytest.approx([1000.0, 1000 + SLICE_MS, 1000 + 2 * SLICE_MS])
+    sender.pace_kbps = 30
+    assert sender.acknowledge(ack(0, 0, 1, 2), 1190.0)
+    sender.offer(1, slices(1, 3), 1190.0)
+    times = [time for time, _, _ in play(sender, 1190.0, 1500.0)]
+    assert times == pytest.approx([1000 + 3 * SLICE_MS, 1000 + 5 * SLICE_MS, 1000 + 7 * SLICE_MS])
+
+
+def test_only_what_is_lacking_is_resent() -> None:
+    sender = PivotSender()
+    sender.offer(0, slices(0, 3), 0.0)
+    last_ms = play(sender, 0.0, 150.0)[-1][0]
+    assert not sender.acknowledge(ack(0, 0, 2), 140.0)
+    again = play(sender, 150.0, last_ms + FIRST_RESEND_MS + 1)
+    assert again == [(pytest.approx(last_ms + FIRST_RESEND_MS), 0, 1)]
+    assert sender.acknowledge(ack(0, 0, 1, 2), 400.0)
+    assert not sender.busy
+    assert sender.due_ms is None
+    assert play(sender, 400.0, 60_000.0) == []
+
+
+def test_resends_back_off_while_nobody_answers() -> None:
+    sender = PivotSender()
+    sender.offer(0, slices(0, 1), 0.0)
+    rounds = [time for time, _, index in play(sender, 0.0, 20_000.0) if index == 0]
+    waits = np.diff(rounds)
+    assert waits[0] == FIRST_RESEND_MS
+    assert waits[1] == pytest.approx(FIRST_RESEND_MS * BACKOFF, abs=SLICE_MS)
+    assert (np.diff(waits) >= -1e-6).all()
+    assert 3000.0 <= waits[-1] <= 3000.0 + 2 * SLICE_MS
+
+
+def test_the_resend_wait_follows_the_round_trip() -> None:
+    sender = PivotSender()
+    sender.offer(0, slices(0, 1), 0.0)
+    sender.take(0.0)
+    sender.acknowledge(ack(0, 0), 190.0)  # before any resend: a clean sample
+    sender.offer(1, slices(1, 1), 1000.0)
+    assert play(sender, 1000.0, 1400.0) == [(1000.0, 1, 0), (1285.0, 1, 0)]
+
+
+def test_a_newer_pivot_replaces_an_older_one_whose_late_acknowledgement_still_counts() -> None:
+    sender = PivotSender()
+    sender.offer(0, slices(0, 3), 0.0)
+    sender.take(0.0)
+    sender.offer(1, slices(1, 2), 10.0)
+    assert {pivot for _, pivot, _ in play(sender, 10.0, 150.0)} == {1}
+    assert not sender.acknowledge(ack(0, 0, 1), 160.0)
+    assert sender.acknowledge(ack(0, 0, 1, 2), 170.0)
+    assert sender.busy
+    assert sender.acknowledge(ack(1, 0, 1), 180.0)
+    assert sender.acknowledge(ack(1, 0, 1), 190.0)  # repeated: still true
+    assert not sender.acknowledge(ack(7, 0), 200.0)
+
+
+@pytest.mark.parametrize(
+    ("count", "loss", "extra"),
+    [(1, 0.0, 0), (1, 0.05, 0), (1, 0.11, 1), (1, 0.3, 1), (1, 0.35, 2), (4, 0.02, 0), (4, 0.1, 1), (4, 0.3, 4)],
+)
+def test_parity_is_the_least_that_does(count: int, loss: float, extra: int) -> None:
+    # one slice and one parity at 0.3: 1 - 0.09 = 0.91; four and four: 0.942, four and three: 0.874
+    assert parities(count, loss) == extra
+
+
+def test_losses_bring_parity_and_their_end_takes_it_away() -> None:
+    sender = PivotSender(pace_kbps=600)
+    extra = []
+    for number in range(40):
+        begin_ms = number * 2000.0
+        sender.offer(number, slices(number, 4), begin_ms)
+        sent = [index for _, _, index in play(sender, begin_ms, begin_ms + FIRST_RESEND_MS - 1)]
+        extra.append(len(sent) - 4)
+        sender.acknowledge(ack(number, *(index for index in sent if number >= 20 or index % 3)), begin_ms + 250.0)
+        play(sender, begin_ms + 250.0, begin_ms + 1500.0)
+        if sender.busy:
+            assert sender.acknowledge(ack(number, 0, 1, 2, 3), begin_ms + 1500.0)
+    assert extra[0] == 0
+    assert extra[19] >= 3
+    assert extra[-1] == 0
+
+
+def test_reported_loss_counts_too() -> None:
+    sender = PivotSender()
+    sender.reported_loss = 0.3
+    sender.offer(0, slices(0, 1), 0.0)
+    assert [index for _, _, index in play(sender, 0.0, 150.0)] == [0, 1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_half_of_everything_lost_still_arrives(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sender = PivotSender()
+    parts = slices(0, 5)
+    sender.offer(0, parts, 0.0)
+    received: dict[int, bytes] = {}
+    now_ms = 0.0
+    while sender.busy and now_ms < 30_000.0:
+        for part in sender.take(now_ms):
+            if rng.random() < 0.5:
+                received[part.index] = part.data
+                if rng.random() < 0.5:
+                    sender.acknowledge(PivotAck(0, frozenset(received)), now_ms + 1)
+        now_ms += 20.0
+    assert not sender.busy
+    assert join_slices(received, parts[0].length, 5) == b"".join(part.data for part in parts)
