@@ -35,6 +35,12 @@ PARTS = {
         "train_interpolation",
         "the interpolator: draws the pictures between two pictures",
     ),
+    "enhancement": Part(
+        "enhancement_task",
+        "EnhancementTrainConfig",
+        "train_enhancement",
+        "repairs what coder, generator and interpolator did to a face",
+    ),
     "detector": Part(
         "detector_training",
         "DetectorTrainConfig",
