@@ -9,7 +9,8 @@ import torch
 
 from avcall.common.errors import ConfigError, DeviceError
 from avcall.models.checkpoint import load_weights, read_weights, table
-from avcall.models.interfaces import KeypointDetector, ModelId, Reenactor
+from avcall.models.interfaces import Enhancer, KeypointDetector, ModelId, Reenactor
+from avcall.models.twins import IdentityEnhancer
 
 CLASSICAL = "classical"
 SUFFIX = ".safetensors"
@@ -74,3 +75,16 @@ def load_pair(name: str, device: str) -> tuple[KeypointDetector, Reenactor]:
     both = hashlib.sha256((found_by.sha256 + weights.sha256).encode()).hexdigest()
     model = ModelId(weights.name, both[:8])
     return NetworkDetector(found_by, model), NetworkReenactor(weights, model, device)
+
+
+def load_enhancers(device: str) -> list[tuple[str, Enhancer]]:
+    """The versions of face enhancement with their names, cheapest first: none, and the shipped network.
+
+    Raises:
+        CheckpointError: its weights are damaged.
+    """
+    from avcall.models.enhancement.enhancer import KIND, NetworkEnhancer
+
+    shipped = [name for name, line in table().items() if line["kind"] == KIND]
+    networks: list[tuple[str, Enhancer]] = [("sharp", NetworkEnhancer(load_weights(name), device)) for name in shipped]
+    return [("as drawn", IdentityEnhancer()), *networks[:1]]
