@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from avcall.models.interpolation.checks import check_between
 from avcall.models.interpolation.config import InterpolationConfig
 from avcall.models.interpolation.network import CELL, InterpolationNetwork
 
+Floats: TypeAlias = NDArray[np.float32]
 LITE = "lite-interpolator"
 WORKING_SIDE = 256
 """Motion of larger pictures is found at about this size; their own pixels are moved by it."""
@@ -99,7 +101,7 @@ def load_interpolator(device: str, name: str = LITE) -> NetworkInterpolator:
     return NetworkInterpolator(load_weights(name), device)
 
 
-def _moved(image: Image, x: NDArray[np.float32], y: NDArray[np.float32]) -> Image:
+def _moved(image: Image, x: Floats, y: Floats) -> Image:
     """The picture whose pixels are taken from (x, y) of `image`."""
     return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.uint8)
 

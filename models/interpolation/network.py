@@ -64,8 +64,8 @@ class InterpolationNetwork(nn.Module):
         sizes = zip(told, config.channels, config.layers, strict=True)
         self.levels = nn.ModuleList(Level(*size, config.hints) for size in sizes)
 
-    def forward(self, before: Tensor, after: Tensor, time: Tensor) -> list[Motion]:
-        """The motion after each level, the best last; all at half size."""
+    def forward(self, before: Tensor, after: Tensor, time: Tensor, every_level: bool = False) -> list[Motion]:
+        """The motion after the last level, or after each, the best last; all at half size."""
         time = time.view(-1, 1, 1, 1)
         apart = torch.cat([time, time, 1.0 - time, 1.0 - time], 1)
         half = functional.avg_pool2d(torch.cat([before, after], 1), 2)
@@ -84,7 +84,8 @@ class InterpolationNetwork(nn.Module):
                 seen = warped(small, state[:, :4] * apart)
                 state = state + level(torch.cat([seen, plane, state], 1))
             coarser = scale
-            found.append(self._motion(state, scale, time, apart))
+            if every_level or scale == self.config.scales[-1]:
+                found.append(self._motion(state, scale, time, apart))
         return found
 
     def _motion(self, state: Tensor, scale: int, time: Tensor, apart: Tensor) -> Motion:

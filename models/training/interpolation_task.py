@@ -104,7 +104,7 @@ class InterpolationTask:
     def forward(self, network: nn.Module, batch: Triplets, generator: np.random.Generator) -> Forward:
         assert isinstance(network, InterpolationNetwork)
         before, truth, after = (self._pictures(x) for x in (batch.before, batch.middle, batch.after))
-        motions = network(before, after, batch.time.to(self._device))
+        motions = network(before, after, batch.time.to(self._device), every_level=True)
         made = compose(before, after, motions[-1])
         halves = [functional.avg_pool2d(x, 2) for x in (before, truth, after)]
         coarser = [(_at_half(halves[0], halves[2], motion) - halves[1]).abs().mean() for motion in motions[:-1]]
