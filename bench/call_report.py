@@ -118,6 +118,36 @@ def call_report(sender_folder: Path, receiver_folder: Path) -> dict[str, Any]:
     }
 
 
+def report_back(sender_folder: Path, receiver_folder: Path) -> dict[str, Any]:
+    """The other way of a two-way call in brief: rates, what was shown and when, but nothing that takes looking at the
+    pictures.
+
+    Raises:
+        InputError: a folder without a trace.
+    """
+    sender, receiver = TraceFolder(sender_folder), TraceFolder(receiver_folder)
+    summary = _last(receiver, "summary")
+    skew = summary.get("av_skew_ms") or {}
+    shown = (
+        "fps_shown",
+        "ticks_filled",
+        "freeze_longest_ms",
+        "latency_ms",
+        "time_to_first_face_ms",
+        "play_out_delay_ms",
+    )
+    return {
+        **rates(sender),
+        "fps_sent": _fps_sent(sender),
+        **{key: summary.get(key) for key in shown},
+        "av_skew_ms": skew.get("mean"),
+        "av_skew_p95_ms": skew.get("p95_abs"),
+        "stage_ms": {**_last(sender, "summary").get("stage_ms", {}), **summary.get("stage_ms", {})},
+        "counters": {"sender": _last(sender, "summary").get("counters", {}), "receiver": summary.get("counters", {})},
+        "input": _last(sender, "input").get("what"),
+    }
+
+
 def rates(trace: TraceFolder) -> dict[str, Any]:
     """Rates of one end over its whole call, handshake and all, and without its first seconds ("steady")."""
     lines = trace.of_kind("bytes")

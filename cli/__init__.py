@@ -24,6 +24,7 @@ COMMANDS = {
     "demo": "a whole call on this machine, and a report of how it looked and what it cost",
     "doctor": "what of camera, sound, models, encoders and network is there, and what to do about the rest",
     "signal": "run the signaling server that introduces the two ends of a call",
+    "call": "call in both directions: send and receive at one end",
     "send": "send a camera or a video file into a room",
     "receive": "receive the call of a room: show it, play it, record it",
     "sample": "write the built-in sample, a talking portrait with sound, to a file",
@@ -35,8 +36,7 @@ COMMANDS = {
 _EXAMPLES = """examples:
   avcall demo --no-window                                  try it: writes out/report.html
   avcall signal                                            on a machine both ends can reach
-  avcall send --room clinic --signal ws://HOST:8765        at one end
-  avcall receive --room clinic --signal ws://HOST:8765     at the other
+  avcall call --room clinic --signal ws://HOST:8765        at both ends
 
 'avcall COMMAND --help' explains a command. AVCALL_DEBUG=1 or --debug shows logs and tracebacks."""
 

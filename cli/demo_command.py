@@ -12,20 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from avcall.cli import add_debug_flag
+from avcall.cli.call_command import RECEIVED, SENT
 from avcall.cli.children import Child, Children
 from avcall.cli.flags import add_flags, build
 from avcall.common.config import DEFAULT_MODEL, WIRES, SendConfig, flag
 from avcall.common.errors import ConfigError, DeviceError, NoFaceError, OutputError
 
 DESCRIPTION = """A whole call on this machine: signaling server, sender and receiver as three real processes over
-real WebRTC on loopback, and a report of how the face looked and what it cost.
+real WebRTC on loopback, and a report of how the face looked and what it cost. With --two-way both ends send and
+receive, as in 'avcall call'.
 
 The input is --video FILE, else the webcam if there is one, else a built-in sample made from a public-domain
 portrait. Exit code 0 only if a face arrived. In the output folder:
   report.html        pictures, video, plots           report.json   all figures
   side_by_side.mp4   original left, received right    received.mp4  what the receiver recorded"""
 EXAMPLES = """  avcall demo
-  avcall demo --video talk.mp4 --seconds 20 --no-window --out out-talk"""
+  avcall demo --video talk.mp4 --seconds 20 --no-window --out out-talk
+  avcall demo --two-way --video talk.mp4 --video-back answer.mp4 --no-window"""
 
 START_S = 60.0
 EXTRA_S = 120.0
@@ -33,6 +36,8 @@ EXTRA_S = 120.0
 MOVED = 0.3
 """Mean change in grey levels (0 to 255) that the received picture must show at least once."""
 FACE_SHARE = 0.5
+FIRST, SECOND = "first", "second"
+"""Folders of the traces of --two-way."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +46,10 @@ class DemoConfig:
 
     video: Path | None = flag(None, "send this file", metavar="FILE")
     camera: int | None = flag(None, "send this camera, numbered from 0", metavar="N")
+    two_way: bool = flag(False, "both ends send and receive, as in 'avcall call'")
+    video_back: Path | None = flag(
+        None, "with --two-way, what the other end sends (without it, the same as the first)", metavar="FILE"
+    )
     seconds: float = flag(8.0, "how long the call lasts", metavar="SECONDS")
     out: Path = flag(Path("out"), "folder for the results", metavar="DIR")
     window: bool = flag(True, "show the received picture in a window, where there is a display")
@@ -73,9 +82,9 @@ def run(values: Namespace) -> int:
     _check_input(config)
     logs = make_folder(config.out)
     source = choose_input(config)
-    call(config, source, logs)
+    (two_way_call if config.two_way else call)(config, source, logs)
     print("measuring what was shown ...", flush=True)
-    report = write_report(config.out)
+    report = write_report(config.out, two_way=config.two_way)
     print(table(report, config.out))
     if hint := busy(report):
         print(f"\n{hint}")
@@ -106,8 +115,11 @@ def _check_input(config: DemoConfig) -> None:
             pivot_kbps=config.pivot_kbps,
         )
     )
-    if config.video is not None:
-        FileClock(config.video)
+    if config.video_back is not None and not config.two_way:
+        raise ConfigError(f"--video-back {config.video_back}: only with --two-way does the other end send")
+    for video in (config.video, config.video_back):
+        if video is not None:
+            FileClock(video)
 
 
 def make_folder(out: Path) -> Path:
@@ -179,6 +191,45 @@ def call(config: DemoConfig, source: list[str], logs: Path) -> None:
         wait_for_the_end(sender, receiver, config.seconds + EXTRA_S)
 
 
+def two_way_call(config: DemoConfig, source: list[str], logs: Path) -> None:
+    """The call with --two-way. The second end goes on until the first hangs up; its video starts again where it ends
+    before.
+
+    Raises:
+        AvcallError: of the process that failed, with its exit code.
+    """
+    window = config.window and has_display()
+    back = ["--video", str(config.video_back)] if config.video_back else source
+    if "--camera" in back:
+        raise ConfigError("--two-way with one camera: give --video-back FILE for what the other end sends")
+    with Children(logs) as children:
+        signaling = children.start("signal", "--host", "127.0.0.1", "--port", "0")
+        common = [*("--room", "demo", "--bind", "127.0.0.1", "--model", config.model, "--device", config.device)]
+        common += ["--signal", signaling.wait_for("signaling on ", START_S).split()[-1], "--wait-s", f"{EXTRA_S:g}"]
+        common += [*("--size", str(config.size), "--fps", f"{config.fps:g}", "--voice-kbps", f"{config.voice_kbps:g}")]
+        common += ["--wire", config.wire, "--span-ms", config.span_ms, "--no-play"]
+        traces = config.out / "trace"
+        second = children.start(
+            "call",
+            *common,
+            *back,
+            "--loop",
+            *("--trace", str(traces / SECOND), "--record", str(config.out / "received.mp4")),
+            "--window" if window else "--no-window",
+        )
+        first = children.start(
+            "call",
+            *common,
+            *source,
+            "--no-window",
+            *("--trace", str(traces / FIRST), "--seconds", f"{config.seconds:g}"),
+        )
+        first.wait_for("connected", EXTRA_S)
+        print(second.wait_for("computing", EXTRA_S), flush=True)
+        print(f"connected over WebRTC on loopback, both ways; the call lasts {config.seconds:g} s ...", flush=True)
+        wait_for_the_end(first, second, config.seconds + EXTRA_S)
+
+
 def wait_for_the_end(sender: Child, receiver: Child, seconds: float) -> None:
     """Relays the warnings of both ends.
 
@@ -202,16 +253,23 @@ def has_display() -> bool:
     return False
 
 
-def write_report(out: Path) -> dict[str, Any]:
-    """Writes report.json, report.html and side_by_side.mp4 from the traces; returns the report."""
-    from avcall.bench.call_report import call_report
+def write_report(out: Path, *, two_way: bool = False) -> dict[str, Any]:
+    """Writes report.json, report.html and side_by_side.mp4 from the traces; returns the report.
+
+    With `two_way` it is about what the first end sends, and about the wire at that end; "back" has the other way.
+    """
+    from avcall.bench.call_report import call_report, report_back
     from avcall.bench.joined_ticks import Tick, ticks
     from avcall.bench.report_page import moment_numbers, report_page
     from avcall.bench.side_by_side import write_side_by_side
     from avcall.bench.trace_file import TraceFolder
 
     sent, received = out / "trace" / "sender", out / "trace" / "receiver"
-    report = {**call_report(sent, received), "command": ["avcall", *sys.argv[1:]]}
+    if two_way:
+        sent, received = out / "trace" / FIRST / SENT, out / "trace" / SECOND / RECEIVED
+    report = {**call_report(sent, received), "two_way": two_way, "command": ["avcall", *sys.argv[1:]]}
+    if two_way:
+        report["back"] = report_back(out / "trace" / SECOND / SENT, out / "trace" / FIRST / RECEIVED)
     sender, receiver = TraceFolder(sent), TraceFolder(received)
     wanted = set(moment_numbers(receiver))
     moments: list[Tick] = []
@@ -239,7 +297,11 @@ def table(report: dict[str, Any], out: Path) -> str:
     kinds = ", ".join(f"{kind} {rate:.1f}" for kind, rate in payload.items())
     rows = [
         ("payload", f"{sum(payload.values()):.1f} kbit/s ({kinds})"),
-        ("on the wire", f"{wire['up']:.1f} kbit/s up, {wire['down']:.1f} down, all headers counted"),
+        (
+            "on the wire",
+            f"{wire['up']:.1f} kbit/s up, {wire['down']:.1f} down, all headers counted"
+            + (", at one end of a two-way call" if report.get("two_way") else ""),
+        ),
         ("pictures", f"{_text(report['fps_sent'])} sent, {_text(report['fps_shown'])} shown a second"),
         (
             "display",

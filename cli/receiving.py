@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -19,13 +20,15 @@ from avcall.common.errors import DeviceError, NoFaceError
 from avcall.common.keypoints import COUNT, Image
 from avcall.common.stats import Stats
 from avcall.common.trace import Trace
+from avcall.common.wire import Packet
+from avcall.models.interfaces import Reenactor
 from avcall.models.registry import device_from_flag, load_pair
 from avcall.models.twins import BicubicSuperResolver, IdentityEnhancer
 from avcall.receiver.pipeline import Receiver
 from avcall.receiver.recorder import Recorder
 from avcall.receiver.renderers import Renderer, Window
 from avcall.receiver.speaker import SilentSpeaker, SoundCardSpeaker, Speaker
-from avcall.signaling.session import open_session
+from avcall.signaling.session import Session, open_session
 
 TAIL_MS = 150.0
 """What the peer sent before its bye is shown and heard for the play-out delay and this much longer."""
@@ -65,19 +68,7 @@ async def receive(config: ReceiveConfig) -> None:
         say(f"waiting for the call of room {config.room} at {config.signal}")
         async with open_session(config, hello, monotonic_ms, stats) as session:
             say(f"connected to avcall {session.peer.version}; Ctrl-C ends the call")
-            receiver = Receiver(
-                config,
-                reenactor=reenactor,
-                upscaler=BicubicSuperResolver(),
-                enhancer=IdentityEnhancer(),
-                renderers=renderers,
-                speaker=speaker,
-                link=session.link,
-                clock=monotonic_ms,
-                executor=executor,
-                stats=stats,
-                trace=PrintedRates(trace) if config.stats else trace,
-            )
+            receiver = make_receiver(config, reenactor, renderers, speaker, session, executor, stats, trace)
             buttons.quit, buttons.mute = receiver.stop, receiver.toggle_sound
             start_ms = monotonic_ms()
             try:
@@ -99,6 +90,34 @@ async def receive(config: ReceiveConfig) -> None:
         raise NoFaceError("no face arrived before the call ended: is there one in the picture at the other end?")
     if config.record is not None:
         say(f"recorded to {config.record}")
+
+
+def make_receiver(
+    config: ReceiveConfig,
+    reenactor: Reenactor,
+    renderers: Sequence[Renderer],
+    speaker: Speaker,
+    session: Session,
+    executor: Executor,
+    stats: Stats,
+    trace: Trace,
+    tell: Callable[[Packet], None] | None = None,
+) -> Receiver:
+    """The receiver with the stages that are in use; `tell` as `Receiver` has it."""
+    return Receiver(
+        config,
+        reenactor=reenactor,
+        upscaler=BicubicSuperResolver(),
+        enhancer=IdentityEnhancer(),
+        renderers=renderers,
+        speaker=speaker,
+        link=session.link,
+        clock=monotonic_ms,
+        executor=executor,
+        stats=stats,
+        trace=PrintedRates(trace) if config.stats else trace,
+        tell=tell,
+    )
 
 
 def tail_ms(receiver: Receiver) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from contextlib import ExitStack
 from importlib.metadata import version
 
@@ -17,12 +18,14 @@ from avcall.common.control import Hello
 from avcall.common.errors import NoFaceError
 from avcall.common.keypoints import COUNT
 from avcall.common.stats import Stats
+from avcall.common.trace import Trace
+from avcall.models.interfaces import KeypointDetector
 from avcall.models.registry import device_from_flag, load_pair
 from avcall.sender.capture import CameraSource, FileSource, VideoSource
 from avcall.sender.file_clock import FileClock
 from avcall.sender.microphone import AudioSource, FileSound, open_microphone
 from avcall.sender.pipeline import Sender
-from avcall.signaling.session import open_session
+from avcall.signaling.session import Session, open_session
 
 
 async def send(config: SendConfig) -> None:
@@ -56,17 +59,7 @@ async def send(config: SendConfig) -> None:
         say(f"sending {what} to room {config.room}; waiting for the other end at {config.signal}")
         async with open_session(config, hello, monotonic_ms, stats) as session:
             say(f"connected to avcall {session.peer.version}; Ctrl-C ends the call")
-            sender = Sender(
-                config,
-                source=source,
-                microphone=microphone,
-                detector=detector,
-                link=session.link,
-                clock=monotonic_ms,
-                executor=executor,
-                stats=stats,
-                trace=trace,
-            )
+            sender = make_sender(config, source, microphone, detector, session, executor, stats, trace)
             start_ms = monotonic_ms()
             try:
                 with terminal_keys(mute_keys(sender)) as typed:
@@ -81,6 +74,30 @@ async def send(config: SendConfig) -> None:
     say(f"the call has ended: {how}; {stats.counters['frames_sent']} frames sent in {seconds:.0f} s")
     if not sender.face_seen:
         raise NoFaceError(f"no face was seen in {what}: face the camera, come nearer, put light on the face")
+
+
+def make_sender(
+    config: SendConfig,
+    source: VideoSource,
+    microphone: AudioSource | None,
+    detector: KeypointDetector,
+    session: Session,
+    executor: Executor,
+    stats: Stats,
+    trace: Trace,
+) -> Sender:
+    """The sender with the stages that are in use."""
+    return Sender(
+        config,
+        source=source,
+        microphone=microphone,
+        detector=detector,
+        link=session.link,
+        clock=monotonic_ms,
+        executor=executor,
+        stats=stats,
+        trace=trace,
+    )
 
 
 def mute_keys(sender: Sender) -> dict[str, Callable[[], None]]:

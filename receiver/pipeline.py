@@ -8,15 +8,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
+from avcall.common import wire
 from avcall.common.clock import Clock
 from avcall.common.config import ReceiveConfig
 from avcall.common.control import Bye, Message, Mute
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoints import Keypoints
-from avcall.common.link import Link
+from avcall.common.link import Channel, Link
 from avcall.common.stats import Stats, payload_kbps
 from avcall.common.trace import Trace
 from avcall.common.wire import Bundle, KeypointPacket, Packet, PivotSlice, VoicePacket
@@ -66,13 +67,21 @@ class Receiver:
         stats: Stats,
         trace: Trace,
         budget: FrameBudget | None = None,
+        tell: Callable[[Packet], None] | None = None,
     ) -> None:
-        """`budget` is that of the stages that are ladders (`avcall.receiver.ladders`); None where none is."""
+        """`budget` is that of the stages that are ladders (`avcall.receiver.ladders`); None where none is. `tell` sends
+        small packets to the sender of what is received; None sends each at once and alone."""
         self._link, self._clock = link, clock
         self._stats, self._trace, self._budget = stats, trace, budget
         self._cache = PivotCache()
         self._pivots = PivotIntake(
-            reenactor=reenactor, cache=self._cache, link=link, clock=clock, executor=executor, stats=stats
+            reenactor=reenactor,
+            cache=self._cache,
+            link=link,
+            tell=tell or self._send_alone,
+            clock=clock,
+            executor=executor,
+            stats=stats,
         )
         self._poses = PoseBuffer()
         self._bundles = BundleIntake(self._pivot_keypoints, stats)
@@ -182,6 +191,11 @@ class Receiver:
             self._playout.reset()
         return media_ms
 
+    def _send_alone(self, packet: Packet) -> None:
+        data = wire.pack(packet)
+        self._stats.add_payload("control", len(data))
+        self._link.send(Channel.MEDIA, data)
+
     # What is shown and heard ------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -264,11 +278,11 @@ class Receiver:
 
     def rate(self, now_ms: float) -> dict[str, object]:
         """The figures of the time since the last call, for one line of `--stats` and the trace."""
-        then_ms, payload, wire = self._second
-        payload_now, wire_now = self._stats.payload_bytes.copy(), self._link.wire_bytes()
-        self._second = (now_ms, payload_now, wire_now)
+        then_ms, payload, wired = self._second
+        payload_now, wired_now = self._stats.payload_bytes.copy(), self._link.wire_bytes()
+        self._second = (now_ms, payload_now, wired_now)
         kbps = 8.0 / max(1.0, now_ms - then_ms)
-        up_kbps, down_kbps = (wire_now.up - wire.up) * kbps, (wire_now.down - wire.down) * kbps
+        up_kbps, down_kbps = (wired_now.up - wired.up) * kbps, (wired_now.down - wired.down) * kbps
         self._kbps = up_kbps + down_kbps
         return {
             "at_ms": now_ms,

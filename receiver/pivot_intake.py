@@ -9,14 +9,14 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TypeAlias
 
-from avcall.common import control, wire
+from avcall.common import control
 from avcall.common.clock import Clock
 from avcall.common.control import PivotRequest
 from avcall.common.errors import ProtocolError
 from avcall.common.frames import Pivot
 from avcall.common.link import Channel, Link
 from avcall.common.stats import Stats
-from avcall.common.wire import PivotBody, PivotSlice
+from avcall.common.wire import Packet, PivotBody, PivotSlice
 from avcall.models.interfaces import Reenactor
 from avcall.receiver.pivot_decoder import PivotDecoder
 from avcall.receiver.pivots import PivotAssembler, PivotCache, ReadyPivot
@@ -56,14 +56,23 @@ class PivotRequester:
 
 
 class PivotIntake:
-    """Runs as a task; `take`, `want` and `send_acks` are called from the event loop."""
+    """Runs as a task; `take`, `want` and `send_acks` are called from the event loop. `tell` sends acknowledgements."""
 
     def __init__(
-        self, *, reenactor: Reenactor, cache: PivotCache, link: Link, clock: Clock, executor: Executor, stats: Stats
+        self,
+        *,
+        reenactor: Reenactor,
+        cache: PivotCache,
+        link: Link,
+        tell: Callable[[Packet], None],
+        clock: Clock,
+        executor: Executor,
+        stats: Stats,
     ) -> None:
         self._reenactor = reenactor
         self._cache = cache
         self._link = link
+        self._tell = tell
         self._clock = clock
         self._executor = executor
         self._stats = stats
@@ -96,7 +105,7 @@ class PivotIntake:
     def send_acks(self, now_ms: float) -> None:
         """Acknowledges what is due."""
         for ack in self._assembler.acks(now_ms):
-            self._send(Channel.MEDIA, wire.pack(ack))
+            self._tell(ack)
 
     def want(self, pivot_id: int, now_ms: float) -> None:
         """The pose to be shown needs a pivot that is not in the cache."""
