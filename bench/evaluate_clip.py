@@ -69,7 +69,13 @@ class Original:
     """One original clip and everything about it that every system is compared with."""
 
     def __init__(
-        self, frames: list[Image], meshes: list[Landmarks | None], networks: Networks, stride: int, fps: int
+        self,
+        frames: list[Image],
+        meshes: list[Landmarks | None],
+        networks: Networks,
+        stride: int,
+        fps: int,
+        deep_every: int = DEEP_EVERY,
     ) -> None:
         self.frames, self.meshes, self.fps = frames, meshes, fps
         self._networks, self._stride = networks, stride
@@ -82,7 +88,7 @@ class Original:
         self._change = metrics.visible_change(frames)
         self._flicker = metrics.flicker(frames)
         self._samples = range(stride, len(frames), stride)
-        self._deep_samples = range(DEEP_EVERY * stride, len(frames), DEEP_EVERY * stride)
+        self._deep_samples = range(deep_every * stride, len(frames), deep_every * stride)
         with torch.inference_mode():
             self._features = [self._alex(frames[index]) for index in self._samples]
             self._steps = self._lpips_steps(frames, self._features)
