@@ -1,5 +1,5 @@
-"""The cases of `avcall bench rate-control`: those of RFC 8867 that apply, at a twentieth to a fortieth of its rates, and
-the bottlenecks that the project promises something about. Each builds its network and flows in a `Simulation`.
+"""The cases of `avcall bench rate-control`: those of RFC 8867 that apply, at a fraction of its rates, and the
+bottlenecks that the project promises something about. Each builds its network and flows in a `Simulation`.
 
 Left out: sections 5.6 and 5.7 (TCP in the same queue: a simulated TCP would prove little about a real one), 6.1
 (priorities: a call is one flow), 6.2 (ECN: a data channel does not see it) and 6.3 (several bottlenecks).
@@ -28,6 +28,8 @@ class Scene:
     simulation: Simulation = field(default_factory=Simulation)
     flows: list[Flow] = field(default_factory=list)
     starts_s: list[float] = field(default_factory=list)
+    changes_s: tuple[float, ...] = ()
+    """When a flow pauses or goes on."""
 
     def bottleneck(self, capacity: Capacity | None = None) -> Bottleneck:
         """A queue of this capacity, the scene's own if none is given."""
@@ -133,7 +135,7 @@ def round_trips() -> Scene:
 
 def pausing() -> Scene:
     """RFC 8867 section 5.8: the first of three flows is silent from 40 to 60 s."""
-    scene = Scene(120.0, [(0.0, 90.0)])
+    scene = Scene(120.0, [(0.0, 90.0)], changes_s=(40.0, 60.0))
     shared = scene.bottleneck()
     for number in range(3):
         scene.add(shared, pauses_s=((40.0, 60.0),) if number == 0 else ())

@@ -1,5 +1,5 @@
-"""A call in simulated time as rate control sees it: the real reporter, history, controller and allowance at both ends of
-a `simulated_network.Way`, and messages of the sizes that a call has."""
+"""A call in simulated time as rate control sees it: the real reporter, history, controller and allowance at both ends
+of a `simulated_network.Way`, and messages of the sizes that a call has."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The receiver report of `avcall.common.wire`: what arrived when, for the sender's rate control.
 
 Like RTCP feedback for congestion control (RFC 8888) it gives arrival times packet by packet, but in two bytes each and
-with counts that never start again, so that a lost report costs nothing. A packet is named by its stamp: the capture time
-of the newest thing in it, which the sender can look up.
+with counts that never start again, so that a lost report costs nothing. A packet is named by its stamp: the capture
+time of the newest thing in it, which the sender can look up.
 
     type=9 stamp:u16 arrived_ms:u16 held:u8 received:u16 received_bytes:u16 (stamp_gap:u8 arrival_gap:i8) ...
 """

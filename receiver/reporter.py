@@ -25,8 +25,8 @@ EARLY_MS, EARLY_EVERY_MS = 8_000.0, 100.0
 SOONEST_MS = 110.0
 """Between two reports when the network turns worse."""
 LATER_BY_MS = 50.0
-"""A packet that took this much longer than the fastest of late is news. Measured against capture times, so a busy sender
-may look like a busy network: that costs a report."""
+"""A packet that took this much longer than the fastest of late is news. Measured against capture times, so a busy
+sender may look like a busy network: that costs a report."""
 _FASTEST_OF = 128
 _MODULUS = 2**16
 

@@ -1,14 +1,14 @@
 """How much may be sent: a target rate on the wire, from receiver reports. Sans-IO.
 
-Delay first: the one-way delay above the smallest seen lately is the queue (the offset of the two clocks cancels, RFC 6817
-section 2; NADA, RFC 8698 section 4.2, takes the same signal). When it stands over OVERUSE_MS, the network delivers what
-it can: that is its capacity, and the rate falls below it (GCC, draft-ietf-rmcat-gcc-02 section 5.5, "decrease"). Until
-the queue has drained less than that is sent, in proportion to the queue (SCReAM, RFC 8298 section 4.1.2.6, scales its
-rate by it too). In between the rate grows by a constant a second, which is what makes equal flows fair (Chiu and Jain,
-1989), and ever faster when nothing has stood in its way for long (as CUBIC, RFC 9438).
+Delay first: the one-way delay above the smallest seen lately is the queue (the offset of the two clocks cancels, as
+in LEDBAT, RFC 6817; NADA, RFC 8698, takes the same signal). When the queue stands, the network delivers what it can:
+that is its capacity, and the rate falls below it (as in GCC, draft-ietf-rmcat-gcc-02 section 5.5). Until the queue
+has drained, still less is sent, in proportion to the queue (SCReAM, RFC 8298, scales its rate by it too). In between
+the rate grows by a constant a second, which is what makes equal flows fair (Chiu and Jain, 1989), and faster when
+nothing has stood in its way for long (as in CUBIC, RFC 9438).
 
-Loss second: losses without a queue are those of a policer, or random. One step below what was delivered tells them apart:
-a policer's losses stop, random ones go on, and are then no reason to send less, but to repeat more.
+Loss second: losses without a queue are those of a policer, or random. One step below what was delivered tells them
+apart: a policer's losses stop, random ones go on, and are then no reason to send less, but to repeat more.
 
 A sender that has little to say learns little: the rate grows only while it is used, never beyond ROOM times what was
 delivered, and what was learnt long ago is slowly forgotten (compare RFC 7661).
@@ -23,29 +23,32 @@ from enum import Enum
 from avcall.sender.rate_control_feedback import Feedback, Sample
 
 MIN_KBPS, MAX_KBPS, START_KBPS = 10.0, 500.0, 15.0
-OVERUSE_MS, OVERUSE_BITS, CALM = 15.0, 800.0, 0.6
-"""Less is sent with a queue over OVERUSE_MS plus the time that OVERUSE_BITS take at the present rate, more with one under
-CALM times that: the faster of two flows in one queue is the first to yield (as in NADA, where the delay at which a flow
-rests falls with its rate), and one large packet is no queue."""
-START_OVERUSE_MS = 25.0
-SUDDEN_MS = (160.0, 80.0)
+OVERUSE_MS, OVERUSE_BITS, CALM = 25.0, 1260.0, 0.6
+"""Less is sent with a queue over OVERUSE_MS plus the time that OVERUSE_BITS take at the present rate, more with one
+under CALM times that: the faster of two flows in one queue is the first to yield (in NADA too the delay at which a
+flow rests falls with its rate), and one large packet is no queue."""
+START_OVERUSE_MS = 23.0
+SUDDEN_MS, START_SUDDEN_MS = (160.0, 80.0), (120.0, 35.0)
 """One packet, or two in a row, this late need no third."""
-BETA = 0.95
+BETA = 0.94
 """Of the capacity found, after overuse."""
-DRAIN_MS = 600.0
+DRAIN_MS = 850.0
 """The queue is drained within about this time."""
-START_GROWTH = 1.85
+START_GROWTH = 2.2
 """A second, until something stands in the way."""
-STEP_KBPS = 1.0
+STEP_KBPS = 0.8
 """A second, after that."""
-PATIENCE_MS, SPEED_UP = (6_000.0, 10_000.0), (0.1, 0.35)
+PATIENCE_MS, SPEED_UP = (5_500.0, 9_500.0), (0.1, 0.35)
 """Without overuse for so long, the rate also grows by this part of itself a second."""
 USED = 0.75
 """Of the target: whoever sends less is limited by what it has to say."""
-START_ROOM, ROOM = (1.2, 1.5), (1.5, 4.0)
+ROOM, ROOM_KBPS = 1.5, 4.0
+"""So many times what was carried, and so much more, may be tried."""
+START_ROOM, START_ROOM_A_KBPS, START_ROOM_MOST = 1.2, 1.0 / 300.0, 1.4
+"""The same in the beginning, the more the faster: on a thin link reports are rarer, and too much lasts longer."""
 FORGET_MS = 20_000.0
 BASE_WINDOW_MS = 30_000.0
-RATE_WINDOW_MS = 700.0
+RATE_WINDOW_MS = 600.0
 LOSS_PACKETS = 24
 LOSS_ALARM = 0.08
 LOSS_AFTER_MS = 2_000.0
@@ -197,7 +200,7 @@ class RateController:
 
     def _queued_from(self, sample: Sample) -> float:
         """The transit without the time that the packet itself takes on the slowest link, once that link's capacity was
-        seen: a longer packet is no queue. Where the link is faster the correction is too large, so it follows the rate."""
+        seen: a longer packet is no queue. For a faster link it would be too much, so it follows the rate."""
         if self._capacity_kbps is None:
             return sample.transit_ms
         return sample.transit_ms - 8.0 * sample.size_bytes / max(self._rate, self._capacity_kbps)
@@ -210,7 +213,8 @@ class RateController:
         late = self._late_ms
         if self.queue_ms > self._overuse_ms and len(late) == 3:
             return True
-        return late[-1] > SUDDEN_MS[0] or min(late[-2:]) > SUDDEN_MS[1]
+        one_ms, two_ms = START_SUDDEN_MS if self._starting else SUDDEN_MS
+        return late[-1] > one_ms or min(late[-2:]) > two_ms
 
     def _decrease(self, now_ms: float) -> None:
         """Once for each queue: what was sent before the last decrease says nothing about it."""
@@ -242,11 +246,17 @@ class RateController:
             calm_ms = now_ms - self._congested_ms
             speed = sum(part for after_ms, part in zip(PATIENCE_MS, SPEED_UP, strict=True) if calm_ms > after_ms)
             self._rate += (STEP_KBPS + speed * self._rate) * elapsed_s
-        room, room_kbps = START_ROOM if self._starting else ROOM
-        self._rate = max(before, min(self._rate, room * self._carried_kbps + room_kbps))
+        self._rate = max(before, min(self._rate, self._room_kbps))
+
+    @property
+    def _room_kbps(self) -> float:
+        """What may be tried after what was carried."""
+        if not self._starting:
+            return ROOM * self._carried_kbps + ROOM_KBPS
+        return self._carried_kbps * min(START_ROOM + self._carried_kbps * START_ROOM_A_KBPS, START_ROOM_MOST)
 
     def _forget(self, elapsed_s: float) -> None:
-        goal = max(START_KBPS, ROOM[0] * self._carried_kbps + ROOM[1])
+        goal = max(START_KBPS, ROOM * self._carried_kbps + ROOM_KBPS)
         if self._rate > goal:
             self._rate += (goal - self._rate) * min(1.0, 1000.0 * elapsed_s / FORGET_MS)
 

@@ -1,7 +1,7 @@
 """What a target rate is spent on: voice first, then motion, then pivots and their quality, then resolution. Pure.
 
-Costs count what a data-channel message costs on the wire beside its payload (docs/wire.md), so a longer span is cheaper:
-at 40 ms its headers take 18.6 kbit/s, at 200 ms 3.7.
+Costs count what a data-channel message costs on the wire beside its payload (docs/wire.md), so a longer span is
+cheaper: at 40 ms its headers take 18.6 kbit/s, at 200 ms 3.7.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REPEAT_FROM_LOSS = 0.03
 LARGE_FROM_KBPS, LARGE_SIDE, SIDE = 12.0, 512, 256
 SPARE = 1.06
 """A shorter span has to be affordable by this much more, or it would change with every report."""
-SLICE_MS = 70.0
+SLICE_MS = 60.0
 """What waits behind a slice of a pivot waits for at most about so long."""
 SLICE_BYTES = (120, 1088)
 
