@@ -56,6 +56,9 @@ class SendConfig(CallConfig):
     audio: bool = flag(True, "send sound")
     size: int = flag(256, "side of the square picture in pixels", metavar="PIXELS")
     fps: float = flag(25.0, "frames a second", metavar="FPS")
+    keypoints_every: int = flag(
+        1, "send the keypoints of every n-th frame only; the receiver interpolates", choices=("1", "2", "3")
+    )
     voice_kbps: float = flag(8.0, "bit rate of the speech coder", metavar="KBPS")
     voice_frame_ms: int = flag(
         0,

@@ -34,6 +34,7 @@ from avcall.sender.outlet import Outlet
 from avcall.sender.pivot_sender import PivotSender
 from avcall.sender.presence import FacePresence
 from avcall.sender.selector import PivotSelector, Reason, SentPivot, Sight, SimpleSelector, distance
+from avcall.sender.thinning import Thinner
 from avcall.sender.tracker import Mesh
 from avcall.sender.voice import VoiceEncoder, frame_for
 from avcall.sender.voice_stage import VoiceStage
@@ -90,7 +91,9 @@ class Sender:
         self._analyser = FaceAnalyser(make_mesh, detector, config.size, clock)
         self._selector = selector or SimpleSelector(config.pivot_max_age_s * 1000.0)
         span_ms = AUTO_SPAN_MS if config.span_ms == AUTO else float(config.span_ms)
-        self._outlet = Outlet(link, stats, clock, Bundler(span_ms, config.fps) if config.wire == "coded" else None)
+        sent_fps = config.fps / config.keypoints_every
+        self._outlet = Outlet(link, stats, clock, Bundler(span_ms, sent_fps) if config.wire == "coded" else None)
+        self._thinner = Thinner(config.keypoints_every)
         self._voice: VoiceStage | None = None
         if microphone is not None:
             frame_ms = config.voice_frame_ms or (frame_for(span_ms) if config.wire == "coded" else THESIS_FRAME_MS)
@@ -241,8 +244,9 @@ class Sender:
 
     def _send_pose(self, pose: Pose, pivot: Keypoints, view: View | None) -> None:
         self._last = pose, pivot
-        self._stats.count("frames_sent")
-        self._outlet.pose(pose, pivot)
+        for travelling in self._thinner.take(pose, pivot):
+            self._stats.count("frames_sent")
+            self._outlet.pose(*travelling)
         if view is not None:
             self._trace.picture(view.image, capture_ms=pose.capture_ms, pivot_id=pose.pivot_id)
 
