@@ -107,7 +107,7 @@ class _Moved:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A driven picture, float32 (3, S, S) in about [0, 255], and the displacement (S, S, 2) from each pixel to its place
+    """A driven picture, float32 (3, S, S) in about [0, 255], and the displacement (S, S, 2) from a pixel to its place
     in the pivot; painted lids and mouths come from elsewhere."""
 
     picture: Tensor

@@ -70,11 +70,11 @@ def load_pair(name: str, device: str) -> tuple[KeypointDetector, Reenactor]:
         )
     if name + DETECTOR_SUFFIX not in table():  # trained on the mesh points themselves
         model = ModelId(weights.name, weights.short_hash)
-        return PointDetector(model), NetworkReenactor(weights, model, device)
+        return PointDetector(model), NetworkReenactor.from_weights(weights, model, device)
     found_by = load_weights(name + DETECTOR_SUFFIX)
     both = hashlib.sha256((found_by.sha256 + weights.sha256).encode()).hexdigest()
     model = ModelId(weights.name, both[:8])
-    return NetworkDetector(found_by, model), NetworkReenactor(weights, model, device)
+    return NetworkDetector(found_by, model), NetworkReenactor.from_weights(weights, model, device)
 
 
 def load_enhancers(device: str) -> list[tuple[str, Enhancer]]:

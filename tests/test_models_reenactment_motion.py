@@ -9,8 +9,7 @@ import torch
 
 from avcall.models.reenactment.config import NetworkConfig
 from avcall.models.reenactment.motion import (
-    GLOBAL_MOTIONS,
-    DenseMotion,
+    MotionCorrection,
     ShapeCode,
     candidate_displacements,
     cell_centres,
@@ -56,17 +55,16 @@ def test_heat_is_one_at_its_point() -> None:
 
 def test_no_motion_moves_nothing() -> None:
     moves = candidate_displacements(_points(), _points(), cell_centres(SIDE, 16))
-    assert moves.shape == (2, GLOBAL_MOTIONS + 10, 16, 16, 2)
+    assert moves.shape == (2, 2, 2, 16, 16)
     assert moves.abs().max() < 1e-4
 
 
-def test_global_motions_reproduce_a_similarity() -> None:
+def test_both_motions_reproduce_a_similarity() -> None:
     driving = _points()
     grid = cell_centres(SIDE, 16)
-    moves = candidate_displacements(_turned(driving), driving, grid)
-    for motion in (1, 2, 3):  # similarity, affine, spline
+    moves = candidate_displacements(_turned(driving), driving, grid).permute(0, 1, 3, 4, 2)
+    for motion in (0, 1):
         assert torch.allclose(grid + moves[:, motion], _turned(grid).expand(2, -1, -1, -1), atol=2e-3)
-    assert moves[:, 0].abs().max() == 0
 
 
 def test_the_spline_follows_a_lip_that_the_similarity_cannot() -> None:
@@ -74,10 +72,9 @@ def test_the_spline_follows_a_lip_that_the_similarity_cannot() -> None:
     pivot = driving.clone()
     pivot[0, 1, 1] += 0.08  # the lower lip was lower in the pivot
     cell = torch.argmin((cell_centres(SIDE, SIDE) - driving[0, 1]).norm(dim=-1))
-    moves = candidate_displacements(pivot, driving, cell_centres(SIDE, SIDE))[0].flatten(1, 2)[:, cell]
-    assert moves[1].norm() < 0.03
-    assert moves[3, 1] > 0.06
-    assert moves[GLOBAL_MOTIONS + 1, 1] == pytest.approx(0.08)
+    moves = candidate_displacements(pivot, driving, cell_centres(SIDE, SIDE))[0].flatten(2)[..., cell]
+    assert moves[0].norm() < 0.03
+    assert moves[1, 1] > 0.06
 
 
 def test_coinciding_points_stay_finite() -> None:
@@ -91,17 +88,32 @@ def test_the_face_frame_ignores_where_the_face_is() -> None:
     assert torch.allclose(in_face_frame(points)[0, 8], torch.tensor([-1.0, 0.0]), atol=1e-5)
 
 
-def test_dense_motion_begins_near_the_spline_and_learns_everywhere() -> None:
-    config = NetworkConfig(motion=(4, 6, 8, 8), motion_features=3, code=5)
-    torch.manual_seed(0)
-    motion, code = DenseMotion(config), ShapeCode(config)
+def _corrected(motion: MotionCorrection, code: ShapeCode, displacement: torch.Tensor) -> tuple[torch.Tensor, ...]:
     driving = _points()
     pivot = _turned(driving)
-    displacement, told, visible = motion(torch.rand(2, 3, 16, 16), pivot, driving, code(pivot, driving), SIDE)
-    assert displacement.shape == (2, 2, 16, 16)
+    pictures = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16)
+    told: tuple[torch.Tensor, ...] = motion(*pictures, displacement, pivot, driving, code(pivot, driving), SIDE)
+    return told
+
+
+def test_the_correction_begins_at_nothing_and_learns_everywhere() -> None:
+    config = NetworkConfig(motion=(4, 6, 8, 8), motion_features=3, code=5)
+    torch.manual_seed(0)
+    motion, code = MotionCorrection(config), ShapeCode(config)
+    correction, told, visible = _corrected(motion, code, 0.1 * torch.rand(2, 2, 16, 16))
+    assert correction.shape == (2, 2, 16, 16)
+    assert correction.abs().max() == 0.0
     assert told.shape == (2, 3, 16, 16)
     assert ((visible > 0) & (visible < 1)).all()
-    spline = candidate_displacements(pivot, driving, cell_centres(SIDE, 16))[:, 3].permute(0, 3, 1, 2)
-    assert (displacement - spline).abs().max() < 0.5 * spline.abs().max()
-    (displacement.square().sum() + told.sum() + visible.sum()).backward()
+    (correction.sum() + told.sum() + visible.sum()).backward()
     assert all(parameter.grad is not None for parameter in motion.parameters())
+
+
+def test_a_full_pull_replaces_the_classical_motion_by_another() -> None:
+    config = NetworkConfig(motion=(4, 6, 8, 8), motion_features=3, code=5)
+    motion, code = MotionCorrection(config), ShapeCode(config)
+    displacement = 0.1 * torch.rand(2, 2, 16, 16)
+    assert motion.correct.bias is not None
+    with torch.no_grad():
+        motion.correct.bias[2] = 1.0  # towards standing still
+    assert torch.allclose(_corrected(motion, code, displacement)[0], -displacement, atol=1e-6)

@@ -12,13 +12,14 @@ from avcall.common.errors import CheckpointError, ConfigError, InputError, Outpu
 from avcall.models.checkpoint import read_weights, write_weights
 from avcall.models.reenactment import config as sizes
 from avcall.models.reenactment.config import NetworkConfig
+from avcall.models.training.landmark_network import LandmarkConfig, LandmarkNetwork
 from avcall.models.training.reenactment_task import ReenactmentTrainConfig, make_task, train_reenactment
 from avcall.models.training.state import Checkpoint
 from avcall.models.training.train_config import RunConfig
 from avcall.models.training.trainer import LAST, Trainer, learning_rate
 from tests.training_pack import make_pack
 
-TINY = NetworkConfig(motion=(4, 4, 4, 4), motion_features=2, refine=4, encoder=(4, 4, 4), decoder=(4, 4, 4), code=4)
+TINY = NetworkConfig(motion=(4, 4, 4, 4), motion_features=2, encoder=(4, 4, 4), restorer=4, decoder=(4, 4, 4), code=4)
 CPU = torch.device("cpu")
 
 
@@ -97,6 +98,17 @@ def test_a_run_starts_from_weights_that_fit(pack: Path, tmp_path: Path) -> None:
     write_weights(tmp_path / "other.safetensors", "other", "reenactor", TINY, {"a": torch.ones(1)})
     with pytest.raises(CheckpointError, match="nothing in it fits"):
         train_reenactment(_config(pack, tmp_path / "third", steps=1, start=tmp_path / "other.safetensors"))
+
+
+def test_a_reader_of_lips_and_lids_adds_its_term(pack: Path, tmp_path: Path) -> None:
+    reader = tmp_path / "landmarks.safetensors"
+    write_weights(reader, "landmarks", "landmarks", LandmarkConfig(), LandmarkNetwork(LandmarkConfig()).state_dict())
+    trainer = _trainer(_config(pack, tmp_path, landmarks=reader))
+    trainer.step()
+    assert "landmarks" in trainer.terms
+    write_weights(reader, "landmarks", "detector", LandmarkConfig(), {"a": torch.ones(1)})
+    with pytest.raises(CheckpointError, match="--landmarks .* holds a detector"):
+        make_task(_config(pack, tmp_path, landmarks=reader))
 
 
 def test_a_damaged_or_foreign_checkpoint_is_refused(pack: Path, tmp_path: Path) -> None:

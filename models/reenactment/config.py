@@ -13,14 +13,15 @@ class NetworkConfig:
 
     keypoints: int = COUNT
     motion: tuple[int, int, int, int] = (24, 48, 72, 96)
-    """Dense motion at a quarter, an eighth, a sixteenth, a thirty-second of the side."""
+    """Correction of the motion at a quarter, an eighth, a sixteenth, a thirty-second of the side."""
     motion_features: int = 16
-    """What the dense motion tells the generator besides the flow."""
-    refine: int = 12
+    """What the motion tells the generator besides the flow."""
     code: int = 64
     """Length of the code that tells every level the shape of mouth and lids, in the pivot and now."""
     encoder: tuple[int, int, int] = (20, 40, 80)
     """Pivot features at a half, a quarter, an eighth."""
+    restorer: int = 32
+    """Restoration of the pivot at a half."""
     decoder: tuple[int, int, int] = (24, 40, 80)
     blocks: int = 1
     """Residual blocks at each level of the generator."""
@@ -28,6 +29,11 @@ class NetworkConfig:
 
 LITE = NetworkConfig()
 FULL = NetworkConfig(
-    motion=(64, 128, 192, 256), motion_features=32, refine=32, encoder=(64, 128, 256), decoder=(64, 128, 256), blocks=2
+    motion=(64, 128, 192, 256),
+    motion_features=32,
+    encoder=(64, 128, 256),
+    restorer=128,
+    decoder=(64, 128, 256),
+    blocks=2,
 )
 SIZES = {"lite": LITE, "full": FULL}

@@ -1,8 +1,9 @@
-"""The reenactment network: warps the pivot's pixels and features by one flow and repairs what a warp cannot know.
+"""The reenactment network: stands on the classical warp and repairs what a warp cannot know.
 
-The pivot's own pixels go through to the output at full resolution under a learned mask, so skin, hair and background
-stay as sharp as the pivot and stand still where nothing moves; the decoder paints the inside of mouths, teeth, lids and
-what the head uncovers. No normalisation layers: what holds for a crop in training holds for the whole picture.
+Once a pivot it takes the coder's faults out of it; the classical reenactor then warps the restored pivot. Once a frame
+it corrects that warp's flow and lays its own painting over the classical picture under a learned mask: the inside of
+mouths, lids, what the head uncovers. So skin, hair and background stay as sharp as the pivot and stand still where
+nothing moves. No normalisation layers: what holds for a crop in training holds for the whole picture.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avcall.common.keypoints import LID_LEFT, LID_RIGHT, LOWER_LIP, MOUTH_LEFT, MOUTH_RIGHT, UPPER_LIP
 from avcall.models.reenactment.config import NetworkConfig
 from avcall.models.reenactment.motion import (
-    DenseMotion,
     Hint,
+    MotionCorrection,
     ShapeCode,
     cell_centres,
     convolution,
@@ -27,18 +29,29 @@ from avcall.models.reenactment.motion import (
     silence,
 )
 
+LIPS_AND_LIDS = (UPPER_LIP, LOWER_LIP, MOUTH_LEFT, MOUTH_RIGHT, LID_LEFT, LID_RIGHT)
+"""Keypoints that the last level sees as heat maps."""
 _KEEP_WARP = -4.0
 """Before training the mask lets the warp through: sigmoid(-4) is 2 %."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedPivot:
-    """What depends on the pivot alone: the picture (N, 3, S, S), a quarter of it, features at S/2, S/4, S/8, points."""
+    """What depends on the pivot alone: the restored picture (N, 3, S, S), a quarter of it, features at S/2, S/4, S/8,
+    points."""
 
-    picture: Tensor
+    restored: Tensor
     small: Tensor
     features: tuple[Tensor, Tensor, Tensor]
     keypoints: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The classical reenactor's picture (N, 3, S, S) in [0, 1] and displacement (N, 2, S, S)."""
+
+    picture: Tensor
+    displacement: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,12 @@ class Crop:
         tops, lefts = (self.top * scale).tolist(), (self.left * scale).tolist()
         return torch.stack([one[:, y : y + size, x : x + size] for one, y, x in zip(maps, tops, lefts, strict=True)])
 
+    def inside(self, points: Tensor, cells: int) -> Tensor:
+        """Points (N, K, 2) of a picture of `cells` eighths in the crops' own coordinates."""
+        pixels = (points + 1.0) * (4.0 * cells - 0.5)
+        corner = 8.0 * torch.stack([self.left, self.top], -1).to(pixels)
+        return (pixels - corner[:, None]) / (4.0 * self.side - 0.5) - 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Driven:
@@ -66,12 +85,10 @@ class Driven:
 
     picture: Tensor
     warped: Tensor
-    coarsely_warped: Tensor
     repaired: Tensor
     """Share of the picture (N, 1, S, S) that does not come from the warp."""
-    residual: Tensor
-    where: Tensor
-    """Places (N, 2, S, S) of the pivot that the warp shows."""
+    correction: Tensor
+    """Of the classical flow, (N, 2, S/4, S/4)."""
 
 
 class Block(nn.Module):
@@ -112,14 +129,11 @@ class ReenactmentNetwork(nn.Module):
         self.encode_eighth = nn.Sequential(
             convolution(quarter, eighth, 2), *(Block(eighth) for _ in range(config.blocks))
         )
+        self.restore_lift = nn.Conv2d(quarter, half, 1)
+        self.restore = nn.Sequential(convolution(2 * half, config.restorer), nn.Conv2d(config.restorer, 12, 3, 1, 1))
         self.code = ShapeCode(config)
-        self.motion = DenseMotion(config)
+        self.motion = MotionCorrection(config)
         told = config.motion_features
-        self.refine = nn.Sequential(
-            convolution(12 + told + config.keypoints, config.refine),
-            convolution(config.refine, config.refine),
-            nn.Conv2d(config.refine, 2, 3, 1, 1),
-        )
         out_half, out_quarter, out_eighth = config.decoder
         self.hint_quarter, self.hint_half = Hint(config.code, out_quarter), Hint(config.code, out_half)
         self.decode_eighth = nn.Sequential(
@@ -133,11 +147,11 @@ class ReenactmentNetwork(nn.Module):
             nn.Conv2d(out_quarter, out_half, 1),
         )
         self.decode_half = nn.Sequential(
-            convolution(out_half + half + 12 + config.keypoints, out_half),
+            convolution(out_half + half + 12 + len(LIPS_AND_LIDS), out_half),
             *(SingleBlock(out_half) for _ in range(config.blocks)),
         )
         self.paint = nn.Conv2d(out_half, 16, 3, 1, 1)
-        silence(self.refine[2], self.paint)
+        silence(self.restore[1], self.paint)
         assert self.paint.bias is not None
         with torch.no_grad():
             self.paint.bias[12:] = _KEEP_WARP
@@ -147,32 +161,31 @@ class ReenactmentNetwork(nn.Module):
         half = self.encode_half(functional.pixel_unshuffle(picture, 2))
         quarter = self.encode_quarter(half)
         eighth = self.encode_eighth(quarter)
-        small = functional.avg_pool2d(picture, 4)
+        faults = self.restore(join(half, double(self.restore_lift(quarter))))
+        restored = picture + functional.pixel_shuffle(faults.float().contiguous(), 2)
+        small = functional.avg_pool2d(restored, 4)
         # sampling works on float32 maps: convert once here, not in every frame
-        return EncodedPivot(picture, small, (half.float(), quarter.float(), eighth.float()), keypoints)
+        return EncodedPivot(restored, small, (half.float(), quarter.float(), eighth.float()), keypoints)
 
-    def drive(self, pivot: EncodedPivot, driving: Tensor, crop: Crop | None = None) -> Driven:
+    def drive(self, pivot: EncodedPivot, carried: Carried, driving: Tensor, crop: Crop | None = None) -> Driven:
         """The pivot moved to the driving keypoints (N, K, 2); only inside the crops where they are given."""
-        side = pivot.picture.shape[-1]
+        picture, displacement = carried.picture, carried.displacement
+        side = picture.shape[-1]
         count, device = driving.shape[0], driving.device
         code = self.code(pivot.keypoints, driving)
-        coarse, told, visible = self.motion(pivot.small, pivot.keypoints, driving, code, side)
+        moved, coarse = functional.avg_pool2d(picture, 4), functional.avg_pool2d(displacement, 4)
+        correction, told, visible = self.motion(pivot.small, moved, coarse, pivot.keypoints, driving, code, side)
         whole = cell_centres(side, side, device).permute(2, 0, 1)[None].expand(count, -1, -1, -1)
-        heat = heat_maps(driving, cell_centres(side, side // 2, device), 0.03)
+        heat = heat_maps(driving[:, LIPS_AND_LIDS], cell_centres(side, side // 2, device), 0.03)
+        shift = correction
         if crop is not None:
-            coarse, told, visible = crop.cut(coarse, 4), crop.cut(told, 4), crop.cut(visible, 4)
-            whole, heat = crop.cut(whole, 1), crop.cut(heat, 2)
-        flow = functional.interpolate(coarse, scale_factor=4.0, mode="bilinear", align_corners=False)
-        coarsely_warped = sample(pivot.picture, (whole + flow).permute(0, 2, 3, 1), side)
-        told_half = double(told)
-        residual = 0.05 * self.refine(join(functional.pixel_unshuffle(coarsely_warped, 2), told_half, heat))
-        residual = residual.float().contiguous()  # enlarging two interleaved channels is slow
-        finer = functional.interpolate(residual, scale_factor=2.0, mode="bilinear", align_corners=False)
-        where = whole + flow + finer
-        warped = sample(pivot.picture, where.permute(0, 2, 3, 1), side)
+            shift, told, visible = crop.cut(correction, 4), crop.cut(told, 4), crop.cut(visible, 4)
+            whole, displacement, heat = crop.cut(whole, 1), crop.cut(displacement, 1), crop.cut(heat, 2)
+        finer = functional.interpolate(shift, scale_factor=4.0, mode="bilinear", align_corners=False)
+        warped = sample(picture, (whole + finer).permute(0, 2, 3, 1), side)
 
         half, quarter, eighth = pivot.features
-        where_half = functional.avg_pool2d(where, 2)
+        where_half = functional.avg_pool2d(whole + displacement + finer, 2)
         where_quarter = functional.avg_pool2d(where_half, 2)
         where_eighth = functional.avg_pool2d(where_quarter, 2)
         x = sample(eighth, where_eighth.permute(0, 2, 3, 1), side) * functional.avg_pool2d(visible, 2)
@@ -183,5 +196,5 @@ class ReenactmentNetwork(nn.Module):
         x = self.decode_half(join(double(x), y, functional.pixel_unshuffle(warped, 2), heat))
         painted = self.paint(x).float().contiguous()
         repaired = torch.sigmoid(functional.pixel_shuffle(painted[:, 12:], 2))
-        picture = warped * (1.0 - repaired) + functional.pixel_shuffle(painted[:, :12], 2)
-        return Driven(picture, warped, coarsely_warped, repaired, residual, where)
+        made = warped * (1.0 - repaired) + functional.pixel_shuffle(painted[:, :12], 2)
+        return Driven(made, warped, repaired, correction)

@@ -1,9 +1,9 @@
-"""Dense motion from ten points: candidate motions computed from them, mixed by a small UNet.
+"""What the network adds to the classical motion: a correction of its flow, visibility, and features.
 
-FOMM sends a Jacobian with each keypoint; eighty bytes have no room for that. So the receiver derives local motion from
-the points themselves: besides "stays where it is" and one translation a point (as in FOMM), the least-squares
-similarity and affine of all ten, their thin-plate spline, and affines of the mouth, the jaw and either eye. The UNet
-chooses between them at each place and adds a small residual of its own.
+FOMM sends a Jacobian with each keypoint; eighty bytes have no room for that. The classical warp derives dense motion
+from the points and a face mesh instead. A UNet at a quarter of the side sees what came of it, and pulls it towards two
+motions that reach beyond the mesh (similarity and thin-plate spline of the ten points), towards standing still, or
+anywhere.
 
 All motion is backward: at a place of the driving frame, where in the pivot its content comes from. Displacements are
 in keypoint units (the side of the picture is 2).
@@ -17,31 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avcall.common.keypoints import (
-    CHIN,
-    EYE_LEFT,
-    EYE_RIGHT,
-    LID_LEFT,
-    LID_RIGHT,
-    LOWER_LIP,
-    MOUTH_LEFT,
-    MOUTH_RIGHT,
-    NOSE,
-    UPPER_LIP,
-)
+from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT
 from avcall.models.reenactment.config import NetworkConfig
 
-PARTS = (
-    (UPPER_LIP, LOWER_LIP, MOUTH_LEFT, MOUTH_RIGHT),
-    (LOWER_LIP, MOUTH_LEFT, MOUTH_RIGHT, CHIN),
-    (LID_LEFT, EYE_LEFT, NOSE),
-    (LID_RIGHT, EYE_RIGHT, NOSE),
-)
-"""Groups of keypoints that move together and get an affine motion of their own."""
-GLOBAL_MOTIONS = 4 + len(PARTS)
-"""Identity, similarity, affine, thin-plate spline, and one affine a part; a translation a point comes after these."""
-_AFFINE_RIDGE = 1e-3
-_PART_RIDGE = 2e-3
 _SPLINE_RIDGE = 1e-3
 
 
@@ -80,22 +58,16 @@ def heat_maps(points: Tensor, grid: Tensor, sigma: float) -> Tensor:
 
 
 def candidate_displacements(pivot: Tensor, driving: Tensor, grid: Tensor) -> Tensor:
-    """Displacements (N, M, H, W, 2) of the M = GLOBAL_MOTIONS + K candidate motions at the grid's places (H, W, 2),
-    from keypoints (N, K, 2) of the pivot and of the driving frame. The first is zero: the background stays."""
+    """Displacements (N, 2, 2, H, W) by similarity and by spline at the grid's places (H, W, 2), x and y in the third
+    dimension, from keypoints (N, K, 2) of the pivot and of the driving frame."""
     pivot, driving = pivot.float(), driving.float()
-    count, points = pivot.shape[:2]
-    height, width = grid.shape[:2]
+    count = len(pivot)
     places = grid.reshape(1, -1, 2).expand(count, -1, -1)
     similar_places, similar_points = _similarity(pivot, driving, places)
     rest = pivot - similar_points  # what the similarity leaves unexplained at the points
-    moves = [torch.zeros_like(places), similar_places - places]
-    everything = tuple(range(points))
-    moves.append(similar_places + _affine(driving, rest, everything, places, _AFFINE_RIDGE) - places)
-    moves.append(similar_places + _spline(driving, rest, places) - places)
-    moves += [similar_places + _affine(driving, rest, part, places, _PART_RIDGE) - places for part in PARTS]
-    globals_ = torch.stack(moves, dim=1).view(count, GLOBAL_MOTIONS, height, width, 2)
-    locals_ = (pivot - driving)[:, :, None, None].expand(-1, -1, height, width, -1)
-    return torch.cat([globals_, locals_], dim=1)
+    bent = similar_places + _spline(driving, rest, places)
+    moves = torch.stack([similar_places - places, bent - places], 1)
+    return moves.transpose(2, 3).reshape(count, 2, 2, *grid.shape[:2])
 
 
 def _similarity(pivot: Tensor, driving: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,23 +79,6 @@ def _similarity(pivot: Tensor, driving: Tensor, places: Tensor) -> tuple[Tensor,
     sine = (a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]).sum(1) / power
     turn = torch.stack([torch.stack([cosine, sine], -1), torch.stack([-sine, cosine], -1)], -2)
     return (places - origin) @ turn + to, a @ turn + to
-
-
-def _affine(driving: Tensor, rest: Tensor, part: tuple[int, ...], places: Tensor, ridge: float) -> Tensor:
-    """Ridge regression of the rest at some points by an affine map, evaluated at the places (N, P, 2)."""
-    chosen = list(part)
-    origin = driving[:, chosen].mean(1, keepdim=True)
-    a = driving[:, chosen] - origin
-    shift = rest[:, chosen].mean(1, keepdim=True)
-    normal: Tensor = a.transpose(1, 2) @ a + ridge * len(chosen) * torch.eye(2, device=a.device)
-    linear = _inverse2(normal) @ (a.transpose(1, 2) @ (rest[:, chosen] - shift))
-    return (places - origin) @ linear + shift
-
-
-def _inverse2(matrix: Tensor) -> Tensor:
-    """Inverse of 2x2 matrices (N, 2, 2)."""
-    (a, b), (c, d) = matrix[:, 0].unbind(-1), matrix[:, 1].unbind(-1)
-    return torch.stack([torch.stack([d, -b], -1), torch.stack([-c, a], -1)], -2) / (a * d - b * c)[:, None, None]
 
 
 def _kernel(squared: Tensor) -> Tensor:
@@ -214,14 +169,13 @@ class Hint(nn.Linear):
         return features + said[:, :, None, None]
 
 
-class DenseMotion(nn.Module):
-    """Chooses between the candidate motions at a quarter of the picture's side."""
+class MotionCorrection(nn.Module):
+    """Corrects the classical flow at a quarter of the picture's side; leaves it alone before training."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         first, second, third, fourth = config.motion
-        seen = 3 * GLOBAL_MOTIONS + 2 * config.keypoints + 4
-        self.enter = convolution(seen, first)
+        self.enter = convolution(12 + config.keypoints, first)
         self.hint_enter, self.hint_deep = Hint(config.code, first), Hint(config.code, fourth)
         self.down = nn.ModuleList(
             nn.Sequential(convolution(a, b, 2), convolution(b, b))
@@ -231,26 +185,26 @@ class DenseMotion(nn.Module):
             nn.Sequential(convolution(a + b, b)) for a, b in ((fourth, third), (third, second), (second, first))
         )
         self.features = nn.Conv2d(first, config.motion_features, 1)
-        self.choice = nn.Conv2d(first, GLOBAL_MOTIONS + config.keypoints, 3, 1, 1)
-        self.rest = nn.Conv2d(first, 3, 3, 1, 1)
-        silence(self.choice, self.rest)
-        assert self.choice.bias is not None
-        with torch.no_grad():  # begin as a spline
-            self.choice.bias[3] = 3.0
+        self.correct = nn.Conv2d(first, 6, 3, 1, 1)
+        silence(self.correct)
 
     def forward(
-        self, small: Tensor, pivot: Tensor, driving: Tensor, code: Tensor, side: int
+        self,
+        small: Tensor,
+        moved: Tensor,
+        displacement: Tensor,
+        pivot: Tensor,
+        driving: Tensor,
+        code: Tensor,
+        side: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """From the pivot's picture (N, 3, S/4, S/4), both sets of keypoints (N, K, 2) and their code (N, C): the
-        displacement (N, 2, S/4, S/4), the features for the generator and the visibility (N, 1, S/4, S/4) in [0, 1]."""
-        count, _, cells, _ = small.shape
-        grid = cell_centres(side, cells, small.device)
+        """From the pivot's and the classical picture (N, 3, S/4, S/4), the classical displacement (N, 2, S/4, S/4),
+        both sets of keypoints (N, K, 2) and their code (N, C): the correction (N, 2, S/4, S/4), the features for the
+        generator and the visibility (N, 1, S/4, S/4) in [0, 1]."""
+        grid = cell_centres(side, small.shape[-1], small.device)
         moves = candidate_displacements(pivot, driving, grid)
-        shown = [small] + [sample(small, grid + moves[:, m], side) for m in range(1, GLOBAL_MOTIONS)]
-        heat = heat_maps(torch.cat([driving, pivot], 1), grid, 0.06)
-        # similarity and spline as numbers, so that the network knows how far things move
-        far = 8.0 * moves[:, (1, 3)].permute(0, 1, 4, 2, 3).reshape(count, 4, cells, cells)
-        x = self.hint_enter.add(self.enter(join(*shown, heat, far)), code)
+        far = 8.0 * torch.cat([moves.flatten(1, 2), displacement], 1)  # so that the network knows how far things move
+        x = self.hint_enter.add(self.enter(join(small, moved, heat_maps(driving, grid, 0.06), far)), code)
         skips = []
         for down in self.down:
             skips.append(x)
@@ -258,9 +212,8 @@ class DenseMotion(nn.Module):
         x = self.hint_deep.add(x, code)
         for up in self.up:
             x = up(join(double(x), skips.pop()))
-        choice = torch.softmax(self.choice(x).float(), 1)
-        rest = self.rest(x).float()
-        # a sum of products: as a matrix product it would be 4096 tiny ones
-        mixed = (choice[:, :, None] * moves.permute(0, 1, 4, 2, 3)).sum(1)
-        displacement = (mixed + 0.05 * rest[:, :2]).contiguous()
-        return displacement, self.features(x), torch.sigmoid(rest[:, 2:] + 2.0)
+        told = self.correct(x).float()
+        pull, rest, visible = told[:, :3], told[:, 3:5], told[:, 5:]
+        others = torch.cat([moves, torch.zeros_like(moves[:, :1])], 1) - displacement[:, None]
+        correction = (pull[:, :, None] * others).sum(1) + 0.05 * rest
+        return correction.contiguous(), self.features(x), torch.sigmoid(visible + 2.0)

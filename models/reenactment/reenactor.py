@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -12,20 +13,22 @@ from torch.nn import functional
 from avcall.common.errors import CheckpointError
 from avcall.common.keypoints import MESH_INDICES, Image, Keypoints, Landmarks
 from avcall.models.checkpoint import Weights, fill, rebuild_config
-from avcall.models.interfaces import Encoded, ModelId
+from avcall.models.classical import ClassicalReenactor
+from avcall.models.interfaces import Detailed, Encoded, ModelId
 from avcall.models.reenactment.config import NetworkConfig
-from avcall.models.reenactment.generator import EncodedPivot, ReenactmentNetwork
-from avcall.models.reenactment.motion import sample
+from avcall.models.reenactment.generator import Carried, Driven, EncodedPivot, ReenactmentNetwork
+from avcall.models.reenactment.motion import cell_centres, sample
 
 SIDE = 256
-"""What the network was trained at; other sizes borrow its motion and repairs and keep their own pixels."""
+"""What the shipped networks were trained at; other sizes borrow motion and repairs and keep their own pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkPivot:
-    """An encoded pivot; `large` is its picture at its own size where that is not SIDE."""
+    """An encoded pivot at the network's side, and its picture (1, 3, S, S) at its own size where that is another."""
 
     encoded: EncodedPivot
+    classical: Encoded
     large: Tensor | None
 
 
@@ -45,23 +48,18 @@ class PointDetector:
 
 
 class NetworkReenactor:
-    """Runs a `ReenactmentNetwork` in bf16 where the processor multiplies it natively, else in float32."""
+    """Runs a `ReenactmentNetwork` on the classical reenactor, in bf16 where the processor multiplies it natively, else
+    in float32. Not safe for use by two threads at once."""
 
-    def __init__(self, weights: Weights, model: ModelId, device: str) -> None:
-        """`model` is the id that it shares with its detector.
-
-        Raises:
-            CheckpointError: the weights are not those of a reenactment network.
-        """
-        if weights.kind != "reenactor":
-            raise CheckpointError(f"weights {weights.name!r} hold a {weights.kind}, not a reenactor")
+    def __init__(self, network: ReenactmentNetwork, model: ModelId, device: str, side: int = SIDE) -> None:
+        """`model` is the id that it shares with its detector, `side` what the network was trained at. The network is
+        laid out anew and must not be trained on."""
         self._model = model
+        self._side = side
         self._device = torch.device(device)
         if device == "cpu":
             torch.set_num_threads(1)  # more threads gain little here, and starve capture and codecs
         self._bf16 = device == "cuda" or bool(torch.cpu._is_avx512_bf16_supported())
-        network = ReenactmentNetwork(rebuild_config(NetworkConfig, weights))
-        fill(network, weights)
         for parameter in network.parameters():
             parameter.requires_grad_(False)
             if parameter.ndim == 4:
@@ -69,6 +67,19 @@ class NetworkReenactor:
             if self._bf16:
                 parameter.data = parameter.data.to(torch.bfloat16)  # autocast would do it again for every frame
         self._network = network.to(self._device).eval()
+        self._classical = ClassicalReenactor(device)
+
+    @classmethod
+    def from_weights(cls, weights: Weights, model: ModelId, device: str) -> Self:
+        """
+        Raises:
+            CheckpointError: the weights are not those of a reenactment network.
+        """
+        if weights.kind != "reenactor":
+            raise CheckpointError(f"weights {weights.name!r} hold a {weights.kind}, not a reenactor")
+        network = ReenactmentNetwork(rebuild_config(NetworkConfig, weights))
+        fill(network, weights)
+        return cls(network, model, device)
 
     @property
     def model(self) -> ModelId:
@@ -88,45 +99,69 @@ class NetworkReenactor:
         height, width = pivot.shape[:2]
         if height != width:
             raise ValueError(f"a pivot of {width}x{height}: the network wants squares")
-        picture = self._picture(pivot)
+        picture = torch.from_numpy(np.ascontiguousarray(pivot)).to(self._device).permute(2, 0, 1)[None].float() / 255.0
         large = None
-        if height != SIDE:
-            large = picture
-            smaller = height > SIDE
-            picture = functional.interpolate(
-                picture, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=smaller
-            )
+        if height != self._side:
+            large, picture = picture, _resized(picture, self._side)
+        points = self._points(keypoints)
         with self._precision():
-            return NetworkPivot(self._network.encode(picture, self._points(keypoints)), large)
+            encoded = self._network.encode(picture, points)
+        return NetworkPivot(encoded, self._classical.encode(to_image(encoded.restored), keypoints), large)
 
-    @torch.inference_mode()
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
         """The pivot moved to the driving keypoints, in the pivot's size."""
-        if not isinstance(encoded, NetworkPivot):
-            raise TypeError(f"{type(encoded).__name__} was encoded by another reenactor")
-        with self._precision():
-            driven = self._network.drive(encoded.encoded, self._points(keypoints))
-        picture = driven.picture
-        if encoded.large is not None:
-            side = encoded.large.shape[-1]
-            # repairs are smooth enough to enlarge, pixels are not: those come from the large pivot along the same flow
-            repairs = driven.picture - driven.warped * (1.0 - driven.repaired)
-            enlarged = functional.interpolate(
-                torch.cat([repairs, driven.repaired, driven.where], 1),
-                (side, side),
-                mode="bilinear",
-                align_corners=True,
-            )
-            warped = sample(encoded.large, enlarged[:, 4:].permute(0, 2, 3, 1), side)
-            picture = warped * (1.0 - enlarged[:, 3:4]) + enlarged[:, :3]
-        shown = (picture[0].permute(1, 2, 0) * 255.0 + 0.5).clamp_(0, 255).to(torch.uint8)
-        return np.ascontiguousarray(shown.cpu().numpy())
+        detailed = self.drive_detailed(encoded, keypoints)
+        if detailed is None:
+            return to_image(self.look(encoded, keypoints).picture)
+        image, own = (
+            torch.from_numpy(part).permute(2, 0, 1)[None].float() / 255.0
+            for part in (detailed.image, detailed.reference)
+        )
+        side = own.shape[-1]
+        return to_image(_resized(image, side) + own - _resized(_resized(own, self._side), side))
 
-    def _picture(self, image: Image) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(image)).to(self._device).permute(2, 0, 1)[None].float() / 255.0
+    @torch.inference_mode()
+    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
+        """The picture at the network's side, and a large pivot's own pixels along the same flow."""
+        pivot = _ours(encoded)
+        if pivot.large is None:
+            return None
+        carried, driven = self._drive(pivot, keypoints)
+        side = pivot.large.shape[-1]
+        flow = _resized(carried.displacement, side) + _resized(driven.correction, side)
+        where = cell_centres(side, side, self._device)[None] + flow.permute(0, 2, 3, 1)
+        return Detailed(to_image(driven.picture), to_image(sample(pivot.large, where, side)))
+
+    @torch.inference_mode()
+    def look(self, encoded: Encoded, keypoints: Keypoints) -> Driven:
+        """What `drive` rounds, at the network's side, and what it was made from."""
+        return self._drive(_ours(encoded), keypoints)[1]
+
+    def _drive(self, pivot: NetworkPivot, keypoints: Keypoints) -> tuple[Carried, Driven]:
+        moved = self._classical.move(pivot.classical, keypoints)
+        carried = Carried(moved.picture[None] / 255.0, moved.displacement.permute(2, 0, 1)[None].contiguous())
+        with self._precision():
+            return carried, self._network.drive(pivot.encoded, carried, self._points(keypoints))
 
     def _points(self, keypoints: Keypoints) -> Tensor:
         return torch.from_numpy(np.asarray(keypoints, dtype=np.float32))[None].to(self._device)
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16)
+
+
+def _ours(encoded: Encoded) -> NetworkPivot:
+    if not isinstance(encoded, NetworkPivot):
+        raise TypeError(f"{type(encoded).__name__} was encoded by another reenactor")
+    return encoded
+
+
+def _resized(picture: Tensor, side: int) -> Tensor:
+    smaller = side < picture.shape[-1]
+    return functional.interpolate(picture, (side, side), mode="bilinear", align_corners=False, antialias=smaller)
+
+
+def to_image(picture: Tensor) -> Image:
+    """uint8 (S, S, 3) of a picture (1, 3, S, S) in about [0, 1]."""
+    shown = (picture[0].permute(1, 2, 0) * 255.0 + 0.5).clamp_(0, 255).to(torch.uint8)
+    return np.ascontiguousarray(shown.cpu().numpy())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from torch import Tensor
 
 from avcall.common.keypoints import Image, Keypoints, to_pixels
 from avcall.models.face_mesh import FaceMesh
+from avcall.models.interfaces import ModelId
 from avcall.models.lpips import Lpips
 from avcall.models.reenactment.generator import ReenactmentNetwork
+from avcall.models.reenactment.reenactor import NetworkReenactor
 from avcall.models.training.pairs import Pack, TrainingClip
 
-FRAMES_PER_CLIP = 2
+FRAMES_PER_CLIP = 3
 MAX_CLIPS = 16
 SHEET_ROWS = 8
 _LIPS = (13, 14, 61, 291, 0, 17, 78, 308)
@@ -38,7 +41,7 @@ class Judge:
 
     def __init__(self, data: Path, device: torch.device) -> None:
         pack = Pack(data, "val")
-        self._device = device
+        self._device, self._side = device, pack.resolution
         self._lpips = Lpips("alex").to(device)
         self._mesh = FaceMesh(video=False)
         self._cases = [case for clip in pack.clips[:MAX_CLIPS] for case in _cases(clip, round(pack.fps))]
@@ -46,14 +49,14 @@ class Judge:
     @torch.inference_mode()
     def judge(self, network: ReenactmentNetwork, sheet: Path) -> dict[str, Any]:
         """Mean LPIPS of picture, warp and repeated pivot, and lip landmark distance in pixels, by protocol."""
+        reenactor = NetworkReenactor(copy.deepcopy(network), ModelId("judged", "-"), self._device.type, self._side)
         found: dict[str, dict[str, list[float]]] = {}
         rows: dict[str, list[Image]] = {}
         for case in self._cases:
             scores = found.setdefault(case.protocol, {})
             pivot, truth = self._tensor(case.pivot), self._tensor(case.driving)
-            points = [torch.from_numpy(p)[None].to(self._device) for p in (case.pivot_keypoints, case.keypoints)]
-            with torch.autocast(self._device.type, torch.bfloat16):
-                driven = network.drive(network.encode(pivot, points[0]), points[1])
+            encoded = reenactor.encode(case.pivot, case.pivot_keypoints)
+            driven = reenactor.look(encoded, case.keypoints)
             picture, warped = _image(driven.picture), _image(driven.warped)
             target = self._lpips.features(truth)
             for name, shown in (("lpips", driven.picture), ("warp_lpips", driven.warped), ("repeat_lpips", pivot)):

@@ -1,4 +1,4 @@
-"""What training lowers: L1 over a pyramid, LPIPS, both with more weight on lips and lids."""
+"""What training lowers: L1 over a pyramid, LPIPS, both with more weight on lips and lids, and where those are."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch.nn import functional
 from avcall.models.lpips import Lpips
 from avcall.models.reenactment.generator import Driven
 from avcall.models.reenactment.motion import heat_maps
+from avcall.models.training.landmark_network import EYE_GAP, MOUTH_GAP, LandmarkNetwork, windows
 
 SCALES = (1, 2, 4)
 ATTENTION = 5.0
@@ -54,14 +55,33 @@ def reenactment_losses(
     learn to be right just there.
     """
     top, left = shift
-    residual = driven.residual
-    bend = (residual[..., 1:, :] - residual[..., :-1, :]).abs().mean()
-    bend = bend + (residual[..., 1:] - residual[..., :-1]).abs().mean()
+    correction = driven.correction
+    bend = (correction[..., 1:, :] - correction[..., :-1, :]).abs().mean()
+    bend = bend + (correction[..., 1:] - correction[..., :-1]).abs().mean()
     return {
         "pixels": amount.pixels * pyramid(driven.picture, truth, weights),
-        "warp": amount.warp
-        * (pyramid(driven.warped, truth, weights) + pyramid(driven.coarsely_warped, truth, weights)),
+        "warp": amount.warp * pyramid(driven.warped, truth, weights),
         "perceptual": amount.perceptual * lpips(driven.picture[..., top:, left:], truth[..., top:, left:]).mean(),
-        "smoothness": amount.smoothness * bend * 128,
+        "smoothness": amount.smoothness * bend * 32,
         "repair": amount.repair * driven.repaired.mean(),
     }
+
+
+def landmark_loss(reader: LandmarkNetwork, shown: Tensor, truth: Tensor, keypoints: Tensor) -> Tensor:
+    """How far lips and lids lie from where they should, in parts of the window that `reader` sees, plus the same of how
+    far mouth and eyes are open; windows that reach out of the picture do not count.
+
+    `shown` and `truth` are (N, 3, S, S), `keypoints` (N, 10, 2) in their coordinates.
+    """
+    places = windows(keypoints)
+    with torch.no_grad():
+        targets = reader(truth, places)
+    total = torch.zeros((), device=shown.device)
+    for window, told, target, (upper, lower) in zip(
+        places, reader(shown, places), targets, (MOUTH_GAP, EYE_GAP, EYE_GAP), strict=True
+    ):
+        inside = ((window.origin.abs().amax(-1) + window.extent()) <= 1.0).float()
+        error = (told - target).abs().mean((1, 2))
+        gap = ((told[:, lower] - told[:, upper]) - (target[:, lower] - target[:, upper])).abs().mean(-1)
+        total = total + ((error + gap) * inside).sum() / len(shown)
+    return total

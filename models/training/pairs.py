@@ -17,6 +17,7 @@ from torch import Tensor
 
 from avcall.common.errors import InputError
 from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LID_LEFT, LID_RIGHT, LOWER_LIP, MESH_INDICES, UPPER_LIP
+from avcall.models.training.carrying import Carrier, mirrored
 
 MIRROR = (0, 1, 3, 2, 4, 5, 7, 6, 9, 8)
 """Which keypoint each one becomes in a mirrored picture."""
@@ -32,8 +33,10 @@ NOISE_PX = 0.3
 """Deviation of the keypoints' noise, in pixels at 256: what the wire's quantisation and the mesh's jitter leave."""
 CROP_EIGHTHS = 16
 """Side of the learned crops in units of 8 pixels, at 256."""
-ANYWHERE_SHARE = 0.75
-"""Share of crops that may lie anywhere; the others lie on the face."""
+ANYWHERE_SHARE = 0.5
+"""Share of crops that may lie anywhere; the others lie on lips or lids."""
+CROP_JITTER = 2.0
+"""How far, in units of 8 pixels, crops of lips and lids may be off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,12 @@ class TrainingClip:
     frames: NDArray[np.uint8]
     coded: NDArray[np.uint8]
     coded_index: NDArray[np.int32]
+    landmarks: NDArray[np.float32]
+    """(n, 468, 3): mediapipe's mesh of every frame."""
+    segmentation: NDArray[np.uint8]
+    """(n, 64, 64): probability of person times 255."""
     keypoints: NDArray[np.float32]
-    """(n, 10, 2): the mesh points of every frame."""
+    """(n, 10, 2): the mesh points that travel."""
     shape: NDArray[np.float32]
     """(n, 8): mouth opening, lids and head pose in units of their own deviation, to choose pairs that differ."""
     closed: NDArray[np.intp]
@@ -55,15 +62,17 @@ class TrainingClip:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """A batch: pictures uint8 (N, S, S, 3), keypoints float32 (N, 10, 2), crops in units of 8 pixels."""
+    """A batch: pictures uint8 (N, S, S, 3), keypoints float32 (N, 10, 2), crops in units of 8 pixels; of the classical
+    reenactor the picture float32 (N, 3, S, S) in [0, 1] and the displacement (N, 2, S, S)."""
 
     pivot: Tensor
     driving: Tensor
+    carried: Tensor
+    displacement: Tensor
     pivot_keypoints: Tensor
     driving_keypoints: Tensor
     crop_left: Tensor
     crop_top: Tensor
-    mirrored: Tensor
 
 
 class Pack:
@@ -80,6 +89,7 @@ class Pack:
             raise InputError(f"--data {folder} is no training pack: make one with avcall prepare") from error
         self.resolution = int(manifest["resolution"])
         self.fps = float(manifest["fps"])
+        self._carrier: Carrier | None = None
         self.clips = [_load(folder / split / c["name"], c["name"]) for c in manifest["clips"] if c["split"] == split]
         if not self.clips:
             raise InputError(f"--data {folder} has no {split} clips: make the pack again with avcall prepare")
@@ -89,33 +99,35 @@ class Pack:
         blinks = np.array([np.sqrt(len(c.closed)) if len(c.open) else 0.0 for c in self.clips])
         self._blink_weights = blinks / blinks.sum() if blinks.any() else None
 
+    def any_clip(self, generator: np.random.Generator) -> TrainingClip:
+        """One clip, longer ones more often."""
+        return self.clips[generator.choice(len(self.clips), p=self._weights)]
+
     def draw(self, generator: np.random.Generator, count: int) -> Pairs:
         """A batch of pairs."""
         rows = [self._draw_one(generator) for _ in range(count)]
-        pivot, driving, pivot_points, driving_points, left, top, mirrored = zip(*rows, strict=True)
-        return Pairs(
-            torch.from_numpy(np.stack(pivot)),
-            torch.from_numpy(np.stack(driving)),
-            torch.from_numpy(np.stack(pivot_points)),
-            torch.from_numpy(np.stack(driving_points)),
-            torch.tensor(left),
-            torch.tensor(top),
-            torch.tensor(mirrored),
-        )
+        columns = [np.stack(column) for column in zip(*rows, strict=True)]
+        return Pairs(*(torch.from_numpy(np.ascontiguousarray(column)) for column in columns))
 
     def _draw_one(self, generator: np.random.Generator) -> tuple[Any, ...]:
+        """One row, in the order of the fields of `Pairs`."""
+        if self._carrier is None:
+            self._carrier = Carrier()
         blink = generator.random() < BLINK_SHARE and self._blink_weights is not None
         clip, pivot, start, end = self._blink(generator) if blink else self._any(generator)
-        mirrored = bool(generator.random() < 0.5)
+        mirror_it = bool(generator.random() < 0.5)
         pivot_points = self._noisy(clip.keypoints[start], generator)
         driving_points = self._noisy(clip.keypoints[end], generator)
         left, top = self._crop(clip.keypoints[end], generator, blink)
-        driving = clip.frames[end]
-        if mirrored:
+        pivot, driving = np.asarray(pivot), clip.frames[end]
+        mesh, segmentation = clip.landmarks[start], np.array(clip.segmentation[start])
+        carried, displacement = self._carrier.carry(pivot, pivot_points, mesh, segmentation, driving_points)
+        if mirror_it:
             pivot, driving = pivot[:, ::-1], driving[:, ::-1]
+            carried, displacement = mirrored(carried, displacement)
             pivot_points, driving_points = mirror(pivot_points), mirror(driving_points)
             left = self.resolution // 8 - CROP_EIGHTHS - left
-        return pivot, driving, pivot_points, driving_points, left, top, mirrored
+        return pivot, driving, carried, displacement, pivot_points, driving_points, left, top
 
     def _blink(self, generator: np.random.Generator) -> tuple[TrainingClip, NDArray[np.uint8], int, int]:
         """Clip, pivot, its index and the driving frame's: open eyes and closed ones, now and then the other way."""
@@ -132,7 +144,7 @@ class Pack:
 
     def _any(self, generator: np.random.Generator) -> tuple[TrainingClip, NDArray[np.uint8], int, int]:
         """Clip, pivot, its index and the driving frame's."""
-        clip = self.clips[generator.choice(len(self.clips), p=self._weights)]
+        clip = self.any_clip(generator)
         total = len(clip.frames)
         kind = generator.random()
         if kind < RECENT_SHARE:
@@ -166,7 +178,8 @@ class Pack:
             left, top = generator.integers(0, room + 1, 2)
             return int(left), int(top)
         lips_or_lids = points[:4] if not eyes and generator.random() < 0.6 else points[6:]
-        centre = (lips_or_lids.mean(0) + 1) / 2 * self.resolution / 8 + generator.uniform(-3, 3, 2)
+        centre = (lips_or_lids.mean(0) + 1) / 2 * self.resolution / 8
+        centre = centre + generator.uniform(-CROP_JITTER, CROP_JITTER, 2)
         left, top = np.clip(np.round(centre - CROP_EIGHTHS / 2), 0, room)
         return int(left), int(top)
 
@@ -207,6 +220,8 @@ def _load(folder: Path, name: str) -> TrainingClip:
             np.load(folder / "frames.npy", mmap_mode="r"),
             np.load(folder / "coded.npy", mmap_mode="r"),
             np.load(folder / "coded_index.npy"),
+            landmarks,
+            np.load(folder / "segmentation.npy", mmap_mode="r"),
             keypoints,
             face_shape(keypoints),
             np.flatnonzero(height < CLOSED),

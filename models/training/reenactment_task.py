@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from avcall.common.config import flag
-from avcall.common.errors import ConfigError
+from avcall.common.errors import CheckpointError, ConfigError
+from avcall.models.checkpoint import fill, read_weights, rebuild_config
 from avcall.models.lpips import Lpips
 from avcall.models.reenactment.config import SIZES, NetworkConfig
-from avcall.models.reenactment.generator import Crop, ReenactmentNetwork
-from avcall.models.reenactment.motion import cell_centres
+from avcall.models.reenactment.generator import Carried, Crop, ReenactmentNetwork
+from avcall.models.reenactment.motion import cell_centres, sample
 from avcall.models.training.judge import Judge
+from avcall.models.training.landmark_network import LandmarkConfig, LandmarkNetwork
 from avcall.models.training.loop import train
-from avcall.models.training.losses import LossWeights, attention, reenactment_losses
+from avcall.models.training.losses import LossWeights, attention, landmark_loss, reenactment_losses
 from avcall.models.training.pairs import CROP_EIGHTHS, Pack, Pairs
 from avcall.models.training.state import channels_last
 from avcall.models.training.task import Forward
@@ -30,7 +32,13 @@ class ReenactmentTrainConfig(RunConfig):
     """`avcall train reenactment`."""
 
     resolution: int = flag(256, "side of the pictures; must be the pack's", metavar="PIXELS")
-    perceptual: float = flag(1.0, "weight of LPIPS", metavar="W")
+    perceptual: float = flag(3.0, "weight of LPIPS", metavar="W")
+    landmarks: Path | None = flag(
+        None,
+        "weights of a reader of lips and lids (avcall train landmarks); without it there is no such loss",
+        metavar="FILE",
+    )
+    landmark_weight: float = flag(2.0, "weight of that loss", metavar="W")
 
 
 def train_reenactment(config: ReenactmentTrainConfig) -> Path:
@@ -51,7 +59,7 @@ class ReenactmentTask:
     def __init__(self, config: ReenactmentTrainConfig) -> None:
         """
         Raises:
-            InputError: no pack. ConfigError: a pack of another resolution.
+            InputError: no pack. ConfigError: a pack of another resolution. CheckpointError: damaged --landmarks.
         """
         self._config = config
         self._pack = Pack(config.data, "train")
@@ -59,6 +67,7 @@ class ReenactmentTask:
             held = self._pack.resolution
             raise ConfigError(f"--resolution {config.resolution}: the pack holds {held}; prepare it again")
         self._weights = LossWeights(perceptual=config.perceptual)
+        self._reader = _reader(config.landmarks) if config.landmarks else None
         self._device = torch.device("cpu")
         self._lpips = Lpips("alex")
         channels_last(self._lpips)
@@ -78,6 +87,8 @@ class ReenactmentTask:
     def to(self, device: torch.device) -> None:
         self._device = device
         self._lpips.to(device)
+        if self._reader is not None:
+            self._reader.to(device)
         self._grid = cell_centres(self._config.resolution, self._config.resolution, device)
 
     def draw(self, generator: np.random.Generator, count: int) -> Pairs:
@@ -86,17 +97,37 @@ class ReenactmentTask:
     def forward(self, network: nn.Module, batch: Pairs, generator: np.random.Generator) -> Forward:
         assert isinstance(network, ReenactmentNetwork)
         shift = (int(generator.integers(8)), int(generator.integers(8)))
-        pivot = batch.pivot.to(self._device).permute(0, 3, 1, 2).float() / 255.0
-        driving = batch.driving.to(self._device).permute(0, 3, 1, 2).float() / 255.0
+        pivot, driving = self._picture(batch.pivot), self._picture(batch.driving)
+        displacement, carried = batch.displacement.to(self._device), batch.carried.to(self._device)
         pivot_points, points = batch.pivot_keypoints.to(self._device), batch.driving_keypoints.to(self._device)
+        encoded = network.encode(pivot, pivot_points)
+        # the classical picture is linear in the pivot: what restoration adds is carried along
+        where = self._grid + displacement.permute(0, 2, 3, 1)
+        carried = carried + sample(encoded.restored - pivot, where, pivot.shape[-1])
         crop = Crop(batch.crop_left, batch.crop_top, CROP_EIGHTHS)
+        driven = network.drive(encoded, Carried(carried, displacement), points, crop)
         weights, truth = crop.cut(attention(points, self._grid), 1), crop.cut(driving, 1)
-        driven = network.drive(network.encode(pivot, pivot_points), points, crop)
         terms = reenactment_losses(driven, truth, weights, self._lpips, self._weights, shift)
+        if self._reader is not None:
+            amount, local = self._config.landmark_weight, crop.inside(points, self._config.resolution // 8)
+            terms["landmarks"] = amount * landmark_loss(self._reader, driven.picture, truth, local)
         return Forward(terms, driven.picture, truth)
+
+    def _picture(self, images: Tensor) -> Tensor:
+        return images.to(self._device).permute(0, 3, 1, 2).float() / 255.0
 
     def judge(self, average: nn.Module, sheet: Path) -> dict[str, Any]:
         assert isinstance(average, ReenactmentNetwork)
         if self._judge is None:
             self._judge = Judge(self._config.data, self._device)
         return self._judge.judge(average, sheet)
+
+
+def _reader(path: Path) -> LandmarkNetwork:
+    weights = read_weights(path)
+    if weights.kind != "landmarks":
+        raise CheckpointError(f"--landmarks {path} holds a {weights.kind}: give what avcall train landmarks wrote")
+    network = LandmarkNetwork(rebuild_config(LandmarkConfig, weights))
+    fill(network, weights)
+    channels_last(network)
+    return network.eval().requires_grad_(False)
