@@ -12,7 +12,7 @@ from avcall.cli.call import announce, one_worker, open_trace, say, talk, trace_s
 from avcall.cli.call_command import RECEIVED, SENT
 from avcall.cli.keys import terminal_keys
 from avcall.cli.quiet import one_thread_each
-from avcall.cli.receiving import Buttons, make_receiver, open_renderers, open_speaker, tail_ms
+from avcall.cli.receiving import Buttons, make_receiver, open_renderers, open_speaker, stages_of, tail_ms
 from avcall.cli.sending import make_sender, mute_keys, open_source
 from avcall.common import wire
 from avcall.common.clock import monotonic_ms
@@ -47,6 +47,7 @@ async def call(sending: SendConfig, receiving: ReceiveConfig) -> None:
         announce(model, reenactor.device)
         start = {"model": model.name, "weights": model.weights, "device": device}
         sent, received = Stats(), Stats()
+        stages = stages_of(receiving, reenactor, received)
         sent_trace = open_trace(_below(sending, SENT), stack, **start)
         received_trace = open_trace(_below(receiving, RECEIVED), stack, **start)
         sent_trace.event("input", what=what)
@@ -69,7 +70,7 @@ async def call(sending: SendConfig, receiving: ReceiveConfig) -> None:
             say(f"connected to avcall {session.peer.version}; Ctrl-C ends the call")
             sender = make_sender(sending, source, microphone, detector, session, tracking, sent, sent_trace)
             receiver = make_receiver(
-                receiving, reenactor, renderers, speaker, session, drawing, received, received_trace, sender.attach
+                receiving, stages, renderers, speaker, session, drawing, received, received_trace, sender.attach
             )
             buttons.quit, buttons.mute = receiver.stop, receiver.toggle_sound
             start_ms = monotonic_ms()

@@ -15,7 +15,7 @@ from avcall.cli import add_debug_flag
 from avcall.cli.call_command import RECEIVED, SENT
 from avcall.cli.children import Child, Children
 from avcall.cli.flags import add_flags, build
-from avcall.common.config import DEFAULT_MODEL, WIRES, SendConfig, flag
+from avcall.common.config import AUTO, DEFAULT_MODEL, QUALITIES, WIRES, SendConfig, flag
 from avcall.common.errors import ConfigError, DeviceError, NoFaceError, OutputError
 
 DESCRIPTION = """A whole call on this machine: signaling server, sender and receiver as three real processes over
@@ -55,6 +55,7 @@ class DemoConfig:
     window: bool = flag(True, "show the received picture in a window, where there is a display")
     model: str = flag(DEFAULT_MODEL, "reenactment model", metavar="NAME")
     device: str = flag("auto", "where networks compute", choices=("auto", "cpu", "cuda"))
+    quality: str = flag(AUTO, "as 'avcall receive' has it", choices=QUALITIES)
     size: int = flag(256, "side of the square picture in pixels", metavar="PIXELS")
     fps: float = flag(25.0, "frames a second", metavar="FPS")
     voice_kbps: float = flag(8.0, "bit rate of the speech coder", metavar="KBPS")
@@ -171,6 +172,7 @@ def call(config: DemoConfig, source: list[str], logs: Path) -> None:
         receiver = children.start(
             "receive",
             *common,
+            *("--quality", config.quality),
             *("--trace", str(config.out / "trace" / "receiver"), "--record", str(config.out / "received.mp4")),
             "--window" if window else "--no-window",
             # a microphone in the same room would hear the speaker
@@ -212,6 +214,7 @@ def two_way_call(config: DemoConfig, source: list[str], logs: Path) -> None:
         second = children.start(
             "call",
             *common,
+            *("--quality", config.quality),
             *back,
             "--loop",
             *("--trace", str(traces / SECOND), "--record", str(config.out / "received.mp4")),

@@ -12,6 +12,7 @@ from typing import Any
 
 from avcall.cli.call import announce, one_worker, open_trace, say, talk, trace_summary
 from avcall.cli.quiet import one_thread_each
+from avcall.cli.stages import Stages, make_stages
 from avcall.common import wire
 from avcall.common.clock import monotonic_ms
 from avcall.common.config import DISPLAY_FPS, ReceiveConfig
@@ -23,7 +24,6 @@ from avcall.common.trace import Trace
 from avcall.common.wire import Packet
 from avcall.models.interfaces import Reenactor
 from avcall.models.registry import device_from_flag, load_pair
-from avcall.models.twins import BicubicSuperResolver, IdentityEnhancer
 from avcall.receiver.pipeline import Receiver
 from avcall.receiver.recorder import Recorder
 from avcall.receiver.renderers import Renderer, Window
@@ -51,6 +51,7 @@ async def receive(config: ReceiveConfig) -> None:
         _, reenactor = load_pair(config.model, device)
         announce(reenactor.model, reenactor.device)
         stats = Stats()
+        stages = stages_of(config, reenactor, stats)
         trace = open_trace(config, stack, model=reenactor.model.name, weights=reenactor.model.weights, device=device)
         executor = stack.enter_context(one_worker("receiver"))
         hello = Hello(
@@ -68,7 +69,7 @@ async def receive(config: ReceiveConfig) -> None:
         say(f"waiting for the call of room {config.room} at {config.signal}")
         async with open_session(config, hello, monotonic_ms, stats) as session:
             say(f"connected to avcall {session.peer.version}; Ctrl-C ends the call")
-            receiver = make_receiver(config, reenactor, renderers, speaker, session, executor, stats, trace)
+            receiver = make_receiver(config, stages, renderers, speaker, session, executor, stats, trace)
             buttons.quit, buttons.mute = receiver.stop, receiver.toggle_sound
             start_ms = monotonic_ms()
             try:
@@ -92,9 +93,21 @@ async def receive(config: ReceiveConfig) -> None:
         say(f"recorded to {config.record}")
 
 
+def stages_of(config: ReceiveConfig, reenactor: Reenactor, stats: Stats) -> Stages:
+    """The stages of a call at this end; takes a second, so before the call is open."""
+    return make_stages(
+        reenactor,
+        device=reenactor.device,
+        display_size=config.display_size,
+        quality=config.quality,
+        clock=monotonic_ms,
+        stats=stats,
+    )
+
+
 def make_receiver(
     config: ReceiveConfig,
-    reenactor: Reenactor,
+    stages: Stages,
     renderers: Sequence[Renderer],
     speaker: Speaker,
     session: Session,
@@ -103,12 +116,12 @@ def make_receiver(
     trace: Trace,
     tell: Callable[[Packet], None] | None = None,
 ) -> Receiver:
-    """The receiver with the stages that are in use; `tell` as `Receiver` has it."""
+    """The receiver of a call; `tell` as `Receiver` has it."""
     return Receiver(
         config,
-        reenactor=reenactor,
-        upscaler=BicubicSuperResolver(),
-        enhancer=IdentityEnhancer(),
+        reenactor=stages.reenactor,
+        upscaler=stages.upscaler,
+        enhancer=stages.enhancer,
         renderers=renderers,
         speaker=speaker,
         link=session.link,
@@ -117,6 +130,7 @@ def make_receiver(
         stats=stats,
         trace=PrintedRates(trace) if config.stats else trace,
         tell=tell,
+        budget=stages.budget,
     )
 
 

@@ -14,6 +14,7 @@ DEFAULT_MODEL = "classical"
 DISPLAY_FPS = 25.0
 WIRES = ("coded", "thesis")
 AUTO = "auto"
+QUALITIES = (AUTO, "low", "high")
 
 
 def flag(default: Any, text: str, *, choices: tuple[str, ...] = (), metavar: str = "", required: bool = False) -> Any:
@@ -86,5 +87,10 @@ class ReceiveConfig(CallConfig):
     record: Path | None = flag(None, "record picture and sound to this file", metavar="FILE.mp4")
     audio: bool = flag(True, "play the sound (a recording has it in any case)")
     speaker: str = flag("", "speaker by name or number; the system's default if not given", metavar="DEVICE")
+    quality: str = flag(
+        AUTO,
+        "networks that improve the picture: as many as fit a frame's time, none (low), or up to its last moment (high)",
+        choices=QUALITIES,
+    )
     stats: bool = flag(False, "print one line of figures a second")
     max_delay_ms: float = flag(1000.0, "longest play-out delay the jitter buffer may choose", metavar="MS")

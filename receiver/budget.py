@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from avcall.common.config import QUALITIES
 from avcall.common.errors import ConfigError
 
 PERIOD_MS = 40.0
-QUALITIES = ("auto", "low", "high")
 LIMITS = {"auto": (0.60, 0.80), "high": (0.85, 0.95), "low": (0.60, 0.80)}
 """Of the period: the estimate below which a step is taken, and the one above which it is given up. The rest of a period
 is for what no stage is: new pivots, sound, the window, and what else the machine does. "low" takes no steps."""

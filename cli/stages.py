@@ -1,0 +1,74 @@
+"""The stages that make a picture, each with its versions, and the frame budget that chooses among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from avcall.bench.sample import PORTRAIT
+from avcall.common.clock import Clock
+from avcall.common.errors import InputError
+from avcall.common.keypoints import MESH_INDICES, Image, Keypoints
+from avcall.common.stats import Stats
+from avcall.models.face_mesh import FaceMesh
+from avcall.models.interfaces import Reenactor
+from avcall.models.registry import load_enhancers
+from avcall.models.twins import BicubicSuperResolver
+from avcall.receiver.budget import FrameBudget, Version
+from avcall.receiver.ladders import DRIVE, ENHANCE, ORDER, UPSCALE, EnhancerLadder, ReenactorLadder, SuperResolverLadder
+
+_SIDE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What a `Receiver` is given."""
+
+    reenactor: ReenactorLadder
+    upscaler: SuperResolverLadder
+    enhancer: EnhancerLadder
+    budget: FrameBudget
+    prices: dict[str, Sequence[Version]]
+    """What each version of each stage takes on this machine, by stage."""
+
+
+def make_stages(
+    reenactor: Reenactor, *, device: str, display_size: int, quality: str, clock: Clock, stats: Stats
+) -> Stages:
+    """Loads the networks, runs each a few times on a portrait to learn what it takes here, and sets the budget.
+
+    Raises:
+        ConfigError: no such quality. CheckpointError: weights are missing or damaged.
+    """
+    drive = ReenactorLadder(reenactor, clock, stats)
+    upscale = SuperResolverLadder([("bicubic", BicubicSuperResolver())], clock, stats)
+    enhance = EnhancerLadder(load_enhancers(device), clock, stats)
+    picture, keypoints = _portrait()
+    encoded = reenactor.encode(picture, keypoints)
+    shifted = [np.roll(picture, 2 * number, 1) for number in range(4)]
+    prices: dict[str, Sequence[Version]] = {
+        DRIVE: drive.calibrate(lambda part, number: part.drive(encoded, keypoints + 0.002 * np.float32(number))),
+        ENHANCE: enhance.calibrate(lambda part, number: part.enhance(shifted[number % 4])),
+        UPSCALE: upscale.calibrate(lambda part, number: part.upscale(shifted[number % 4], display_size)),
+    }
+    budget = FrameBudget(prices, ORDER, quality)
+    drive.budget = upscale.budget = enhance.budget = budget
+    return Stages(drive, upscale, enhance, budget, prices)
+
+
+def _portrait() -> tuple[Image, Keypoints]:
+    """The face of the built-in sample and its ten points."""
+    bgr = cv2.imread(str(PORTRAIT))
+    if bgr is None:
+        raise InputError(f"the portrait {PORTRAIT.name} is missing from the installation: install avcall again")
+    small = cv2.resize(bgr, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    picture = np.ascontiguousarray(small[:, :, ::-1], dtype=np.uint8)
+    mesh = FaceMesh(video=False)
+    landmarks = mesh.find(picture)
+    mesh.close()
+    if landmarks is None:
+        raise InputError("mediapipe finds no face in the built-in portrait: install avcall again")
+    return picture, np.ascontiguousarray(landmarks[list(MESH_INDICES), :2], dtype=np.float32)
