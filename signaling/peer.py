@@ -13,6 +13,7 @@ from aiortc import RTCConfiguration, RTCDataChannel, RTCIceServer, RTCPeerConnec
 from avcall.common.errors import CallError
 from avcall.common.link import Channel, LinkClosed, WireBytes
 from avcall.common.stats import Stats
+from avcall.signaling.dtls_tuning import prefer_short_records
 from avcall.signaling.ice_sockets import WireMeter, check_address, prepare
 from avcall.signaling.messages import FromServer, IceServer, PeerLeft, Signal
 from avcall.signaling.sctp_tuning import tune
@@ -103,6 +104,7 @@ class PeerLink:
         self._meter = WireMeter()
         prepare(self._ice_connection(), self._meter, bind)
         tune(self._peer.sctp)
+        prefer_short_records(self._dtls())
         for channel, kind in ((self._media, Channel.MEDIA), (self._control, Channel.CONTROL)):
             self._listen(channel, kind)
         self._media.on("bufferedamountlow", self._feed_media)
@@ -149,10 +151,13 @@ class PeerLink:
         channel.on("open", self._changed.set)
         channel.on("close", self._on_close)
 
-    def _ice_connection(self) -> Any:
+    def _dtls(self) -> Any:
         sctp = self._peer.sctp
         assert sctp is not None, "the data channels have made it"
-        return sctp.transport.transport.iceGatherer._connection
+        return sctp.transport
+
+    def _ice_connection(self) -> Any:
+        return self._dtls().transport.iceGatherer._connection
 
     # ---- the Link
 

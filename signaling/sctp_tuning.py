@@ -15,7 +15,10 @@ samples are left out, and the timeout is bounded.
 
 Acks. aiortc answers every DATA packet with a SACK: 93 bytes on the wire for each 90 of keypoints. Here one is sent for
 every full packet's worth of bytes or after 200 ms (the limit of RFC 9260 section 6.2, which counts packets instead:
-two), for every second packet while something is missing, and at once where something is to be skipped.
+two), for every second packet while something is missing, and at once where something is to be skipped. aiortc also puts
+each chunk into a packet of its own. Here a SACK that waits rides in the packet of a DATA chunk, before it as RFC 9260
+section 6.10 wants it, for 16 bytes instead of 85: in the last such packet that can be expected before its 200 ms are
+over. In a call of two directions no SACK travels alone but after losses and large pictures.
 """
 
 from __future__ import annotations
@@ -31,6 +34,9 @@ _LONGEST_PAUSE_S = 0.3
 _LONGEST_RTO_S = 3.0
 _ACK_BYTES = 1000
 _ACK_S = 0.2
+_RHYTHM_SLACK_S = 0.02
+_ROOM_BYTES = 1000
+"""A DATA chunk longer than this has no room for a SACK beside it."""
 
 
 def tune(sctp: Any) -> None:
@@ -97,9 +103,15 @@ def _bound_timeout(sctp: Any) -> None:
 
 def _thin_acks(sctp: Any) -> None:
     loop = asyncio.get_running_loop()
-    take_data, take_skip, ack = sctp._receive_data_chunk, sctp._receive_forward_tsn_chunk, sctp._send_sack
+    take_data, take_skip = sctp._receive_data_chunk, sctp._receive_forward_tsn_chunk
+    ack, send_chunk = sctp._send_sack, sctp._send_chunk
     waiting_bytes = 0
     waiting: asyncio.TimerHandle | None = None
+    held: list[Any] | None = None
+    """Takes a SACK instead of the wire."""
+    sent_s = float("-inf")
+    rhythm_s = _ACK_S
+    """Between two DATA chunks of this end, lately."""
 
     async def count_data(chunk: Any) -> None:
         nonlocal waiting_bytes
@@ -116,22 +128,62 @@ def _thin_acks(sctp: Any) -> None:
         if sctp._sack_misordered or sctp._sack_duplicates:
             waiting_bytes += _ACK_BYTES // 2
         if waiting_bytes >= _ACK_BYTES:
-            waiting_bytes = 0
-            if waiting is not None:
-                waiting.cancel()
-                waiting = None
+            wait_no_more()
             await ack()
             return
         sctp._sack_needed = False
         if waiting is None:
             waiting = loop.call_later(_ACK_S, time_is_up)
 
-    def time_is_up() -> None:
+    def wait_no_more() -> None:
         nonlocal waiting, waiting_bytes
-        waiting, waiting_bytes = None, 0
+        waiting_bytes = 0
+        if waiting is not None:
+            waiting.cancel()
+            waiting = None
+
+    def time_is_up() -> None:
+        wait_no_more()
         if sctp.state == "connected":
             asyncio.ensure_future(ack())  # noqa: RUF006 - as aiortc sends all else; it ends at once
+
+    async def send_together(chunk: Any) -> None:
+        nonlocal held, sent_s, rhythm_s
+        if held is not None:
+            held.append(chunk)
+            return
+        if not hasattr(chunk, "user_data"):
+            await send_chunk(chunk)
+            return
+        now_s = loop.time()
+        rhythm_s = min(now_s - sent_s, _ACK_S)
+        sent_s = now_s
+        if waiting is None or waiting.when() > now_s + rhythm_s + _RHYTHM_SLACK_S or len(chunk.user_data) > _ROOM_BYTES:
+            await send_chunk(chunk)
+            return
+        wait_no_more()
+        held = []
+        try:
+            await ack()
+            chunks = held
+        finally:
+            held = None
+        await send_chunk(_Packet([*chunks, chunk]))
 
     sctp._receive_data_chunk = count_data
     sctp._receive_forward_tsn_chunk = skip_is_urgent
     sctp._send_sack = ack_in_time
+    sctp._send_chunk = send_together
+
+
+class _Packet:
+    """Several chunks where aiortc puts one: each but the last is padded to whole words by itself."""
+
+    def __init__(self, chunks: list[Any]) -> None:
+        self._chunks = chunks
+
+    def __bytes__(self) -> bytes:
+        return b"".join(map(bytes, self._chunks))
+
+    def __repr__(self) -> str:
+        return " + ".join(map(repr, self._chunks))

@@ -29,14 +29,14 @@ logger = logging.getLogger(__name__)
 
 HELLO_MS = 10_000.0
 SILENT_MS = 6_000.0
-"""A peer from which no datagram has come for this long is gone: even an idle one sends a ping every PING_MS."""
-PING_MS = 3_000.0
-"""Not oftener: with its answer and both acks a ping is 450 bytes on the wire, so one a second would be 3.6 kbit/s."""
+"""A peer from which no datagram has come for this long is gone: even an idle one answers pings."""
+FIRST_PING_MS, SLOWEST_PING_MS = 200.0, 15_000.0
+"""Each ping comes twice as long after the one before as that did: the clock offset is known when the first frames are
+shown, and later on a ping, which with its answer takes 270 bytes of the wire and acks, costs little."""
+QUIET_MS = 2_500.0
+"""A peer that has not been heard for so long is pinged."""
 LOOK_MS = 500.0
 """How often, at least, it is looked whether the peer is silent."""
-FAST_PING_MS = 200.0
-FAST_PINGS = 8
-"""The first pings come faster, so that the clock offset is known when the first frames are shown."""
 
 
 async def handshake(link: Link, hello: Hello, stats: Stats | None = None) -> Hello:
@@ -94,8 +94,8 @@ class Session:
         self._stats = stats
         self._heard_ms = clock()
         self._heard_bytes = 0
-        self._ping_ms = clock()
-        self._pings = 0
+        self._ping_ms = self._pinged_ms = clock()
+        self._pause_ms = FIRST_PING_MS
         self._said_bye = False
 
     def send(self, message: Message) -> None:
@@ -150,10 +150,12 @@ class Session:
         return now_ms - self._heard_ms > SILENT_MS
 
     def _ping_if_due(self, now_ms: float) -> None:
-        if now_ms >= self._ping_ms:
+        quiet = now_ms - max(self._heard_ms, self._pinged_ms) >= QUIET_MS
+        if now_ms >= self._ping_ms or quiet:
             self.send(Ping(now_ms))
-            self._pings += 1
-            self._ping_ms = now_ms + (FAST_PING_MS if self._pings < FAST_PINGS else PING_MS)
+            self._pinged_ms = now_ms
+            self._ping_ms = now_ms + self._pause_ms
+            self._pause_ms = min(2 * self._pause_ms, SLOWEST_PING_MS)
 
     def _take_packet(self, data: bytes, endpoints: Sequence[Endpoint], now_ms: float) -> None:
         try:

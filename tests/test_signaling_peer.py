@@ -86,10 +86,30 @@ async def test_the_wire_is_counted_with_headers_and_acks() -> None:
         await asyncio.sleep(0.3)
         up = first.wire_bytes().up - before.up
         acks = first.wire_bytes().down - before.down
-        assert 40 * (90 + 93) <= up <= 40 * (90 + 93) + 1_000
-        assert 4 * 93 <= acks <= 4 * 93 + 1_000  # one for each thousand bytes
+        message = 90 + 2 + 16 + 12 + 29 + 28  # whole words, DATA, SCTP, DTLS with ChaCha20-Poly1305, UDP over IPv4
+        assert 40 * message <= up <= 40 * message + 1_000
+        assert 4 * 85 <= acks <= 4 * 85 + 1_000  # one for each thousand bytes
         assert first.wire_bytes().up == second.wire_bytes().down
         assert first.wire_bytes().down == second.wire_bytes().up
+
+
+async def test_records_are_short_where_both_ends_prefer_it() -> None:
+    async with linked() as ends:
+        assert {end._dtls()._ssl.get_cipher_name() for end in ends} == {"ECDHE-ECDSA-CHACHA20-POLY1305"}
+
+
+async def test_acks_ride_with_data_where_both_ends_send() -> None:
+    async with linked() as (first, second):
+        await asyncio.sleep(0.3)  # what opens the call has been acked
+        before = first.wire_bytes()
+        for _ in range(20):
+            first.send(Channel.MEDIA, bytes(88))
+            await asyncio.sleep(0.03)
+            second.send(Channel.MEDIA, bytes(88))
+            await asyncio.sleep(0.03)
+        message = 88 + 16 + 12 + 29 + 28
+        for sent in (first.wire_bytes().up - before.up, first.wire_bytes().down - before.down):
+            assert sent <= 20 * message + 20 * 16  # an ack with each would be the most: none alone
 
 
 async def test_closing_flushes_control_and_ends_receiving_at_both_ends() -> None:

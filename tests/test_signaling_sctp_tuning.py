@@ -32,12 +32,25 @@ class ForwardTsn:
         self.cumulative_tsn = cumulative_tsn
 
 
+class ForwardTsnBytes(ForwardTsn):
+    def __bytes__(self) -> bytes:
+        return b"skip"
+
+
 class Data:
     """A DATA chunk, here and on its way."""
 
     def __init__(self, size_bytes: int = 90, acked: bool = False) -> None:
         self.user_data = bytes(size_bytes)
         self._acked = acked
+
+    def __bytes__(self) -> bytes:
+        return b"data" + self.user_data
+
+
+class Sack:
+    def __bytes__(self) -> bytes:
+        return b"sack"
 
 
 class Sctp:
@@ -51,7 +64,9 @@ class Sctp:
         self._rto = 1.0
         self._t3_handle: Timer | None = None
         self.state = "connected"
+        self.packets: list[tuple[float, bytes]] = []
         self.acks: list[float] = []
+        """When an ack left, alone or with data."""
         self._sent_queue: list[Data] = []
         self._sack_needed = False
         self._sack_misordered: set[int] = set()
@@ -67,8 +82,14 @@ class Sctp:
         self._update_rto(chunk)
 
     async def _send_sack(self) -> None:
-        self.acks.append(asyncio.get_running_loop().time())
         self._sack_needed = False
+        await self._send_chunk(Sack())
+
+    async def _send_chunk(self, chunk: object) -> None:
+        packet = bytes(chunk)  # type: ignore[call-overload]
+        self.packets.append((asyncio.get_running_loop().time(), packet))
+        if packet.startswith(b"sack"):
+            self.acks.append(self.packets[-1][0])
 
     def _update_advanced_peer_ack_point(self) -> None:
         if self.to_skip is not None:
@@ -145,6 +166,60 @@ def test_small_packets_are_acked_together_after_200_ms() -> None:
         await arrive(sctp)
         await asyncio.sleep(1.0)
         assert len(sctp.acks) == 5
+
+    virtual_time.run(main)
+
+
+@pytest.mark.parametrize(("every_ms", "acks_a_second"), [(40, (5, 7)), (120, (4, 5)), (200, (4, 5))])
+def test_in_both_directions_acks_ride_with_data_and_none_waits_for_longer_than_200_ms(
+    every_ms: int, acks_a_second: tuple[int, int]
+) -> None:
+    async def main(loop: VirtualTimeLoop) -> None:
+        sctp = Sctp()
+        tune(sctp)
+        start_s = loop.time()
+        arrived: list[float] = []
+
+        async def receive() -> None:
+            while True:
+                arrived.append(loop.time())
+                await arrive(sctp)
+                await asyncio.sleep(every_ms / 1000)
+
+        receiving = asyncio.create_task(receive())
+        await asyncio.sleep(0.03)
+        while loop.time() < start_s + 10.0:
+            await sctp._send_chunk(Data(90))
+            await asyncio.sleep(every_ms / 1000)
+        receiving.cancel()
+        steady = [packet for at_s, packet in sctp.packets if at_s > start_s + 1.0]
+        assert b"sack" not in steady
+        together = [packet for packet in steady if packet.startswith(b"sack")]
+        assert all(packet == b"sackdata" + bytes(90) for packet in together)
+        assert acks_a_second[0] * 9 <= len(together) <= acks_a_second[1] * 9
+        for at_s in arrived[:-5]:
+            assert min(acked_s - at_s for acked_s in sctp.acks if acked_s >= at_s) <= 0.2001
+
+    virtual_time.run(main)
+
+
+def test_nothing_waiting_means_no_ack_and_a_long_packet_has_no_room_for_one() -> None:
+    async def main(loop: VirtualTimeLoop) -> None:
+        sctp = Sctp()
+        tune(sctp)
+        await sctp._send_chunk(Data(90))
+        await arrive(sctp)
+        await asyncio.sleep(0.1)
+        await sctp._send_chunk(Data(1100))
+        assert sctp.acks == []
+        await asyncio.sleep(0.05)
+        await sctp._send_chunk(ForwardTsnBytes(9))
+        assert sctp.acks == []
+        await asyncio.sleep(0.04)
+        await sctp._send_chunk(Data(90))
+        assert len(sctp.acks) == 1
+        await asyncio.sleep(1.0)
+        assert len(sctp.acks) == 1
 
     virtual_time.run(main)
 
