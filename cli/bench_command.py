@@ -1,4 +1,4 @@
-"""`avcall bench speed`, `calls`, `pivot-intra` and `keypoints`."""
+"""`avcall bench speed`, `calls`, `pivot-intra`, `keypoints` and `bandwidth`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from avcall.bench.bandwidth_config import BandwidthConfig
 from avcall.cli import add_debug_flag
 from avcall.cli.flags import HelpFormatter, add_flags, build
 from avcall.common.config import DEFAULT_MODEL, flag
@@ -20,11 +21,13 @@ DESCRIPTION = """Measures on this machine.
   speed        frames a second that each end can sustain on one core
   calls        a real call over loopback for each video of a folder, and the means of their reports
   pivot-intra  coders for pivots: likeness at a given size, and time
-  keypoints    what coded keypoints cost, and how far they are off"""
+  keypoints    what coded keypoints cost, and how far they are off
+  bandwidth    avcall against the video codecs: likeness and motion at each rate"""
 EXAMPLES = """  avcall bench speed
   avcall bench calls --clips CLIPS_DIR --json results/calls.json
   avcall bench pivot-intra --clips CLIPS_DIR --json results/pivot_intra.json
-  avcall bench keypoints --clips CLIPS_DIR --json results/keypoints.json"""
+  avcall bench keypoints --clips CLIPS_DIR --json results/keypoints.json
+  avcall bench bandwidth --clips CLIPS_DIR --out out/bandwidth --json results/bandwidth.json"""
 SPEED_CLIPS = 5
 """More add nothing to a speed."""
 
@@ -77,7 +80,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         bench = kinds.add_parser(
             name,
             description=config.__doc__,
-            epilog=f"example:\n  avcall bench {name} --clips CLIPS_DIR --json {name.replace('-', '_')}.json",
+            epilog=f"example:\n{next(line for line in EXAMPLES.splitlines() if f' bench {name}' in line)}",
             formatter_class=HelpFormatter,
             allow_abbrev=False,
         )
@@ -179,11 +182,37 @@ def _keypoints(config: KeypointsConfig) -> dict[str, Any]:
     return results
 
 
+def _bandwidth(config: BandwidthConfig) -> dict[str, Any]:
+    from avcall.bench.bandwidth import clips_of, run_bandwidth
+    from avcall.bench.bandwidth_config import checked
+    from avcall.bench.bandwidth_page import write_page
+    from avcall.bench.bandwidth_progress import ProgressLine
+    from avcall.bench.bandwidth_results import summarise
+    from avcall.bench.bandwidth_table import markdown
+    from avcall.bench.sample import write_sample
+    from avcall.cli.quiet import one_thread_each
+
+    config = checked(config)
+    one_thread_each()
+    with tempfile.TemporaryDirectory() as folder:
+        if config.clips is None:
+            clips = [Path(folder) / "sample.mp4"]
+            write_sample(clips[0], config.seconds or 10.0)
+        else:
+            clips = clips_of(config.clips, config.limit)
+        shelf = run_bandwidth(config, clips, ProgressLine())
+        results = summarise(shelf)
+        write_page(shelf, results, clips)
+    print(markdown(results))
+    return results
+
+
 _BENCHES: dict[str, tuple[type[Any], Callable[[Any], dict[str, Any]]]] = {
     "speed": (SpeedConfig, _speed),
     "calls": (CallsConfig, _calls),
     "pivot-intra": (PivotIntraConfig, _pivot_intra),
     "keypoints": (KeypointsConfig, _keypoints),
+    "bandwidth": (BandwidthConfig, _bandwidth),
 }
 
 

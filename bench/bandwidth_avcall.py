@@ -1,0 +1,163 @@
+"""avcall on one clip, offline: the very packets of a call, and what its receiver shows of them.
+
+Mesh, keypoints, One-Euro filter and bundles are the sender's, pivots are its slow video, and the picture is the
+receiver's reenactor's. As with the codecs, everything arrives at once: loss, delay and acknowledgements are for
+`avcall bench calls`. The crop is the clip's own frame, so that every system is compared on the same picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from avcall.bench.bandwidth_config import FPS, SPAN_MS
+from avcall.bench.bandwidth_search import QualitySearch
+from avcall.bench.bandwidth_systems import Candidate, Setting
+from avcall.bench.evaluate_show import FRAME_MS, find_keypoints
+from avcall.common import wire
+from avcall.common.frames import Pose
+from avcall.common.keypoints import Image, Keypoints, Landmarks
+from avcall.common.pivot_format import PivotBody, rounded
+from avcall.common.wire import Bundle
+from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor
+from avcall.models.pivot_video import PivotVideoEncoder
+from avcall.models.twins import BicubicSuperResolver
+from avcall.receiver.bundles import frames as frames_of
+from avcall.sender.bundler import Bundler
+from avcall.sender.packetiser import KeypointPacketiser
+
+PACKET_BYTES = 93
+"""What SCTP, DTLS, UDP and IPv4 put around a packet of a call (docs/wire.md)."""
+PIVOT_BUDGETS_KBPS = (20.0, 12.0, 6.0, 3.0, 1.5, 0.5)
+"""One for each quality that `pivot_video` knows, the finest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pivots:
+    """The pivots of a clip as the receiver has them, and their packets."""
+
+    pictures: list[Image]
+    packets: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Poses:
+    """Every tick's keypoints as the receiver has them, the pivots' own, and the bundles they came in."""
+
+    starts: list[int]
+    pivots: list[Keypoints]
+    keypoints: list[Keypoints]
+    packets: list[bytes]
+
+
+class AvcallRunner:
+    """`frames` are square, of the display's size; `meshes` has at least one face."""
+
+    def __init__(
+        self,
+        detector: KeypointDetector,
+        reenactor: Reenactor,
+        frames: list[Image],
+        meshes: list[Landmarks | None],
+    ) -> None:
+        self._detector, self._reenactor = detector, reenactor
+        self._frames, self._meshes = frames, meshes
+        self._poses: dict[float, Poses] = {}
+        self._pivots: dict[tuple[Setting, int], Pivots] = {}
+        self._searches: dict[Setting, QualitySearch] = {}
+
+    def fit(self, setting: Setting, budget_bytes: int) -> Candidate:
+        worst = len(PIVOT_BUDGETS_KBPS) - 1
+        if setting not in self._searches:
+            self._searches[setting] = QualitySearch(lambda quality: self._size(setting, quality), 0, worst, worst // 2)
+        best = self._searches[setting].best(budget_bytes)
+        quality = worst if best is None else best
+        bundles, slices = self._packets(setting, quality)
+        payload = {"keypoints": sum(map(len, bundles)), "pivots": sum(map(len, slices))}
+        overhead = PACKET_BYTES * (len(bundles) + len(slices))
+        return Candidate(setting, quality, payload, sum(payload.values()) + overhead, best is not None)
+
+    def shown(self, candidate: Candidate) -> list[Image]:
+        return self.glimpse(candidate, list(range(len(self._frames))))
+
+    def glimpse(self, candidate: Candidate, ticks: list[int]) -> list[Image]:
+        poses = self._posed(candidate.setting.pivot_s)
+        pictures = self._coded(candidate.setting, candidate.quality).pictures
+        side, upscaler = self._frames[0].shape[0], BicubicSuperResolver()
+        encoded: dict[int, Encoded] = {}
+        images = []
+        for tick in ticks:
+            number = int(np.searchsorted(poses.starts, tick, side="right")) - 1
+            if number not in encoded:
+                encoded = {number: self._reenactor.encode(pictures[number], poses.pivots[number])}
+            image = self._reenactor.drive(encoded[number], poses.keypoints[tick])
+            images.append(upscaler.upscale(image, side))
+        return images
+
+    @cached_property
+    def _found(self) -> list[Keypoints]:
+        size = min(256, self._frames[0].shape[0])
+        return find_keypoints(self._detector, [_reduced(frame, size) for frame in self._frames], self._meshes)[0]
+
+    def _size(self, setting: Setting, quality: int) -> int:
+        return sum(map(len, (packet for kind in self._packets(setting, quality) for packet in kind)))
+
+    def _packets(self, setting: Setting, quality: int) -> tuple[list[bytes], list[bytes]]:
+        return self._posed(setting.pivot_s).packets, self._coded(setting, quality).packets
+
+    def _posed(self, pivot_s: float) -> Poses:
+        if pivot_s not in self._poses:
+            starts = list(range(0, len(self._frames), round(pivot_s * FPS)))
+            self._poses[pivot_s] = send_keypoints(self._found, starts)
+        return self._poses[pivot_s]
+
+    def _coded(self, setting: Setting, quality: int) -> Pivots:
+        if (setting, quality) not in self._pivots:
+            poses = self._posed(setting.pivot_s)
+            pictures = [_reduced(self._frames[start], setting.side) for start in poses.starts]
+            self._pivots[setting, quality] = send_pivots(
+                pictures, poses.pivots, poses.starts, PIVOT_BUDGETS_KBPS[quality]
+            )
+        return self._pivots[setting, quality]
+
+
+def send_keypoints(found: list[Keypoints], starts: list[int]) -> Poses:
+    """Codes every frame's keypoints in bundles against its pivot's, and decodes the packets again. `starts` are the
+    frames that become pivots, 0 among them."""
+    pivots = [rounded(found[start]) for start in starts]
+    bundler, packetiser = Bundler(SPAN_MS, FPS), KeypointPacketiser()
+    bundles = []
+    for tick, keypoints in enumerate(found):
+        number = int(np.searchsorted(starts, tick, side="right")) - 1
+        packet = packetiser.packet(Pose(tick * FRAME_MS, number, keypoints))
+        bundles += bundler.pose(packet, pivots[number], tick * FRAME_MS)
+    packets = [wire.pack(bundle) for bundle in [*bundles, *bundler.flush()]]
+    received: list[Keypoints] = []
+    for data in packets:
+        bundle = wire.parse(data)
+        assert isinstance(bundle, Bundle)
+        received += [pose.keypoints for pose in frames_of(bundle, pivots[bundle.pivot_id])]
+    return Poses(starts, pivots, received, packets)
+
+
+def send_pivots(pictures: list[Image], keypoints: list[Keypoints], starts: list[int], budget_kbps: float) -> Pivots:
+    """Codes the pivots as one chain and packs them into slices."""
+    encoder, shown, packets = PivotVideoEncoder(budget_kbps), [], []
+    for number, (picture, points) in enumerate(zip(pictures, keypoints, strict=True)):
+        coded = encoder.encode(picture)
+        shown.append(coded.shown)
+        height, width = picture.shape[:2]
+        body = PivotBody(
+            coded.codec, width, height, round(starts[number] * FRAME_MS), points, coded.data, coded.chain, coded.link
+        )
+        packets += [wire.pack(part) for part in wire.slice_pivot(number, body)]
+    return Pivots(shown, packets)
+
+
+def _reduced(image: Image, side: int) -> Image:
+    if image.shape[0] == side:
+        return image
+    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
