@@ -1,4 +1,4 @@
-"""`avcall bench rate-control`: how the rate controller does in simulated time, by case and by stretch of one capacity."""
+"""`avcall bench rate-control`: how the rate controller does in simulated time, by case and stretch of one capacity."""
 
 from __future__ import annotations
 

@@ -34,6 +34,7 @@ def check_send(config: SendConfig) -> None:
     _check_range("--pivot-kbps", config.pivot_kbps, 0.5, 500, "such as 6")
     _check_range("--pivot-kbytes", config.pivot_kbytes, 1, 200, "such as 5")
     _check_range("--pivot-max-age-s", config.pivot_max_age_s, 0.2, 3600, "such as 10")
+    _check_range("--max-kbps", config.max_kbps, 10, 500, "such as 30")
 
 
 def check_span(text: str) -> None:

@@ -76,6 +76,8 @@ class SendConfig(CallConfig):
     pivot_kbps: float = flag(6.0, "aim for at most this much for the pivots of --pivots inter", metavar="KBPS")
     pivot_kbytes: float = flag(5.0, "aim for pivots of --pivots intra of at most this many kilobytes", metavar="KB")
     pivot_max_age_s: float = flag(10.0, "send a fresh pivot at least this often", metavar="SECONDS")
+    rate_control: bool = flag(True, "send no more than the path is found to carry (--wire coded)")
+    max_kbps: float = flag(500.0, "send at most this much, everything on the wire counted", metavar="KBPS")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,7 @@ milliseconds modulo 2**32; sequence numbers count modulo 2**16 and are compared 
     pivot slice  type=2 index count _ pivot_id:u16 length:u32 data or parity
     voice        type=3 flags sequence:u16 capture_ms:u32 opus packet
     pivot ack    type=4 _ pivot_id:u16 received: u32 words, one bit a slice
+    report       type=9 stamp:u16 arrived_ms:u16 held:u8 received:u16 received_bytes:u16 earlier packets
     bundle       type=0x80+flags counts sequence:u16 capture_ms:u32 pivot_id:u16 times voice copy attached keypoints
 
 `avcall.common.pivot_format` has what slices and acknowledgements are about.
@@ -22,7 +23,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from avcall.common import bundle_format, pivot_format
+from avcall.common import bundle_format, pivot_format, report_format
 from avcall.common.bundle_format import Bundle as Bundle
 from avcall.common.bundle_format import CoarseCopy as CoarseCopy
 from avcall.common.bundle_format import VoicePacket as VoicePacket
@@ -40,6 +41,8 @@ from avcall.common.pivot_format import PivotSlice as PivotSlice
 from avcall.common.pivot_format import pack_ack, pack_slice, parse_ack, parse_slice
 from avcall.common.pivot_format import parse_pivot as parse_pivot
 from avcall.common.pivot_format import slice_pivot as slice_pivot
+from avcall.common.report_format import Report as Report
+from avcall.common.report_format import pack_report, parse_report
 
 VERSION = 2
 MTU_BYTES = 1100
@@ -55,10 +58,11 @@ class PacketType(IntEnum):
     PIVOT_SLICE = pivot_format.SLICE_TYPE
     VOICE = 3
     PIVOT_ACK = pivot_format.ACK_TYPE
+    REPORT = report_format.TYPE
     BUNDLE = bundle_format.TYPE
 
 
-ATTACHABLE = frozenset({PacketType.PIVOT_ACK})
+ATTACHABLE = frozenset({PacketType.PIVOT_ACK, PacketType.REPORT})
 """What a bundle may carry besides frames and voice."""
 
 
@@ -71,7 +75,7 @@ class KeypointPacket:
     face_lost: bool = False
 
 
-Packet: TypeAlias = KeypointPacket | PivotSlice | VoicePacket | PivotAck | Bundle
+Packet: TypeAlias = KeypointPacket | PivotSlice | VoicePacket | PivotAck | Report | Bundle
 
 
 def newer(a: int, b: int, bits: int = 16) -> bool:
@@ -100,6 +104,8 @@ def pack(packet: Packet) -> bytes:
             return _VOICE.pack(PacketType.VOICE, packet.talk_start, packet.sequence, packet.capture_ms) + packet.opus
         case PivotAck():
             return pack_ack(packet)
+        case Report():
+            return pack_report(packet)
         case Bundle():
             return pack_bundle(packet)
 
@@ -125,8 +131,22 @@ def parse(data: bytes) -> Packet:
             return _parse_voice(data)
         case PacketType.PIVOT_ACK:
             return parse_ack(data)
+        case PacketType.REPORT:
+            return parse_report(data)
         case unknown:
             raise ProtocolError(f"a media packet of unknown type {unknown}")
+
+
+def stamp(packet: Packet) -> int | None:
+    """What a receiver report calls this packet: the capture time of its last frame or of its voice, modulo 2**16. None
+    for packets that reports are not about."""
+    match packet:
+        case Bundle():
+            return packet.capture_ms[-1] % 2**report_format.STAMP_BITS
+        case KeypointPacket() | VoicePacket():
+            return packet.capture_ms % 2**report_format.STAMP_BITS
+        case _:
+            return None
 
 
 def attached(bundle: Bundle) -> list[Packet]:

@@ -33,6 +33,7 @@ from avcall.receiver.pivot_intake import PivotIntake
 from avcall.receiver.pivots import PivotCache
 from avcall.receiver.playout import PlayoutClock, Stream
 from avcall.receiver.renderers import Renderer
+from avcall.receiver.reporter import ALONE_EARLY_EVERY_MS, ALONE_EVERY_MS, Reporter
 from avcall.receiver.sender_time import SenderTime
 from avcall.receiver.sound_stage import SoundStage
 from avcall.receiver.speaker import Speaker
@@ -73,12 +74,14 @@ class Receiver:
         small packets to the sender of what is received; None sends each at once and alone."""
         self._link, self._clock = link, clock
         self._stats, self._trace, self._budget = stats, trace, budget
+        self._tell = tell or self._send_alone
+        self._reporter = Reporter() if tell else Reporter(ALONE_EVERY_MS, ALONE_EARLY_EVERY_MS)
         self._cache = PivotCache()
         self._pivots = PivotIntake(
             reenactor=reenactor,
             cache=self._cache,
             link=link,
-            tell=tell or self._send_alone,
+            tell=self._tell,
             clock=clock,
             executor=executor,
             stats=stats,
@@ -134,6 +137,9 @@ class Receiver:
                     self._take_bundle(packet, now_ms)
                 case PivotSlice():
                     self._pivots.take(packet, self._sender_time.nearest, now_ms)
+            stamp = wire.stamp(packet)
+            if stamp is not None:
+                self._reporter.arrived(stamp, self._link.wire_bytes().down, now_ms)
         except ProtocolError:
             self._stats.count("packets_malformed")
 
@@ -230,6 +236,9 @@ class Receiver:
     async def _tick(self, tick: int) -> None:
         now_ms = self._clock()
         self._pivots.send_acks(now_ms)
+        report = self._reporter.report(now_ms)
+        if report is not None:
+            self._tell(report)
         self._release_bundles(now_ms)
         if not self._playout.running:
             return

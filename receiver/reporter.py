@@ -22,6 +22,8 @@ from avcall.common.report_format import (
 EVERY_MS = 450.0
 EARLY_MS, EARLY_EVERY_MS = 8_000.0, 100.0
 """At the beginning of a call the sender's rate rises fast, and has to be stopped fast."""
+ALONE_EVERY_MS, ALONE_EARLY_EVERY_MS = 900.0, 200.0
+"""The same where reports have no bundle to ride in and cost ten times as much."""
 SOONEST_MS = 110.0
 """Between two reports when the network turns worse."""
 LATER_BY_MS = 50.0
@@ -41,7 +43,8 @@ class _Arrival:
 class Reporter:
     """Takes stamped packets, gives reports. A report is due only while packets arrive: a pause makes none."""
 
-    def __init__(self) -> None:
+    def __init__(self, every_ms: float = EVERY_MS, early_every_ms: float = EARLY_EVERY_MS) -> None:
+        self._usually_ms, self._early_ms = every_ms, early_every_ms
         self._fresh: list[_Arrival] = []
         self._transits: deque[float] = deque(maxlen=_FASTEST_OF)
         self._newest: _Arrival | None = None
@@ -87,7 +90,7 @@ class Reporter:
         if self._urgent:
             return SOONEST_MS
         early = self._first_ms is not None and now_ms - self._first_ms < EARLY_MS
-        return EARLY_EVERY_MS if early else EVERY_MS
+        return self._early_ms if early else self._usually_ms
 
 
 def _earlier(newest: _Arrival, fresh: list[_Arrival]) -> tuple[Earlier, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from avcall.common import wire
 from avcall.common.clock import Clock
@@ -17,14 +17,22 @@ from avcall.sender.packetiser import KeypointPacketiser
 
 
 class Outlet:
-    """`bundler` None sends everything at once (`--wire thesis`)."""
+    """`bundler` None sends everything at once (`--wire thesis`). `sent` hears of every packet that has left."""
 
-    def __init__(self, link: Link, stats: Stats, clock: Clock, bundler: Bundler | None) -> None:
+    def __init__(
+        self,
+        link: Link,
+        stats: Stats,
+        clock: Clock,
+        bundler: Bundler | None,
+        sent: Callable[[Packet, int], None] = lambda packet, size_bytes: None,
+    ) -> None:
         self._link = link
         self._stats = stats
         self._clock = clock
         self._bundler = bundler
         self._packetiser = KeypointPacketiser()
+        self._sent = sent
         self._changed = asyncio.Event()
 
     def set_span(self, span_ms: float) -> None:
@@ -86,3 +94,4 @@ class Outlet:
                 case _:
                     self._stats.add_payload("control", len(data))
             self._link.send(Channel.MEDIA, data)
+            self._sent(packet, len(data))

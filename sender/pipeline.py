@@ -15,14 +15,14 @@ from avcall.common import control, wire
 from avcall.common.clock import Clock
 from avcall.common.config import AUTO, SendConfig
 from avcall.common.control import Message, Mute, PivotRequest
-from avcall.common.errors import AvcallError
+from avcall.common.errors import AvcallError, ProtocolError
 from avcall.common.frames import Pose, VideoFrame
 from avcall.common.keypoints import NOSE, Keypoints
 from avcall.common.link import Channel, Link
 from avcall.common.pivot_format import SLICE_DATA_BYTES, rounded
 from avcall.common.stats import Stats
 from avcall.common.trace import Trace
-from avcall.common.wire import Packet, PivotAck, PivotBody
+from avcall.common.wire import Packet, PivotAck, PivotBody, Report
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import KeypointDetector
 from avcall.models.pivot_video import IntraPivotEncoder, PivotEncoder, PivotVideoEncoder
@@ -33,6 +33,8 @@ from avcall.sender.microphone import AudioSource
 from avcall.sender.outlet import Outlet
 from avcall.sender.pivot_sender import PivotSender
 from avcall.sender.presence import FacePresence
+from avcall.sender.rate_control_allowance import Allowance
+from avcall.sender.rate_control_stage import RateStage
 from avcall.sender.selector import PivotSelector, Reason, SentPivot, Sight, SimpleSelector, distance
 from avcall.sender.thinning import Thinner
 from avcall.sender.tracker import Mesh
@@ -92,7 +94,13 @@ class Sender:
         self._selector = selector or SimpleSelector(config.pivot_max_age_s * 1000.0)
         span_ms = AUTO_SPAN_MS if config.span_ms == AUTO else float(config.span_ms)
         sent_fps = config.fps / config.keypoints_every
-        self._outlet = Outlet(link, stats, clock, Bundler(span_ms, sent_fps) if config.wire == "coded" else None)
+        bundler = Bundler(span_ms, sent_fps) if config.wire == "coded" else None
+        self._outlet = Outlet(link, stats, clock, bundler, self._note_sent)
+        self._rate: RateStage | None = None
+        if config.wire == "coded" and config.rate_control:
+            self._rate = RateStage(
+                config, voice=microphone is not None, link=link, clock=clock, trace=trace, spend=self._spend
+            )
         self._thinner = Thinner(config.keypoints_every)
         self._voice: VoiceStage | None = None
         if microphone is not None:
@@ -130,6 +138,7 @@ class Sender:
                 pacing = group.create_task(self._pace_pivots(), name="sender-pivots")
                 bundling = group.create_task(self._outlet.run(), name="sender-outlet")
                 voice = group.create_task(self._voice.run(), name="sender-voice") if self._voice else None
+                controlling = group.create_task(self._rate.run(), name="sender-rate") if self._rate else None
                 await self._send_video()
                 if voice is not None:
                     await asyncio.wait({voice}, timeout=TAIL_S)
@@ -137,6 +146,8 @@ class Sender:
                 self._outlet.flush()
                 bundling.cancel()
                 pacing.cancel()
+                if controlling is not None:
+                    controlling.cancel()
         except BaseExceptionGroup as errors:
             known, _ = errors.split(AvcallError)
             if known is None:
@@ -161,24 +172,48 @@ class Sender:
         if self._voice is not None:
             self._voice.set_rate(kbps)
 
-    def set_pivot_budget(self, kbps: float, slice_bytes: int = SLICE_DATA_BYTES) -> None:
-        """What pivots may take on the wire from now on, and the longest slice, behind which keypoints wait."""
+    def set_pivot_budget(
+        self, kbps: float, slice_bytes: int = SLICE_DATA_BYTES, pace_kbps: float | None = None
+    ) -> None:
+        """What pivots may take on the wire from now on, the longest slice, behind which keypoints wait, and the rate at
+        which slices leave (by default a little more than that budget)."""
         self._encoder.set_budget(kbps)
-        self._pivots.pace_kbps = PACE_FACTOR * kbps
+        self._pivots.pace_kbps = PACE_FACTOR * kbps if pace_kbps is None else pace_kbps
         self._slice_bytes = slice_bytes
 
     def attach(self, packet: Packet) -> None:
         """Sends a small packet (of a kind in `wire.ATTACHABLE`) with the next bundle, see `Outlet.attach`."""
         self._outlet.attach(packet)
 
+    def _spend(self, allowance: Allowance) -> None:
+        """Keeps to what rate control allows."""
+        if self._config.span_ms == AUTO:
+            self.set_span(allowance.span_ms)
+        self._outlet.set_copies(allowance.repeat)
+        self.set_voice_kbps(allowance.voice_kbps)
+        self.set_pivot_budget(allowance.pivot_kbps, allowance.slice_bytes, allowance.pace_kbps)
+        if self._rate is not None:
+            self._pivots.reported_loss = self._rate.loss
+
+    def _note_sent(self, packet: Packet, size_bytes: int) -> None:
+        if self._rate is not None:
+            self._rate.sent(packet, size_bytes)
+
     # what the peer says
 
     def on_packet(self, packet: Packet, size_bytes: int, now_ms: float) -> None:
-        """A media packet: acknowledgements are for this end."""
+        """A media packet: acknowledgements and reports are for this end."""
+        if isinstance(packet, Report) and self._rate is not None:
+            try:
+                self._rate.take(packet, now_ms)
+            except ProtocolError:
+                self._stats.count("packets_malformed")
         if not isinstance(packet, PivotAck):
             return
         if self._pivots.acknowledge(packet, now_ms):
             self._selector.acknowledged(packet.pivot_id)
+            if self._rate is not None:
+                self._rate.first_pivot = False
             self._trace.event("pivot_acknowledged", now_ms=now_ms, pivot_id=packet.pivot_id)
         self._pivots_changed.set()
 
@@ -301,6 +336,7 @@ class Sender:
                 data = wire.pack(part)
                 self._stats.add_payload("pivots", len(data))
                 self._link.send(Channel.MEDIA, data)
+                self._note_sent(part, len(data))
             due_ms = self._pivots.due_ms
             # half a millisecond more, or rounding could wake this just too early, again and again
             delay_s = None if due_ms is None else max(0.0, due_ms - self._clock() + 0.5) / 1000.0

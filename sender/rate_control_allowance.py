@@ -15,8 +15,9 @@ KEYPOINTS_KBPS = {40: 4.2, 80: 2.7, 120: 2.2, 160: 1.9, 200: 1.8}
 """Coded keypoints in their bundles, without the message around them: results/keypoints.json."""
 COPY_BYTES = 10
 """About what a coarse copy adds to a bundle."""
-VOICE_MIN_KBPS = 6.0
-"""Below that Opus is no longer speech that one likes to hear."""
+VOICE_MIN_KBPS, VOICE_STEP_KBPS = 6.0, 2.0
+"""Below the least Opus is no longer speech that one likes to hear. It gets better in steps: the coder starts afresh at
+each, which can be heard."""
 PIVOT_MIN_KBPS = 1.5
 REPEAT_FROM_LOSS = 0.03
 LARGE_FROM_KBPS, LARGE_SIDE, SIDE = 12.0, 512, 256
@@ -34,7 +35,8 @@ class Wants:
     voice_kbps: float = 8.0
     """0 without a microphone."""
     span_ms: int = 120
-    """The shortest, one of SPANS_MS."""
+    longest_ms: int = SPANS_MS[-1]
+    """The shortest and the longest, each one of SPANS_MS."""
     pivot_kbps: float = 6.0
     side: int = SIDE
 
@@ -48,7 +50,9 @@ class Allowance:
     repeat: bool
     """Bundles carry a coarse copy of the one before."""
     pivot_kbps: float
-    """On the wire, resent slices and their headers included."""
+    """On the wire and in the mean, resent slices and their headers included."""
+    pace_kbps: float
+    """While one is being sent: with what nothing else has any use for."""
     slice_bytes: int
     """Payload of a slice of a pivot, at most."""
     side: int
@@ -76,27 +80,27 @@ def allow(
     """
     voice = min(VOICE_MIN_KBPS, wants.voice_kbps)
     repeat = loss >= REPEAT_FROM_LOSS
-    spans = [span for span in reversed(SPANS_MS) if span >= wants.span_ms]
+    spans = [span for span in reversed(SPANS_MS) if wants.span_ms <= span <= wants.longest_ms]
     left = target_kbps - other_kbps - voice - motion_kbps(spans[0], repeat) - PIVOT_MIN_KBPS
-    span, pivot = spans[0], PIVOT_MIN_KBPS
-    if first_pivot:
-        pivot += max(0.0, left)
-    elif left > 0.0:
-        more_voice = min(left, wants.voice_kbps - voice)
-        voice, left = voice + more_voice, left - more_voice
+    span = spans[0]
+    if left > 0.0 and not first_pivot:
+        better = min(left // VOICE_STEP_KBPS * VOICE_STEP_KBPS, wants.voice_kbps - voice)
+        voice, left = voice + better, left - better
         for shorter in spans[1:]:
             costs = motion_kbps(shorter, repeat) - motion_kbps(span, repeat)
             keeps = before is not None and before.span_ms <= shorter
             if left < costs * (1.0 if keeps else SPARE) + (0.0 if keeps else (SPARE - 1.0) * target_kbps):
                 break
             span, left = shorter, left - costs
-        pivot = min(wants.pivot_kbps, pivot + left)
+    pace = PIVOT_MIN_KBPS + max(0.0, left)
+    pivot = min(wants.pivot_kbps, pace)
     slice_bytes = round(target_kbps * SLICE_MS / 8.0) - MESSAGE_BYTES
     return Allowance(
         voice_kbps=voice,
         span_ms=span,
         repeat=repeat,
         pivot_kbps=pivot,
+        pace_kbps=pace,
         slice_bytes=min(max(slice_bytes, SLICE_BYTES[0]), SLICE_BYTES[1]),
         side=LARGE_SIDE if pivot >= LARGE_FROM_KBPS and wants.side >= LARGE_SIDE else min(wants.side, SIDE),
     )

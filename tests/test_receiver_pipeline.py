@@ -130,6 +130,8 @@ class Call:
             channel, data = await self.far.receive()
             if channel is Channel.MEDIA:
                 packet = wire.parse(data)
+                if isinstance(packet, wire.Report):
+                    continue
                 assert isinstance(packet, wire.PivotAck)
                 self.acked.append(packet.pivot_id)
             else:
