@@ -35,6 +35,12 @@ PARTS = {
         "train_interpolation",
         "the interpolator: draws the pictures between two pictures",
     ),
+    "super-resolution": Part(
+        "super_resolution_task",
+        "SuperResolutionTrainConfig",
+        "train_super_resolution",
+        "patches from 256 to 512 pixels, guided by a large pivot",
+    ),
     "enhancement": Part(
         "enhancement_task",
         "EnhancementTrainConfig",
@@ -49,7 +55,7 @@ PARTS = {
     ),
 }
 DESCRIPTION = "Trains a network on a training set that 'avcall prepare' made.\n\n" + "\n".join(
-    f"  {name:12s} {part.text}" for name, part in PARTS.items()
+    f"  {name:16s} {part.text}" for name, part in PARTS.items()
 )
 EXAMPLES = """  avcall train reenactment --size lite --data pack --out run --minutes 60
   avcall train reenactment --data pack --out run --minutes 120 --resume   goes on where it stopped

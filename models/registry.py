@@ -9,7 +9,7 @@ import torch
 
 from avcall.common.errors import ConfigError, DeviceError
 from avcall.models.checkpoint import load_weights, read_weights, table
-from avcall.models.interfaces import Enhancer, KeypointDetector, ModelId, Reenactor
+from avcall.models.interfaces import Enhancer, KeypointDetector, ModelId, Reenactor, SuperResolver
 from avcall.models.twins import IdentityEnhancer
 
 CLASSICAL = "classical"
@@ -88,3 +88,22 @@ def load_enhancers(device: str) -> list[tuple[str, Enhancer]]:
     shipped = [name for name, line in table().items() if line["kind"] == KIND]
     networks: list[tuple[str, Enhancer]] = [("sharp", NetworkEnhancer(load_weights(name), device)) for name in shipped]
     return [("as drawn", IdentityEnhancer()), *networks[:1]]
+
+
+def load_super_resolvers(device: str) -> list[tuple[str, SuperResolver]]:
+    """The versions of super-resolution with their names, cheapest first: without a network, the shipped networks on a
+    few patches a picture, and on all that changed.
+
+    Raises:
+        CheckpointError: their weights are damaged.
+    """
+    from avcall.models.super_resolution.resolver import ALONE, FEW, GUIDED, PatchSuperResolver
+    from avcall.models.super_resolution.twin import BlendSuperResolver
+
+    versions: list[tuple[str, SuperResolver]] = [("blend", BlendSuperResolver())]
+    if ALONE in table():
+        guided = load_weights(GUIDED) if GUIDED in table() else None
+        alone = load_weights(ALONE)
+        versions.append(("mouth and eyes", PatchSuperResolver(guided, alone, device, limit=FEW)))
+        versions.append(("patches", PatchSuperResolver(guided, alone, device)))
+    return versions

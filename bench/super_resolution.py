@@ -1,0 +1,236 @@
+"""`avcall bench super-resolution`: how a picture of 256 pixels is best shown at 512.
+
+Of each clip a coded pivot of 512 pixels is sent every second and driven by the tracked keypoints. All systems but
+`direct_512` start from the same animated picture of 256 pixels: what is compared is the enlarging alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from avcall.bench.evaluate_clip import Networks, find_meshes
+from avcall.bench.evaluate_config import FPS, PIVOT_CRF
+from avcall.bench.evaluate_show import PIVOT_1S, choose_pivots, find_keypoints
+from avcall.bench.provenance import provenance
+from avcall.common.errors import InputError
+from avcall.common.keypoints import Image, Keypoints
+from avcall.models import metrics
+from avcall.models.checkpoint import Weights
+from avcall.models.classical import ClassicalReenactor, MeshDetector
+from avcall.models.dists import Dists
+from avcall.models.face_mesh import FaceMesh
+from avcall.models.identity import embedding_distance
+from avcall.models.interfaces import Guide, SuperResolver
+from avcall.models.lpips import Lpips
+from avcall.models.super_resolution.network import CELL
+from avcall.models.super_resolution.resolver import FEW, PATCH, PatchSuperResolver
+from avcall.models.super_resolution.twin import BlendSuperResolver
+from avcall.models.training.clips import read_frames
+from avcall.models.twins import BicubicSuperResolver
+
+SIDE = 512
+LOOK_EVERY, DEEP_EVERY = 9, 36
+"""Frames between two that LPIPS, PSNR and seams look at, and between two for DISTS and identity: not in step with the
+25 frames of a pivot, so that it is seen at many ages."""
+DIRECT = "direct_512"
+
+
+class _Lanczos:
+    def upscale(self, image: Image, side: int, guide: Guide | None = None) -> Image:
+        return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_LANCZOS4), dtype=np.uint8)
+
+
+@dataclass(slots=True)
+class _Shown:
+    """One system's video of a clip."""
+
+    frames: list[Image] = field(default_factory=list)
+    drive_ms: list[float] = field(default_factory=list)
+    upscale_ms: list[float] = field(default_factory=list)
+
+
+def measure_super_resolution(
+    clips: list[Path], guided: Weights, alone: Weights, seconds: float, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Every system on the first `seconds` of every clip, and the means.
+
+    Raises:
+        InputError: a clip that is not 512 x 512 or shows no face. CheckpointError: no weights to measure with.
+    """
+    networks = Networks(dists=True, vgg=False, identity=True)
+    by_clip: dict[str, dict[str, dict[str, float]]] = {}
+    kbps: dict[str, list[float]] = {"pivot_512": [], "pivot_256": []}
+    for path in clips:
+        frames = read_frames(path, FPS)[: round(seconds * FPS)]
+        if frames[0].shape[:2] != (SIDE, SIDE) or len(frames) < 2 * LOOK_EVERY:
+            raise InputError(f"{path.name}: give clips of {SIDE}x{SIDE} pixels and at least a second")
+        pivots = choose_pivots(PIVOT_1S, frames, FPS)
+        small = choose_pivots(PIVOT_1S, [_reduced(frame) for frame in frames], FPS)
+        for name, chain in (("pivot_512", pivots), ("pivot_256", small)):
+            kbps[name].append(chain.kbps(len(frames), FPS))
+        meshes = find_meshes(frames)
+        if all(landmarks is None for landmarks in meshes):
+            raise InputError(f"{path.name}: no face found")
+        keypoints = find_keypoints(MeshDetector(), frames, meshes)[0]
+        systems = _systems(guided, alone)
+        shown = _show(systems, pivots.pictures, pivots.starts, keypoints)
+        judge = _Judge(frames, networks)
+        by_clip[path.stem] = {name: judge.judge(video) for name, video in shown.items()}
+        say(f"{path.stem}: " + "  ".join(f"{name} {of['lpips_alex']:.3f}" for name, of in by_clip[path.stem].items()))
+    names = list(next(iter(by_clip.values())))
+    return {
+        **provenance(),
+        "settings": {
+            "seconds": seconds,
+            "side": SIDE,
+            "lpips_every_n_frames": LOOK_EVERY,
+            "dists_and_identity_every_n_frames": DEEP_EVERY,
+            "pivots": f"one a second, SVT-AV1 crf {PIVOT_CRF}, low delay",
+            "weights": {weights.name: weights.short_hash for weights in (guided, alone)},
+        },
+        "pivot_kbps": {name: round(float(np.mean(values)), 3) for name, values in kbps.items()},
+        "systems": [
+            {
+                "system": name,
+                "metrics": _mean([of[name] for of in by_clip.values()]),
+                "clips": {clip: of[name] for clip, of in by_clip.items()},
+            }
+            for name in names
+        ],
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """The means as a Markdown table."""
+    names = ("lpips_alex", "dists", "psnr", "aed", "flicker_ratio", "seam_ratio", "drive_ms", "upscale_ms")
+    lines = ["| system | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for entry in results["systems"]:
+        figures = " | ".join(f"{entry['metrics'][name]:.{2 if name.endswith('ms') else 3}f}" for name in names)
+        lines.append(f"| {entry['system']} | {figures} |")
+    return "\n".join(lines)
+
+
+def _systems(guided: Weights, alone: Weights) -> dict[str, tuple[SuperResolver, bool]]:
+    """The super-resolvers, and whether they are given the reference."""
+    return {
+        "bicubic": (BicubicSuperResolver(), False),
+        "lanczos": (_Lanczos(), False),
+        "blend": (BlendSuperResolver(), True),
+        "alone": (PatchSuperResolver(None, alone), False),
+        "guided": (PatchSuperResolver(guided, alone), True),
+        f"guided_{FEW}_patches": (PatchSuperResolver(guided, alone, limit=FEW), True),
+    }
+
+
+def _show(
+    systems: dict[str, tuple[SuperResolver, bool]], pivots: list[Image], starts: list[int], keypoints: list[Keypoints]
+) -> dict[str, _Shown]:
+    reenactor = ClassicalReenactor()
+    shown = {name: _Shown() for name in (*systems, DIRECT)}
+    for picture, start, end in zip(pivots, starts, [*starts[1:], len(keypoints)], strict=True):
+        encoded = reenactor.encode(picture, keypoints[start])
+        reduced = reenactor.encode(_reduced(picture), keypoints[start])
+        for points in keypoints[start:end]:
+            began = time.thread_time()
+            detailed = reenactor.drive_detailed(encoded, points)
+            detailed_ms = _since_ms(began)
+            assert detailed is not None
+            began = time.thread_time()
+            reenactor.drive(reduced, points)
+            small_ms = _since_ms(began)
+            for name, (system, takes_reference) in systems.items():
+                video = shown[name]
+                guide = Guide(detailed.reference if takes_reference else None, points)
+                began = time.thread_time()
+                video.frames.append(system.upscale(detailed.image, SIDE, guide))
+                video.upscale_ms.append(_since_ms(began))
+                video.drive_ms.append(detailed_ms if takes_reference else small_ms)
+            began = time.thread_time()
+            shown[DIRECT].frames.append(reenactor.drive(encoded, points))
+            shown[DIRECT].drive_ms.append(_since_ms(began))
+            shown[DIRECT].upscale_ms.append(0.0)
+    return shown
+
+
+class _Judge:
+    """Compares shown videos with one original."""
+
+    def __init__(self, original: list[Image], networks: Networks) -> None:
+        self._original, self._networks = original, networks
+        self._mesh = FaceMesh(video=False)
+        self._looks = range(LOOK_EVERY - 1, len(original), LOOK_EVERY)
+        self._deep = range(LOOK_EVERY - 1, len(original), DEEP_EVERY)
+        self._flicker = metrics.flicker(original)
+        with torch.inference_mode():
+            self._alex = {index: networks.alex.features(_tensor(original[index])) for index in self._looks}
+            self._dists = {index: networks.dists.features(_tensor(original[index])) for index in self._deep}
+        self._faces = {index: self._embed(original[index]) for index in self._deep}
+        self._seams = float(np.mean([seam_contrast(original[index]) for index in self._looks]))
+
+    @torch.inference_mode()
+    def judge(self, video: _Shown) -> dict[str, float]:
+        frames, networks = video.frames, self._networks
+        lpips = [networks.alex.compare(self._alex[i], networks.alex.features(_tensor(frames[i]))) for i in self._looks]
+        dists = [
+            networks.dists.compare(self._dists[i], networks.dists.features(_tensor(frames[i]))) for i in self._deep
+        ]
+        faces = [(self._faces[index], self._embed(frames[index])) for index in self._deep]
+        aed = [embedding_distance(a, b) for a, b in faces if a is not None and b is not None]
+        seams = float(np.mean([seam_contrast(frames[index]) for index in self._looks]))
+        return {
+            "lpips_alex": float(np.mean(lpips)),
+            "dists": float(np.mean(dists)),
+            "psnr": float(np.mean([metrics.psnr(self._original[index], frames[index]) for index in self._looks])),
+            "aed": float(np.mean(aed)) if aed else float("nan"),
+            "flicker_ratio": metrics.flicker(frames) / self._flicker,
+            "seam_ratio": seams / self._seams,
+            "drive_ms": float(np.median(video.drive_ms)),
+            "upscale_ms": float(np.median(video.upscale_ms)),
+            "upscale_p95_ms": float(np.percentile(video.upscale_ms, 95)),
+        }
+
+    def _embed(self, image: Image) -> NDArray[np.float64] | None:
+        landmarks = self._mesh.find(image)
+        return None if landmarks is None else self._networks.identity.embed(image, landmarks)
+
+
+def _distance(network: Lpips | Dists, truth: list[torch.Tensor], image: Image) -> float:
+    return float(network.compare(truth, network.features(_tensor(image))))
+
+
+def seam_contrast(image: Image) -> float:
+    """Mean |step| of the luma across the borders of patches, relative to that across all other lines of cells; 1 where
+    borders show no more than other lines."""
+    luma = metrics.luma(image)
+    total = []
+    for axis in (0, 1):
+        steps = np.abs(np.diff(luma, axis=axis)).mean(axis=1 - axis)  # steps[i] is between line i and i + 1
+        lines = np.arange(CELL - 1, len(steps), CELL)
+        border = (lines + 1) % (PATCH * CELL) == 0
+        total.append(float(steps[lines[border]].mean() / max(steps[lines[~border]].mean(), 1e-9)))
+    return float(np.mean(total))
+
+
+def _mean(clips: list[dict[str, float]]) -> dict[str, float]:
+    return {name: round(float(np.nanmean([clip[name] for clip in clips])), 5) for name in clips[0]}
+
+
+def _since_ms(began: float) -> float:
+    return (time.thread_time() - began) * 1000.0
+
+
+def _reduced(image: Image) -> Image:
+    return np.asarray(cv2.resize(image, (SIDE // 2, SIDE // 2), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _tensor(image: Image) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255

@@ -1,0 +1,1 @@
+"""Patch-based super-resolution: a network that doubles a picture, guided by the pivot's own larger pixels."""
