@@ -47,6 +47,12 @@ PARTS = {
         "train_enhancement",
         "repairs what coder, generator and interpolator did to a face",
     ),
+    "landmarks": Part(
+        "landmark_task", "LandmarkTrainConfig", "train_landmarks", "a reader of lips and lids for reenactment's losses"
+    ),
+    "fomm": Part(
+        "fomm_task", "FommTrainConfig", "train_fomm", "the first order motion model, as a baseline to compare with"
+    ),
     "detector": Part(
         "detector_training",
         "DetectorTrainConfig",

@@ -68,6 +68,10 @@ def load_pair(name: str, device: str) -> tuple[KeypointDetector, Reenactor]:
         raise ConfigError(
             f"--model {name}: there is {', '.join(names())}, or the path of a {SUFFIX} or a FOMM .pth.tar file"
         )
+    if weights.kind == "fomm":
+        from avcall.models.fomm import fomm_of_weights
+
+        return fomm_of_weights(weights, device)
     if name + DETECTOR_SUFFIX not in table():  # trained on the mesh points themselves
         model = ModelId(weights.name, weights.short_hash)
         return PointDetector(model), NetworkReenactor.from_weights(weights, model, device)

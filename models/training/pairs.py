@@ -109,17 +109,21 @@ class Pack:
         columns = [np.stack(column) for column in zip(*rows, strict=True)]
         return Pairs(*(torch.from_numpy(np.ascontiguousarray(column)) for column in columns))
 
+    def choose(self, generator: np.random.Generator) -> tuple[TrainingClip, NDArray[np.uint8], int, int, bool]:
+        """Clip, pivot, its index, the driving frame's, and whether it was chosen for a blink."""
+        blink = generator.random() < BLINK_SHARE and self._blink_weights is not None
+        return *(self._blink(generator) if blink else self._any(generator)), blink
+
     def _draw_one(self, generator: np.random.Generator) -> tuple[Any, ...]:
         """One row, in the order of the fields of `Pairs`."""
         if self._carrier is None:
             self._carrier = Carrier()
-        blink = generator.random() < BLINK_SHARE and self._blink_weights is not None
-        clip, pivot, start, end = self._blink(generator) if blink else self._any(generator)
+        clip, pivot, start, end, blink = self.choose(generator)
         mirror_it = bool(generator.random() < 0.5)
         pivot_points = self._noisy(clip.keypoints[start], generator)
         driving_points = self._noisy(clip.keypoints[end], generator)
         left, top = self._crop(clip.keypoints[end], generator, blink)
-        pivot, driving = np.asarray(pivot), clip.frames[end]
+        driving = clip.frames[end]
         mesh, segmentation = clip.landmarks[start], np.array(clip.segmentation[start])
         carried, displacement = self._carrier.carry(pivot, pivot_points, mesh, segmentation, driving_points)
         if mirror_it:

@@ -124,6 +124,8 @@ def channels_last(module: nn.Module) -> None:
 
 @torch.no_grad()
 def average_into(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Moves the exponential moving average towards the network's weights."""
+    """Moves the exponential moving average towards the network's weights; statistics of norms are taken as they are."""
     held = [p.data for p in average.parameters()]
     torch._foreach_lerp_(held, [p.data for p in network.parameters()], 1.0 - decay)
+    for buffer, own in zip(average.buffers(), network.buffers(), strict=True):
+        buffer.copy_(own)
