@@ -111,14 +111,12 @@ class NetworkReenactor:
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
         """The pivot moved to the driving keypoints, in the pivot's size."""
         detailed = self.drive_detailed(encoded, keypoints)
-        if detailed is None:
-            return to_image(self.look(encoded, keypoints).picture)
-        image, own = (
-            torch.from_numpy(part).permute(2, 0, 1)[None].float() / 255.0
-            for part in (detailed.image, detailed.reference)
-        )
-        side = own.shape[-1]
-        return to_image(_resized(image, side) + own - _resized(_resized(own, self._side), side))
+        return to_image(self.look(encoded, keypoints).picture) if detailed is None else _joined(detailed)
+
+    @property
+    def cheap(self) -> ClassicalDrive:
+        """The same pivots by the classical warp alone."""
+        return ClassicalDrive(self._classical)
 
     @torch.inference_mode()
     def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
@@ -148,6 +146,39 @@ class NetworkReenactor:
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16)
+
+
+class ClassicalDrive:
+    """Drives what a `NetworkReenactor` encoded without its network: the restored pivot under the classical warp."""
+
+    def __init__(self, classical: ClassicalReenactor) -> None:
+        self._classical = classical
+
+    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
+        """The pivot moved to the driving keypoints, in the pivot's size."""
+        detailed = self.drive_detailed(encoded, keypoints)
+        return self._classical.drive(_ours(encoded).classical, keypoints) if detailed is None else _joined(detailed)
+
+    @torch.inference_mode()
+    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
+        """As `NetworkReenactor.drive_detailed`."""
+        pivot = _ours(encoded)
+        if pivot.large is None:
+            return None
+        moved = self._classical.move(pivot.classical, keypoints)
+        side = pivot.large.shape[-1]
+        flow = _resized(moved.displacement.permute(2, 0, 1)[None], side)
+        where = cell_centres(side, side, flow.device)[None] + flow.permute(0, 2, 3, 1)
+        return Detailed(to_image(moved.picture[None] / 255.0), to_image(sample(pivot.large, where, side)))
+
+
+def _joined(detailed: Detailed) -> Image:
+    """The picture at the large pivot's side: the driven one, and what the pivot's own pixels have beyond its size."""
+    image, own = (
+        torch.from_numpy(part).permute(2, 0, 1)[None].float() / 255.0 for part in (detailed.image, detailed.reference)
+    )
+    small, side = image.shape[-1], own.shape[-1]
+    return to_image(_resized(image, side) + own - _resized(_resized(own, small), side))
 
 
 def _ours(encoded: Encoded) -> NetworkPivot:
