@@ -25,8 +25,8 @@ from avcall.models.interfaces import Detailed, DetailedReenactor, Reenactor
 from avcall.models.registry import load_pair
 from avcall.models.training.pairs import Pack, TrainingClip
 
-SIDE = 128
-"""Of a patch of the large picture, in pixels."""
+LARGE, SIDE = 512, 128
+"""Of the large picture, and of a patch of it, in pixels."""
 MAX_AGE_S = 2.0
 PIVOTS_PER_CLIP, FRAMES_PER_PIVOT = 6, 3
 _MOUTH, _EYES = (0, 1, 2, 3), (6, 7)
@@ -74,8 +74,8 @@ def make_patches(pack: Path, model: str) -> None:
     partial = folder.with_name(folder.name + ".part")
     for split in ("train", "val"):
         clips = Pack(pack, split)
-        if clips.resolution % 2 or clips.resolution < 2 * SIDE:
-            raise InputError(f"--data {pack}: pictures of {clips.resolution}; prepare with --resolution 512")
+        if clips.resolution != LARGE:
+            raise InputError(f"--data {pack}: pictures of {clips.resolution}; prepare with --resolution {LARGE}")
         cut: list[list[Image]] = [[], [], []]
         for clip in clips.clips:
             for patch in _of_clip(clip, clips.fps, reenactor):
@@ -119,18 +119,12 @@ def _cut(
     detailed: Detailed, truth: Image, points: Keypoints, generator: np.random.Generator
 ) -> list[tuple[Image, Image, Image]]:
     """A patch about the mouth, one about the eyes, one anywhere."""
-    side = len(truth)
-    small_side = len(detailed.image)
-    if 2 * small_side != side:
-        raise InputError(
-            f"pictures of {side} and {small_side}: super-resolution doubles; prepare with --resolution 512"
-        )
-    middles = [to_pixels(points[list(part)], side, side).mean(0) for part in (_MOUTH, _EYES)]
-    middles = [middle + generator.uniform(-_JITTER, _JITTER, 2) * side for middle in middles]
-    middles.append(generator.uniform(0, side, 2))
+    middles = [to_pixels(points[list(part)], LARGE, LARGE).mean(0) for part in (_MOUTH, _EYES)]
+    middles = [middle + generator.uniform(-_JITTER, _JITTER, 2) * LARGE for middle in middles]
+    middles.append(generator.uniform(0, LARGE, 2))
     patches = []
     for middle in middles:
-        left, top = (np.clip(np.round((middle - SIDE / 2) / 4) * 4, 0, side - SIDE)).astype(int).tolist()
+        left, top = (np.clip(np.round((middle - SIDE / 2) / 4) * 4, 0, LARGE - SIDE)).astype(int).tolist()
         large = (slice(top, top + SIDE), slice(left, left + SIDE))
         small = (slice(top // 2, (top + SIDE) // 2), slice(left // 2, (left + SIDE) // 2))
         patches.append((detailed.image[small], detailed.reference[large], truth[large]))
