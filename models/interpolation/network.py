@@ -1,10 +1,10 @@
-"""The interpolation network: motion and a mask from two pictures, coarse to fine, at any time between them.
+"""The interpolation network: corrects a first guess of the motion and finds which picture shows what.
 
-Intermediate flow is estimated directly, as in IFNet (Huang et al., "Real-Time Intermediate Flow Estimation for Video
-Frame Interpolation", ECCV 2022): each level looks at both pictures, warped by the motion found so far, and corrects it.
-Motions are scaled by the distance in time, and the mask starts from it: before training the result is the linear blend,
-and at times 0 and 1 it is always the picture itself. The finest level works at half the size; only the warp and the
-blend are done at full size.
+The guess is the twin's optical flow (`avcall.models.interpolation.flow`). As in IFNet (Huang et al., "Real-Time
+Intermediate Flow Estimation for Video Frame Interpolation", ECCV 2022) each level looks at both pictures, moved by what
+is known so far, and corrects it, coarse to fine. Motions are scaled by the distance in time, and the mask starts from
+it: before training the result is the twin's, and at times 0 and 1 it is always the picture itself. The finest level
+works at half the size; only the last move and the blend are done at full size.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from avcall.models.interpolation.config import InterpolationConfig
 
-CELL = 16
-"""Heights and widths must be multiples of this: the coarsest level sees an eighth and folds it by two."""
+CELL = 8
+"""Heights and widths must be multiples of this: the coarsest level sees a quarter and folds it by two."""
 _TIME_LIMIT = 1e-3
 """Times are kept this far from 0 and 1 where their logit is taken."""
 
@@ -59,30 +59,33 @@ class InterpolationNetwork(nn.Module):
     def __init__(self, config: InterpolationConfig) -> None:
         super().__init__()
         self.config = config
-        first, later = 3 + 3 + 1, 3 + 3 + 1 + 4 + 1 + config.hints
-        told = [first] + [later] * (len(config.scales) - 1)
-        sizes = zip(told, config.channels, config.layers, strict=True)
-        self.levels = nn.ModuleList(Level(*size, config.hints) for size in sizes)
+        told = 3 + 3 + 1 + 4 + 1 + config.hints
+        sizes = zip(config.channels, config.layers, strict=True)
+        self.levels = nn.ModuleList(Level(told, *size, config.hints) for size in sizes)
 
-    def forward(self, before: Tensor, after: Tensor, time: Tensor, every_level: bool = False) -> list[Motion]:
-        """The motion after the last level, or after each, the best last; all at half size."""
+    def forward(
+        self, before: Tensor, after: Tensor, flows: Tensor, time: Tensor, every_level: bool = False
+    ) -> list[Motion]:
+        """The motion after the last level, or after each, the best last; all at half size. `flows` (N, 4, H/q, W/q),
+        where q is the coarsest level's scale, are in pixels of the whole picture: (x, y) forth, (x, y) back."""
         time = time.view(-1, 1, 1, 1)
         apart = torch.cat([time, time, 1.0 - time, 1.0 - time], 1)
         half = functional.avg_pool2d(torch.cat([before, after], 1), 2)
-        state: Tensor | None = None
+        narrow = next(self.parameters()).dtype
         coarser = self.config.scales[0]
+        guess = (time * flows[:, 2:] - (1.0 - time) * flows[:, :2]) / coarser
+        rest = guess.new_zeros(guess.shape[0], 1 + self.config.hints, *guess.shape[2:])
+        state = torch.cat([guess, -guess, rest], 1)
         found = []
         for level, scale in zip(self.levels, self.config.scales, strict=True):
             small = half if scale == 2 else functional.avg_pool2d(half, scale // 2)
-            plane = time.expand(-1, 1, *small.shape[2:])
-            if state is None:
-                state = level(torch.cat([small, plane], 1))
-            else:
-                # displacements are in pixels of the level's own size
+            if scale != coarser:  # displacements are in pixels of the level's own size
                 state = functional.interpolate(state, small.shape[2:], mode="bilinear", align_corners=False)
                 state = torch.cat([state[:, :4] * (coarser / scale), state[:, 4:]], 1)
-                seen = warped(small, state[:, :4] * apart)
-                state = state + level(torch.cat([seen, plane, state], 1))
+            seen = warped(small, state[:, :4] * apart)
+            plane = time.expand(-1, 1, *small.shape[2:])
+            told = [x.to(narrow) for x in (seen, plane, state)]
+            state = state + level(torch.cat(told, 1))
             coarser = scale
             if every_level or scale == self.config.scales[-1]:
                 found.append(self._motion(state, scale, time, apart))

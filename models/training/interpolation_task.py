@@ -16,6 +16,7 @@ from torch.nn import functional
 from avcall.common.config import flag
 from avcall.common.errors import ConfigError
 from avcall.models.interpolation.config import SIZES, InterpolationConfig
+from avcall.models.interpolation.flow import FlowInterpolator, coarse_flows, flow_estimator
 from avcall.models.interpolation.network import CELL, InterpolationNetwork, Motion, compose
 from avcall.models.lpips import MIN_SIDE, Lpips
 from avcall.models.training.loop import train
@@ -99,12 +100,12 @@ class InterpolationTask:
     def draw(self, generator: np.random.Generator, count: int) -> Triplets:
         if self._windows is None:  # late: what only checks the flags does not wait for it
             self._windows = read_windows(self._config.data, "train", self._config.windows, self._config.seed)
-        return draw_triplets(self._windows, generator, count, self._config.crop)
+        return draw_triplets(self._windows, generator, count, self._config.crop, self.shape.scales[0])
 
     def forward(self, network: nn.Module, batch: Triplets, generator: np.random.Generator) -> Forward:
         assert isinstance(network, InterpolationNetwork)
         before, truth, after = (self._pictures(x) for x in (batch.before, batch.middle, batch.after))
-        motions = network(before, after, batch.time.to(self._device), every_level=True)
+        motions = network(before, after, batch.flows.to(self._device), batch.time.to(self._device), every_level=True)
         made = compose(before, after, motions[-1])
         halves = [functional.avg_pool2d(x, 2) for x in (before, truth, after)]
         coarser = [(_at_half(halves[0], halves[2], motion) - halves[1]).abs().mean() for motion in motions[:-1]]
@@ -123,17 +124,18 @@ class InterpolationTask:
         assert isinstance(average, InterpolationNetwork)
         found: dict[str, list[float]] = {}
         rows = []
+        estimator, twin = flow_estimator(), FlowInterpolator()
         for number, window in enumerate(self._judged):
             gap = 2 + number % (LENGTH - 2)
             step = 1 + number % (gap - 1)
+            images = window[0], window[gap]
             before, truth, after = (self._pictures(torch.from_numpy(window[[i]])) for i in (0, step, gap))
+            flows = torch.from_numpy(coarse_flows(estimator, *images, self.shape.scales[0]))[None].to(self._device)
             time = torch.tensor([step / gap], device=self._device)
             with torch.autocast(self._device.type, torch.bfloat16):
-                motion = average(before, after, time)[-1]
-            shown = {
-                "network": compose(before, after, motion),
-                "blend": before * (1 - step / gap) + after * (step / gap),
-            }
+                motion = average(before, after, flows, time)[-1]
+            flowed = torch.from_numpy(twin.interpolate(*images, step / gap))[None]
+            shown = {"network": compose(before, after, motion), "flow": self._pictures(flowed)}
             for name, picture in shown.items():
                 found.setdefault(f"{name}_psnr", []).append(_psnr(picture, truth))
                 if min(truth.shape[2:]) >= MIN_SIDE:

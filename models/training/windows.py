@@ -16,6 +16,7 @@ from torch import Tensor
 
 from avcall.common.errors import InputError
 from avcall.common.keypoints import Image
+from avcall.models.interpolation.flow import coarse_flows, flow_estimator
 from avcall.models.training.clips import Clip, read_frames
 from avcall.models.training.prepare import FPS, VIDEO_SUFFIXES
 
@@ -37,6 +38,8 @@ class Triplets:
     middle: Tensor
     after: Tensor
     time: Tensor
+    flows: Tensor
+    """The network's first guess, see `coarse_flows`."""
 
 
 def read_windows(folder: Path, split: str, count: int, seed: int) -> NDArray[np.uint8]:
@@ -60,13 +63,17 @@ def read_windows(folder: Path, split: str, count: int, seed: int) -> NDArray[np.
     return np.stack(windows)
 
 
-def draw_triplets(windows: NDArray[np.uint8], generator: np.random.Generator, count: int, side: int) -> Triplets:
+def draw_triplets(
+    windows: NDArray[np.uint8], generator: np.random.Generator, count: int, side: int, scale: int
+) -> Triplets:
     """A batch of crops of `side` pixels: any gap of two to four frames, any frame in between, mirrored and reversed in
-    time by chance. It follows from the generator alone."""
+    time by chance. It follows from the generator alone. The flows are reduced by `scale`."""
     rows = [_draw_one(windows, generator, side) for _ in range(count)]
     before, middle, after, time = zip(*rows, strict=True)
     pictures = (torch.from_numpy(np.stack(images)) for images in (before, middle, after))
-    return Triplets(*pictures, torch.tensor(time, dtype=torch.float32))
+    estimator = flow_estimator()
+    flows = [coarse_flows(estimator, *pair, scale) for pair in zip(before, after, strict=True)]
+    return Triplets(*pictures, torch.tensor(time, dtype=torch.float32), torch.from_numpy(np.stack(flows)))
 
 
 def _draw_one(
