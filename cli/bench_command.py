@@ -22,11 +22,13 @@ DESCRIPTION = """Measures on this machine.
   calls        a real call over loopback for each video of a folder, and the means of their reports
   pivot-intra  coders for pivots: likeness at a given size, and time
   keypoints    what coded keypoints cost, and how far they are off
+  enhancement  what face enhancement makes of the pictures of each reenactor
   bandwidth    avcall against the video codecs: likeness and motion at each rate"""
 EXAMPLES = """  avcall bench speed
   avcall bench calls --clips CLIPS_DIR --json results/calls.json
   avcall bench pivot-intra --clips CLIPS_DIR --json results/pivot_intra.json
   avcall bench keypoints --clips CLIPS_DIR --json results/keypoints.json
+  avcall bench enhancement --clips CLIPS_DIR --json results/enhancement.json
   avcall bench bandwidth --clips CLIPS_DIR --out out/bandwidth --json results/bandwidth.json"""
 SPEED_CLIPS = 5
 """More add nothing to a speed."""
@@ -72,6 +74,22 @@ class KeypointsConfig:
     clips: Path = flag(Path(), "folder of videos", metavar="DIR", required=True)
     json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
     model: str = flag(DEFAULT_MODEL, "reenactment model", metavar="NAME")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnhancementConfig:
+    """Repairs driven pictures of each clip with each enhancer."""
+
+    clips: Path = flag(Path(), "folder of clips of one face each, square", metavar="DIR", required=True)
+    json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
+    models: tuple[str, ...] = flag(
+        (), "reenactor whose pictures are repaired (classical and lite if none is given)", metavar="NAME"
+    )
+    weights: Path | None = flag(
+        None, "measure with this weights file instead of the shipped one", metavar="FILE.safetensors"
+    )
+    seconds: float = flag(5.0, "only the first seconds of each clip", metavar="SECONDS")
+    limit: int = flag(0, "only the first N clips; 0 means all", metavar="N")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -207,11 +225,34 @@ def _bandwidth(config: BandwidthConfig) -> dict[str, Any]:
     return results
 
 
+def _enhancement(config: EnhancementConfig) -> dict[str, Any]:
+    from avcall.bench.calls import clips_in
+    from avcall.bench.enhancement import measure_enhancement, table
+    from avcall.cli.quiet import one_thread_each
+    from avcall.models.checkpoint import load_weights, read_weights
+    from avcall.models.registry import ENHANCER
+
+    _check_length(config.seconds, config.limit)
+    clips = clips_in(config.clips, config.limit)
+    one_thread_each()
+    weights = load_weights(ENHANCER) if config.weights is None else read_weights(config.weights)
+    models = config.models or ("classical", "lite")
+    results = measure_enhancement(clips, models, weights, config.seconds, lambda line: print(line, flush=True))
+    print(table(results))
+    return results
+
+
+def _check_length(seconds: float, limit: int) -> None:
+    if not 1.0 <= seconds <= 600.0 or limit < 0:
+        raise ConfigError("--seconds must be from 1 to 600 and --limit not below 0")
+
+
 _BENCHES: dict[str, tuple[type[Any], Callable[[Any], dict[str, Any]]]] = {
     "speed": (SpeedConfig, _speed),
     "calls": (CallsConfig, _calls),
     "pivot-intra": (PivotIntraConfig, _pivot_intra),
     "keypoints": (KeypointsConfig, _keypoints),
+    "enhancement": (EnhancementConfig, _enhancement),
     "bandwidth": (BandwidthConfig, _bandwidth),
 }
 
