@@ -44,7 +44,7 @@ def make_stages(
         ConfigError: no such quality. CheckpointError: weights are missing or damaged.
     """
     drive = ReenactorLadder(reenactor, clock, stats)
-    upscale = SuperResolverLadder([("bicubic", BicubicSuperResolver())], clock, stats)
+    upscale = SuperResolverLadder(load_super_resolvers(device), clock, stats)
     enhance = EnhancerLadder(load_enhancers(device), clock, stats)
     picture, keypoints = _portrait()
     encoded = reenactor.encode(picture, keypoints)

@@ -15,6 +15,8 @@ from avcall.models.twins import IdentityEnhancer
 CLASSICAL = "classical"
 SUFFIX = ".safetensors"
 FOMM_SUFFIXES = (".pth.tar", ".pth")
+ENHANCER = "lite-enhancer"
+"""Weights of face enhancement."""
 DETECTOR_SUFFIX = "-detector"
 """Weights of a detector that belongs to the reenactor of the name before it."""
 
@@ -87,11 +89,12 @@ def load_enhancers(device: str) -> list[tuple[str, Enhancer]]:
     Raises:
         CheckpointError: its weights are damaged.
     """
-    from avcall.models.enhancement.enhancer import KIND, NetworkEnhancer
+    from avcall.models.enhancement.enhancer import NetworkEnhancer
 
-    shipped = [name for name, line in table().items() if line["kind"] == KIND]
-    networks: list[tuple[str, Enhancer]] = [("sharp", NetworkEnhancer(load_weights(name), device)) for name in shipped]
-    return [("as drawn", IdentityEnhancer()), *networks[:1]]
+    versions: list[tuple[str, Enhancer]] = [("as drawn", IdentityEnhancer())]
+    if ENHANCER in table():
+        versions.append(("sharp", NetworkEnhancer(load_weights(ENHANCER), device)))
+    return versions
 
 
 def load_super_resolvers(device: str) -> list[tuple[str, SuperResolver]]:

@@ -1,0 +1,112 @@
+"""`avcall bench enhancement`: what face enhancement makes of the pictures of each reenactor.
+
+Of each clip a coded pivot is sent every second and driven by the tracked keypoints, as in `avcall evaluate`. Every
+enhancer is given the same pictures.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avcall.bench.evaluate_clip import Networks, find_meshes
+from avcall.bench.evaluate_config import FPS, PIVOT_CRF
+from avcall.bench.evaluate_show import PIVOT_1S, choose_pivots, find_keypoints, show_driven
+from avcall.bench.provenance import provenance
+from avcall.bench.stage_judge import StageJudge, mean_over_clips, read_square
+from avcall.common.errors import InputError
+from avcall.common.keypoints import Image
+from avcall.models.checkpoint import Weights
+from avcall.models.enhancement.enhancer import NetworkEnhancer, UnsharpEnhancer
+from avcall.models.interfaces import Enhancer
+from avcall.models.registry import load_pair
+from avcall.models.twins import IdentityEnhancer
+
+SIDE = 256
+LOOK_EVERY = 18
+NONE, TWIN, NETWORK = "none", "unsharp", "network"
+
+
+def measure_enhancement(
+    clips: list[Path], models: tuple[str, ...], weights: Weights, seconds: float, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Every enhancer on the pictures of every model, for the first `seconds` of every clip, and the means.
+
+    Raises:
+        ConfigError: no such model. CheckpointError: weights or measuring networks are missing. InputError: a clip that
+        is not square or shows no face.
+    """
+    enhancers: dict[str, Enhancer] = {
+        NONE: IdentityEnhancer(),
+        TWIN: UnsharpEnhancer(),
+        NETWORK: NetworkEnhancer(weights, "cpu"),
+    }
+    networks = Networks(dists=True, vgg=False, identity=True)
+    pairs = {name: load_pair(name, "cpu") for name in models}
+    by_clip: dict[tuple[str, str], dict[str, dict[str, float]]] = {(m, e): {} for m in pairs for e in enhancers}
+    for path in clips:
+        frames = read_square(path, SIDE, seconds)
+        meshes = find_meshes(frames)
+        if all(landmarks is None for landmarks in meshes):
+            raise InputError(f"{path.name}: no face found")
+        pivots = choose_pivots(PIVOT_1S, frames, FPS)
+        judge = StageJudge(frames, networks, LOOK_EVERY)
+        for model, (detector, reenactor) in pairs.items():
+            driven = show_driven(reenactor, pivots, find_keypoints(detector, frames, meshes)[0]).frames
+            for name, enhancer in enhancers.items():
+                shown, took_ms = _enhanced(enhancer, driven)
+                by_clip[model, name][path.stem] = {**judge.judge(shown), "enhance_ms": took_ms}
+        say(
+            f"{path.stem}: LPIPS "
+            + "  ".join(f"{m} {e} {of[path.stem]['lpips_alex']:.3f}" for (m, e), of in by_clip.items())
+        )
+    return {
+        **provenance(),
+        "settings": {
+            "seconds": seconds,
+            "side": SIDE,
+            "lpips_every_n_frames": LOOK_EVERY,
+            "dists_and_identity_every_n_frames": 2 * LOOK_EVERY,
+            "pivots": f"one a second, SVT-AV1 crf {PIVOT_CRF}, low delay",
+            "weights": {weights.name: weights.short_hash} | {m: pair[1].model.weights for m, pair in pairs.items()},
+        },
+        "systems": [
+            {"system": model, "enhancer": name, "metrics": mean_over_clips(list(of.values())), "clips": of}
+            for (model, name), of in by_clip.items()
+        ],
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """The means as a Markdown table, with the change against no enhancement."""
+    columns = {"lpips_alex": "LPIPS", "dists": "DISTS", "aed": "AED", "flicker": "flicker", "psnr": "PSNR dB"}
+    lines = [
+        "| pictures of | enhancer | " + " | ".join(columns.values()) + " | ms |",
+        "|---|---|" + "---:|" * (len(columns) + 1),
+    ]
+    plain = {entry["system"]: entry["metrics"] for entry in results["systems"] if entry["enhancer"] == NONE}
+    for entry in results["systems"]:
+        cells = []
+        for name in columns:
+            value, before = entry["metrics"][name], plain[entry["system"]][name]
+            digits = 2 if name in ("flicker", "psnr") else 4
+            change = "" if entry["enhancer"] == NONE or name == "psnr" else f" ({100 * (value / before - 1):+.0f} %)"
+            cells.append(f"{value:.{digits}f}{change}")
+        lines.append(
+            f"| {entry['system']} | {entry['enhancer']} | {' | '.join(cells)} | {entry['metrics']['enhance_ms']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def _enhanced(enhancer: Enhancer, frames: list[Image]) -> tuple[list[Image], float]:
+    """The video, and the median CPU time of a picture in ms."""
+    shown, took_ms = [], []
+    for frame in frames:
+        began = time.thread_time()
+        shown.append(enhancer.enhance(frame))
+        took_ms.append((time.thread_time() - began) * 1000.0)
+    return shown, float(np.median(took_ms))
