@@ -22,12 +22,15 @@ DESCRIPTION = """Measures on this machine.
   calls        a real call over loopback for each video of a folder, and the means of their reports
   pivot-intra  coders for pivots: likeness at a given size, and time
   keypoints    what coded keypoints cost, and how far they are off
+  super-resolution
+               ways to show a picture of 256 pixels at 512
   enhancement  what face enhancement makes of the pictures of each reenactor
   bandwidth    avcall against the video codecs: likeness and motion at each rate"""
 EXAMPLES = """  avcall bench speed
   avcall bench calls --clips CLIPS_DIR --json results/calls.json
   avcall bench pivot-intra --clips CLIPS_DIR --json results/pivot_intra.json
   avcall bench keypoints --clips CLIPS_DIR --json results/keypoints.json
+  avcall bench super-resolution --clips CLIPS_DIR --json results/super_resolution.json
   avcall bench enhancement --clips CLIPS_DIR --json results/enhancement.json
   avcall bench bandwidth --clips CLIPS_DIR --out out/bandwidth --json results/bandwidth.json"""
 SPEED_CLIPS = 5
@@ -90,6 +93,16 @@ class EnhancementConfig:
     )
     seconds: float = flag(5.0, "only the first seconds of each clip", metavar="SECONDS")
     limit: int = flag(0, "only the first N clips; 0 means all", metavar="N")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SuperResolutionConfig:
+    """Shows each clip at 512 from pictures of 256, with and without the network and its reference."""
+
+    clips: Path = flag(Path(), "folder of clips of 512x512 pixels", metavar="DIR", required=True)
+    json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
+    seconds: float = flag(4.0, "only the first seconds of each clip", metavar="SECONDS")
+    limit: int = flag(0, "only the first N videos; 0 means all", metavar="N")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -247,11 +260,29 @@ def _check_length(seconds: float, limit: int) -> None:
         raise ConfigError("--seconds must be from 1 to 600 and --limit not below 0")
 
 
+def _super_resolution(config: SuperResolutionConfig) -> dict[str, Any]:
+    from avcall.bench.calls import clips_in
+    from avcall.bench.super_resolution import measure_super_resolution, table
+    from avcall.cli.quiet import one_thread_each
+    from avcall.models.checkpoint import load_weights
+    from avcall.models.super_resolution.resolver import ALONE, GUIDED
+
+    if not 1.0 <= config.seconds <= 600.0 or config.limit < 0:
+        raise ConfigError("--seconds must be from 1 to 600 and --limit not below 0")
+    clips = clips_in(config.clips, config.limit)
+    one_thread_each()
+    weights = load_weights(GUIDED), load_weights(ALONE)
+    results = measure_super_resolution(clips, *weights, config.seconds, lambda line: print(line, flush=True))
+    print(table(results))
+    return results
+
+
 _BENCHES: dict[str, tuple[type[Any], Callable[[Any], dict[str, Any]]]] = {
     "speed": (SpeedConfig, _speed),
     "calls": (CallsConfig, _calls),
     "pivot-intra": (PivotIntraConfig, _pivot_intra),
     "keypoints": (KeypointsConfig, _keypoints),
+    "super-resolution": (SuperResolutionConfig, _super_resolution),
     "enhancement": (EnhancementConfig, _enhancement),
     "bandwidth": (BandwidthConfig, _bandwidth),
 }
