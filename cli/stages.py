@@ -15,8 +15,7 @@ from avcall.common.keypoints import MESH_INDICES, Image, Keypoints
 from avcall.common.stats import Stats
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import Reenactor
-from avcall.models.registry import load_enhancers
-from avcall.models.twins import BicubicSuperResolver
+from avcall.models.registry import load_enhancers, load_super_resolvers
 from avcall.receiver.budget import FrameBudget, Version
 from avcall.receiver.ladders import DRIVE, ENHANCE, ORDER, UPSCALE, EnhancerLadder, ReenactorLadder, SuperResolverLadder
 

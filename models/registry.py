@@ -111,6 +111,6 @@ def load_super_resolvers(device: str) -> list[tuple[str, SuperResolver]]:
     if ALONE in table():
         guided = load_weights(GUIDED) if GUIDED in table() else None
         alone = load_weights(ALONE)
-        versions.append(("mouth and eyes", PatchSuperResolver(guided, alone, device, limit=FEW)))
+        versions.append(("few patches", PatchSuperResolver(guided, alone, device, limit=FEW)))
         versions.append(("patches", PatchSuperResolver(guided, alone, device)))
     return versions
