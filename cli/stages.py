@@ -14,7 +14,7 @@ from avcall.common.errors import InputError
 from avcall.common.keypoints import MESH_INDICES, Image, Keypoints
 from avcall.common.stats import Stats
 from avcall.models.face_mesh import FaceMesh
-from avcall.models.interfaces import Reenactor
+from avcall.models.interfaces import Guide, Reenactor
 from avcall.models.registry import load_enhancers, load_super_resolvers
 from avcall.receiver.budget import FrameBudget, Version
 from avcall.receiver.ladders import DRIVE, ENHANCE, ORDER, UPSCALE, EnhancerLadder, ReenactorLadder, SuperResolverLadder
@@ -47,11 +47,12 @@ def make_stages(
     enhance = EnhancerLadder(load_enhancers(device), clock, stats)
     picture, keypoints = _portrait()
     encoded = reenactor.encode(picture, keypoints)
+    guide = Guide(keypoints=keypoints)
     shifted = [np.roll(picture, 2 * number, 1) for number in range(4)]
     prices: dict[str, Sequence[Version]] = {
         DRIVE: drive.calibrate(lambda part, number: part.drive(encoded, keypoints + 0.002 * np.float32(number))),
         ENHANCE: enhance.calibrate(lambda part, number: part.enhance(shifted[number % 4])),
-        UPSCALE: upscale.calibrate(lambda part, number: part.upscale(shifted[number % 4], display_size)),
+        UPSCALE: upscale.calibrate(lambda part, number: part.upscale(shifted[number % 4], display_size, guide)),
     }
     budget = FrameBudget(prices, ORDER, quality)
     drive.budget = upscale.budget = enhance.budget = budget

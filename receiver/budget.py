@@ -42,7 +42,7 @@ class Version:
     name: str
     """What the overlay and the report call it."""
     reference_ms: float
-    """What it takes on this machine when nothing else runs; for the twin of a stage, too."""
+    """What it took on this machine before the call; for the twin of a stage, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +209,10 @@ class FrameBudget:
         return total
 
     def _load(self) -> float:
-        """How much longer things take than when nothing else ran; at least 1."""
+        """How much longer things take than when they were priced; below 1 where the machine was busier then."""
         ratios = []
         for stage in self._stages.values():
             measured, reference = stage.measured_ms(stage.level), stage.versions[stage.level].reference_ms
             if measured is not None and reference >= 0.5:  # less says nothing about the machine
                 ratios.append(measured / reference)
-        return max(1.0, median(ratios)) if ratios else 1.0
+        return median(ratios) if ratios else 1.0

@@ -157,6 +157,12 @@ def test_a_version_that_fails_is_given_up_for_a_while() -> None:
     assert machine.run(6) == ("lite", "few", "sharp")
 
 
+def test_prices_of_a_busy_moment_do_not_keep_a_machine_from_what_it_can() -> None:
+    machine = Machine()
+    machine.load = 0.3  # everything was priced at more than thrice of what it takes now
+    assert machine.run(12) == ("lite", "all", "sharp")
+
+
 def test_the_summary_tells_what_made_the_frames() -> None:
     machine = Machine("low")
     machine.run(1)
