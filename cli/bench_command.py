@@ -22,12 +22,17 @@ DESCRIPTION = """Measures on this machine.
   calls        a real call over loopback for each video of a folder, and the means of their reports
   pivot-intra  coders for pivots: likeness at a given size, and time
   keypoints    what coded keypoints cost, and how far they are off
+  super-resolution
+               ways to show a picture of 256 pixels at 512
+  enhancement  what face enhancement makes of the pictures of each reenactor
   detector     learned keypoint detectors beside the face mesh: jitter, distance, time
   bandwidth    avcall against the video codecs: likeness and motion at each rate"""
 EXAMPLES = """  avcall bench speed
   avcall bench calls --clips CLIPS_DIR --json results/calls.json
   avcall bench pivot-intra --clips CLIPS_DIR --json results/pivot_intra.json
   avcall bench keypoints --clips CLIPS_DIR --json results/keypoints.json
+  avcall bench super-resolution --clips CLIPS_DIR --json results/super_resolution.json
+  avcall bench enhancement --clips CLIPS_DIR --json results/enhancement.json
   avcall bench detector --clips CLIPS_DIR --weights detector.safetensors --json results/detector.json
   avcall bench bandwidth --clips CLIPS_DIR --out out/bandwidth --json results/bandwidth.json"""
 SPEED_CLIPS = 5
@@ -74,6 +79,32 @@ class KeypointsConfig:
     clips: Path = flag(Path(), "folder of videos", metavar="DIR", required=True)
     json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
     model: str = flag(DEFAULT_MODEL, "reenactment model", metavar="NAME")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SuperResolutionConfig:
+    """Shows each clip at 512 from pictures of 256, with and without the network and its reference."""
+
+    clips: Path = flag(Path(), "folder of clips of 512x512 pixels", metavar="DIR", required=True)
+    json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
+    seconds: float = flag(4.0, "only the first seconds of each clip", metavar="SECONDS")
+    limit: int = flag(0, "only the first N videos; 0 means all", metavar="N")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnhancementConfig:
+    """Repairs driven pictures of each clip with each enhancer."""
+
+    clips: Path = flag(Path(), "folder of clips of one face each, square", metavar="DIR", required=True)
+    json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
+    models: tuple[str, ...] = flag(
+        (), "reenactor whose pictures are repaired (classical and lite if none is given)", metavar="NAME"
+    )
+    weights: Path | None = flag(
+        None, "measure with this weights file instead of the shipped one", metavar="FILE.safetensors"
+    )
+    seconds: float = flag(5.0, "only the first seconds of each clip", metavar="SECONDS")
+    limit: int = flag(0, "only the first N clips; 0 means all", metavar="N")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,6 +250,45 @@ def _bandwidth(config: BandwidthConfig) -> dict[str, Any]:
     return results
 
 
+def _super_resolution(config: SuperResolutionConfig) -> dict[str, Any]:
+    from avcall.bench.calls import clips_in
+    from avcall.bench.super_resolution import measure_super_resolution, table
+    from avcall.cli.quiet import one_thread_each
+    from avcall.models.checkpoint import load_weights
+    from avcall.models.super_resolution.resolver import ALONE, GUIDED
+
+    if not 1.0 <= config.seconds <= 600.0 or config.limit < 0:
+        raise ConfigError("--seconds must be from 1 to 600 and --limit not below 0")
+    clips = clips_in(config.clips, config.limit)
+    one_thread_each()
+    weights = load_weights(GUIDED), load_weights(ALONE)
+    results = measure_super_resolution(clips, *weights, config.seconds, lambda line: print(line, flush=True))
+    print(table(results))
+    return results
+
+
+def _enhancement(config: EnhancementConfig) -> dict[str, Any]:
+    from avcall.bench.calls import clips_in
+    from avcall.bench.enhancement import measure_enhancement, table
+    from avcall.cli.quiet import one_thread_each
+    from avcall.models.checkpoint import load_weights, read_weights
+    from avcall.models.registry import ENHANCER
+
+    _check_length(config.seconds, config.limit)
+    clips = clips_in(config.clips, config.limit)
+    one_thread_each()
+    weights = load_weights(ENHANCER) if config.weights is None else read_weights(config.weights)
+    models = config.models or ("classical", "lite")
+    results = measure_enhancement(clips, models, weights, config.seconds, lambda line: print(line, flush=True))
+    print(table(results))
+    return results
+
+
+def _check_length(seconds: float, limit: int) -> None:
+    if not 1.0 <= seconds <= 600.0 or limit < 0:
+        raise ConfigError("--seconds must be from 1 to 600 and --limit not below 0")
+
+
 def _detector(config: DetectorBenchConfig) -> dict[str, Any]:
     from avcall.bench.calls import clips_in
     from avcall.bench.detector import measure_detectors
@@ -231,8 +301,8 @@ def _detector(config: DetectorBenchConfig) -> dict[str, Any]:
     results = measure_detectors(clips, config.weights, config.seconds, lambda line: print(line, flush=True))
     for row in results["rows"]:
         print(
-            f"{row['detector']:16s} jitter {row['jitter_px']:.3f} px, {row['distance_to_mesh_px']:.2f} px from the mesh, "
-            f"detect path {row['detect_path_ms']:.1f} ms"
+            f"{row['detector']:16s} jitter {row['jitter_px']:.3f} px, "
+            f"{row['distance_to_mesh_px']:.2f} px from the mesh, detect path {row['detect_path_ms']:.1f} ms"
         )
     return results
 
@@ -242,6 +312,8 @@ _BENCHES: dict[str, tuple[type[Any], Callable[[Any], dict[str, Any]]]] = {
     "calls": (CallsConfig, _calls),
     "pivot-intra": (PivotIntraConfig, _pivot_intra),
     "keypoints": (KeypointsConfig, _keypoints),
+    "super-resolution": (SuperResolutionConfig, _super_resolution),
+    "enhancement": (EnhancementConfig, _enhancement),
     "detector": (DetectorBenchConfig, _detector),
     "bandwidth": (BandwidthConfig, _bandwidth),
 }
