@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import torch
 
-from avcall.bench.bandwidth_avcall import AvcallRunner
+from avcall.bench.bandwidth_avcall import PIVOT_CRFS, AvcallRunner
 from avcall.bench.bandwidth_cells import CellStore, Measured, cell_key
 from avcall.bench.bandwidth_clip import Clip
 from avcall.bench.bandwidth_config import (
@@ -208,7 +208,7 @@ def _avcall(model: str) -> System:
     except AvcallError as error:
         raise ConfigError(f"--models {model}: {error}") from error
     name = f"{AVCALL}-{Path(model).stem}"
-    key = {"weights": reenactor.model.weights, "span_ms": SPAN_MS}
+    key = {"weights": reenactor.model.weights, "span_ms": SPAN_MS, "pivot_crfs": PIVOT_CRFS}
     return System(
         name,
         f"avcall, {Path(model).stem}",

@@ -31,8 +31,8 @@ from avcall.sender.packetiser import KeypointPacketiser
 
 PACKET_BYTES = 93
 """What SCTP, DTLS, UDP and IPv4 put around a packet of a call (docs/wire.md)."""
-PIVOT_BUDGETS_KBPS = (20.0, 12.0, 6.0, 3.0, 1.5, 0.5)
-"""One for each quality that `pivot_video` knows, the finest first."""
+PIVOT_CRFS = (30, 33, 36, 40, 45, 50, 55, 60)
+"""Qualities of the chain of pivots, the finest first: those that `pivot_video` chooses from, and two coarser ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,14 @@ class Poses:
     packets: list[bytes]
 
 
+class FixedQuality(PivotVideoEncoder):
+    """Pivots of one quality, whatever a budget would make of it: the benchmark looks for the one that fits."""
+
+    def __init__(self, crf: int) -> None:
+        super().__init__(1.0)
+        self._crf = crf
+
+
 class AvcallRunner:
     """`frames` are square, of the display's size; `meshes` has at least one face."""
 
@@ -70,7 +78,7 @@ class AvcallRunner:
         self._searches: dict[Setting, QualitySearch] = {}
 
     def fit(self, setting: Setting, budget_bytes: int) -> Candidate:
-        worst = len(PIVOT_BUDGETS_KBPS) - 1
+        worst = len(PIVOT_CRFS) - 1
         if setting not in self._searches:
             self._searches[setting] = QualitySearch(lambda quality: self._size(setting, quality), 0, worst, worst // 2)
         best = self._searches[setting].best(budget_bytes)
@@ -118,9 +126,7 @@ class AvcallRunner:
         if (setting, quality) not in self._pivots:
             poses = self._posed(setting.pivot_s)
             pictures = [_reduced(self._frames[start], setting.side) for start in poses.starts]
-            self._pivots[setting, quality] = send_pivots(
-                pictures, poses.pivots, poses.starts, PIVOT_BUDGETS_KBPS[quality]
-            )
+            self._pivots[setting, quality] = send_pivots(pictures, poses.pivots, poses.starts, PIVOT_CRFS[quality])
         return self._pivots[setting, quality]
 
 
@@ -143,9 +149,9 @@ def send_keypoints(found: list[Keypoints], starts: list[int]) -> Poses:
     return Poses(starts, pivots, received, packets)
 
 
-def send_pivots(pictures: list[Image], keypoints: list[Keypoints], starts: list[int], budget_kbps: float) -> Pivots:
+def send_pivots(pictures: list[Image], keypoints: list[Keypoints], starts: list[int], crf: int) -> Pivots:
     """Codes the pivots as one chain and packs them into slices."""
-    encoder, shown, packets = PivotVideoEncoder(budget_kbps), [], []
+    encoder, shown, packets = FixedQuality(crf), [], []
     for number, (picture, points) in enumerate(zip(pictures, keypoints, strict=True)):
         coded = encoder.encode(picture)
         shown.append(coded.shown)

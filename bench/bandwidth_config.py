@@ -16,27 +16,26 @@ CODEC_NAMES = ("x264", "x265", "vp8", "vp9", "aom", "svt-av1", "vvenc", "vvenc-r
 JVET_GFV = "jvet-gfv"
 SPAN_MS = 120.0
 """One bundle of keypoints."""
-PIVOT_EVERY_S = (0.5, 1.0, 2.0, 4.0)
-DEEP_FRAMES = 84
+PIVOT_EVERY_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+DEEP_FRAMES = 91
 """DISTS, which costs far more, looks at about so many frames apart."""
-QUICK_EVERY = 13
-"""Settings are compared by LPIPS on every 13th frame."""
+QUICK_EVERY = 23
+"""Settings are compared by LPIPS on every 23rd frame."""
 LADDERS: dict[int, dict[float, tuple[tuple[float, float], ...]]] = {
     256: {
-        3: ((1, 2), (1, 1), (0.5, 5), (0.5, 2)),
-        6: ((0.5, 25), (0.5, 12.5), (1, 5), (1, 2)),
+        3: ((1, 2), (1, 1), (0.5, 2)),
+        6: ((0.5, 25), (1, 5), (1, 2)),
         12: ((1, 25), (0.5, 25), (1, 12.5), (1, 5)),
-        18: ((1, 25), (0.5, 25), (1, 12.5)),
+        18: ((1, 25), (1, 12.5), (1, 5)),
         25: ((1, 25), (1, 12.5)),
         50: ((1, 25),),
     },
     512: {
         6: ((0.25, 25), (0.5, 5), (0.5, 2), (1, 1)),
-        12: ((0.5, 25), (0.25, 25), (0.5, 12.5), (1, 5)),
+        12: ((0.5, 25), (0.5, 12.5), (1, 5), (1, 2)),
         18: ((1, 25), (0.5, 25), (0.5, 12.5), (1, 5)),
-        30: ((1, 25), (0.5, 25), (1, 12.5)),
+        30: ((1, 25), (0.5, 25), (1, 12.5), (1, 5)),
         50: ((1, 25), (1, 12.5)),
-        100: ((1, 25),),
     },
 }
 """Per display size and target in kbit/s: (share of the side, pictures a second) worth trying, found on val/."""
