@@ -89,6 +89,7 @@ class PatchSuperResolver:
             raise CheckpointError(f"weights {weights.name!r} want {'a' if config.guided else 'no'} reference")
         network = SuperResolutionNetwork(config)
         fill(network, weights)
+        _colours_last(network)
         network.requires_grad_(False).eval().to(self._device, self._dtype)
         for parameter in network.parameters():
             if parameter.ndim == 4:
@@ -137,8 +138,8 @@ class _Doubling:
         return np.ascontiguousarray(_mixed(self._picture(), twin[: self._side, : self._side], changes.due))
 
     def _picture(self) -> Image:
-        split = self._made.view(self._cells, self._cells, 3, CELL, CELL).permute(0, 3, 1, 4, 2)
-        picture = split.reshape(self._padded, self._padded, 3).numpy()
+        lines = self._made.view(self._cells, self._cells, CELL, 3 * CELL).view(torch.int32).permute(0, 2, 1, 3)
+        picture = lines.reshape(self._padded, -1).view(torch.uint8).view(self._padded, self._padded, 3).numpy()
         return np.ascontiguousarray(picture[: self._side, : self._side], dtype=np.uint8)
 
     @torch.inference_mode()
@@ -172,21 +173,35 @@ class _Doubling:
         out = self.network.cells(inputs.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         if inner is not None:
             out = torch.stack([one[y : y + side, x : x + side] for one, (y, x) in zip(out, inner, strict=True)])
-        if not bool(torch.isfinite(out.sum(dtype=torch.float32))):
-            raise FloatingPointError("super-resolution gave numbers that are none")
         pixels = before.shape[-1]
         made = out[..., :pixels].float().mul_(255.0).add_(before)
         if beside is not None:
-            mask = out[..., pixels:].float().sigmoid_()[..., None, :]
+            mask = out[..., pixels:].float().sigmoid_()[..., None]
             gap = beside.float().sub_(before)
-            made.add_(gap.view(*gap.shape[:-1], 3, -1).mul_(mask).view_as(gap))
+            made.add_(gap.view(*mask.shape[:-1], 3).mul_(mask).view_as(gap))
+        if not bool(torch.isfinite(made.sum())):
+            raise FloatingPointError("super-resolution gave numbers that are none")
         return made.round_().clamp_(0, 255).to(torch.uint8)
 
     def _to_cells(self, image: Image, cell: int) -> Tensor:
-        """(H, W, 3) to (H / cell, W / cell, 3 cell^2), in the order of torch's pixel_unshuffle."""
+        """(H, W, 3) to (H / cell, W / cell, 3 cell^2), row by row, colours last."""
         side = len(image) // cell
-        split = torch.from_numpy(image).to(self._device).view(side, cell, side, cell, 3)
-        return split.permute(0, 2, 4, 1, 3).reshape(side, side, -1)
+        lines = image.reshape(side, cell, side, 3 * cell).transpose(0, 2, 1, 3)
+        return torch.from_numpy(np.ascontiguousarray(lines).reshape(side, side, -1)).to(self._device)
+
+
+def _colours_last(network: SuperResolutionNetwork) -> None:
+    """Has the network take and give a cell's colours last, as pictures have them: moving them would cost time."""
+
+    def order(cell: int, first: int) -> Tensor:
+        return torch.arange(first, first + 3 * cell * cell).view(3, cell, cell).permute(1, 2, 0).reshape(-1)
+
+    large = order(CELL, 0)
+    inputs = torch.cat([large, order(CELL // 2, len(large))]) if network.config.guided else order(CELL // 2, 0)
+    network.first.weight.data = network.first.weight.data[:, inputs]
+    assert network.last.bias is not None
+    for parameter in (network.last.weight, network.last.bias):
+        parameter.data[: len(large)] = parameter.data[large]
 
 
 def _cut(cells: Tensor, corners: list[list[int]], side: int) -> Tensor:
