@@ -19,12 +19,14 @@ from avcall.common.errors import NoFaceError
 from avcall.common.keypoints import COUNT
 from avcall.common.stats import Stats
 from avcall.common.trace import Trace
+from avcall.models.classical import ClassicalReenactor
 from avcall.models.interfaces import KeypointDetector
 from avcall.models.registry import device_from_flag, load_pair
 from avcall.sender.capture import CameraSource, FileSource, VideoSource
 from avcall.sender.file_clock import FileClock
 from avcall.sender.microphone import AudioSource, FileSound, open_microphone
 from avcall.sender.pipeline import Sender
+from avcall.sender.pivot_check import PivotChecker
 from avcall.signaling.session import Session, open_session
 
 
@@ -87,6 +89,7 @@ def make_sender(
     trace: Trace,
 ) -> Sender:
     """The sender with the stages that are in use."""
+    checker = PivotChecker(ClassicalReenactor()) if config.pivots == "inter" else None
     return Sender(
         config,
         source=source,
@@ -97,6 +100,7 @@ def make_sender(
         executor=executor,
         stats=stats,
         trace=trace,
+        checker=checker,
     )
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from avcall.common import control, wire
+from avcall.common import control
 from avcall.common.clock import Clock
 from avcall.common.config import AUTO, SendConfig
 from avcall.common.control import Message, Mute, PivotRequest
@@ -19,23 +19,23 @@ from avcall.common.errors import AvcallError, ProtocolError
 from avcall.common.frames import Pose, VideoFrame
 from avcall.common.keypoints import NOSE, Keypoints
 from avcall.common.link import Channel, Link
-from avcall.common.pivot_format import SLICE_DATA_BYTES, rounded
+from avcall.common.pivot_format import SLICE_DATA_BYTES
 from avcall.common.stats import Stats
 from avcall.common.trace import Trace
-from avcall.common.wire import Packet, PivotAck, PivotBody, Report
+from avcall.common.wire import Packet, PivotAck, Report
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import KeypointDetector
-from avcall.models.pivot_video import IntraPivotEncoder, PivotEncoder, PivotVideoEncoder
 from avcall.sender.analysis import Analysis, FaceAnalyser, View
 from avcall.sender.bundler import Bundler
 from avcall.sender.capture import VideoSource
 from avcall.sender.microphone import AudioSource
 from avcall.sender.outlet import Outlet
-from avcall.sender.pivot_sender import PivotSender
+from avcall.sender.pivot_check import PivotChecker
+from avcall.sender.pivot_stage import PivotStage
 from avcall.sender.presence import FacePresence
 from avcall.sender.rate_control_allowance import Allowance
 from avcall.sender.rate_control_stage import RateStage
-from avcall.sender.selector import PivotSelector, Reason, SentPivot, Sight, SimpleSelector, distance
+from avcall.sender.selector import PivotSelector, Sight, distance
 from avcall.sender.thinning import Thinner
 from avcall.sender.tracker import Mesh
 from avcall.sender.voice import VoiceEncoder, frame_for
@@ -52,11 +52,6 @@ TAIL_S = 0.3
 AUTO_SPAN_MS = 120.0
 """With `--span-ms auto`, until a rate controller says otherwise."""
 THESIS_FRAME_MS = 60
-PACE_FACTOR = 1.5
-"""Slices leave this much faster than the budget has it, which is an average."""
-OWN_FRACTION = 0.97
-"""Of pivot_kbytes for the picture; the rest is keypoints and headers."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -82,6 +77,7 @@ class Sender:
         trace: Trace,
         make_mesh: Callable[[], Mesh] = face_mesh,
         selector: PivotSelector | None = None,
+        checker: PivotChecker | None = None,
     ) -> None:
         self._config = config
         self._source = source
@@ -91,7 +87,6 @@ class Sender:
         self._stats = stats
         self._trace = trace
         self._analyser = FaceAnalyser(make_mesh, detector, config.size, clock)
-        self._selector = selector or SimpleSelector(config.pivot_max_age_s * 1000.0)
         span_ms = AUTO_SPAN_MS if config.span_ms == AUTO else float(config.span_ms)
         sent_fps = config.fps / config.keypoints_every
         bundler = Bundler(span_ms, sent_fps) if config.wire == "coded" else None
@@ -107,16 +102,19 @@ class Sender:
             frame_ms = config.voice_frame_ms or (frame_for(span_ms) if config.wire == "coded" else THESIS_FRAME_MS)
             encoder = VoiceEncoder(config.voice_kbps, frame_ms)
             self._voice = VoiceStage(microphone, encoder, self._compute_timed, self._outlet.voice, stats)
-        self._encoder: PivotEncoder = (
-            PivotVideoEncoder(config.pivot_kbps)
-            if config.pivots == "inter"
-            else IntraPivotEncoder(round(config.pivot_kbytes * 1000 * OWN_FRACTION))
+        self._pivots = PivotStage(
+            config,
+            selector=selector,
+            checker=checker,
+            compute=self._compute_timed,
+            link=link,
+            clock=clock,
+            stats=stats,
+            trace=trace,
+            note_sent=self._note_sent,
         )
-        self._slice_bytes = SLICE_DATA_BYTES
-        self._pivots = PivotSender()
-        self._pivots_changed = asyncio.Event()
+        self._selector = self._pivots.selector
         self._presence = FacePresence()
-        self._next_pivot_id = 0
         self._last_view: View | None = None
         self._last: tuple[Pose, Keypoints] | None = None
         self._muted = Mute(voice=False, video=False)
@@ -135,7 +133,7 @@ class Sender:
         await self._compute(self._analyser.prepare)  # before the source opens: its first frames would be late
         try:
             async with asyncio.TaskGroup() as group:
-                pacing = group.create_task(self._pace_pivots(), name="sender-pivots")
+                pacing = group.create_task(self._pivots.run(), name="sender-pivots")
                 bundling = group.create_task(self._outlet.run(), name="sender-outlet")
                 voice = group.create_task(self._voice.run(), name="sender-voice") if self._voice else None
                 controlling = group.create_task(self._rate.run(), name="sender-rate") if self._rate else None
@@ -177,9 +175,7 @@ class Sender:
     ) -> None:
         """What pivots may take on the wire from now on, the longest slice, behind which keypoints wait, and the rate at
         which slices leave (by default a little more than that budget)."""
-        self._encoder.set_budget(kbps)
-        self._pivots.pace_kbps = PACE_FACTOR * kbps if pace_kbps is None else pace_kbps
-        self._slice_bytes = slice_bytes
+        self._pivots.set_budget(kbps, slice_bytes, pace_kbps)
 
     def attach(self, packet: Packet) -> None:
         """Sends a small packet (of a kind in `wire.ATTACHABLE`) with the next bundle, see `Outlet.attach`."""
@@ -193,7 +189,7 @@ class Sender:
         self.set_voice_kbps(allowance.voice_kbps)
         self.set_pivot_budget(allowance.pivot_kbps, allowance.slice_bytes, allowance.pace_kbps)
         if self._rate is not None:
-            self._pivots.reported_loss = self._rate.loss
+            self._pivots.set_loss(self._rate.loss)
 
     def _note_sent(self, packet: Packet, size_bytes: int) -> None:
         if self._rate is not None:
@@ -210,12 +206,8 @@ class Sender:
                 self._stats.count("packets_malformed")
         if not isinstance(packet, PivotAck):
             return
-        if self._pivots.acknowledge(packet, now_ms):
-            self._selector.acknowledged(packet.pivot_id)
-            if self._rate is not None:
-                self._rate.first_pivot = False
-            self._trace.event("pivot_acknowledged", now_ms=now_ms, pivot_id=packet.pivot_id)
-        self._pivots_changed.set()
+        if self._pivots.acknowledge(packet, now_ms) and self._rate is not None:
+            self._rate.first_pivot = False
 
     def on_message(self, message: Message, now_ms: float) -> None:
         """A control message: requests for a pivot are for this end."""
@@ -253,10 +245,11 @@ class Sender:
         self._stats.add_stage("track", analysis.track_ms)
         self._stats.add_stage("detect", analysis.detect_ms)
         sight = self._sight(analysis)
+        await self._pivots.check(sight, analysis.current)
         now_ms = self._clock()
         reason = self._selector.wants(sight, now_ms)
         if reason is not None and self._selector.refer(sight) is None:
-            await self._send_pivot(analysis, reason)  # the first: frames refer to it even before it has arrived
+            await self._pivots.send(analysis, reason)  # the first: frames refer to it even before it has arrived
             reason = None
         pivot = self._selector.refer(sight)
         if pivot is not None:
@@ -267,7 +260,7 @@ class Sender:
             else:
                 self._send_pose(Pose(frame.capture_ms, pivot.pivot_id, view.keypoints), pivot.keypoints, view)
         if reason is not None:
-            await self._send_pivot(analysis, reason)
+            await self._pivots.send(analysis, reason)
 
     def _sight(self, analysis: Analysis) -> Sight:
         """Also notes that there is a face."""
@@ -295,56 +288,6 @@ class Sender:
             self._send_pose(held, pivot, None)
         if self._presence.hint_due(frame.capture_ms):
             logger.warning("no face in the picture: face the camera, come nearer, and put light on the face")
-
-    # pivots
-
-    async def _send_pivot(self, analysis: Analysis, reason: Reason) -> None:
-        view = analysis.current
-        if reason is Reason.REQUEST or self._pivots.busy:  # the link before is missing there, or may be
-            self._encoder.restart()
-        coded, took_ms = await self._compute_timed(partial(self._encoder.encode, view.image))
-        self._stats.add_stage("pivot_encode", took_ms)
-        now_ms = self._clock()
-        pivot_id = self._next_pivot_id
-        self._next_pivot_id = (pivot_id + 1) % 2**16
-        height, width = view.image.shape[:2]
-        capture_ms = round(analysis.capture_ms) % 2**32
-        keypoints = rounded(view.keypoints)
-        body = PivotBody(coded.codec, width, height, capture_ms, keypoints, coded.data, coded.chain, coded.link)
-        slices = wire.slice_pivot(pivot_id, body, self._slice_bytes)
-        self._pivots.offer(pivot_id, slices, now_ms)
-        self._selector.sent(SentPivot(pivot_id, view.crop, keypoints, now_ms))
-        self._stats.count("pivots_sent")
-        self._trace.event(
-            "pivot",
-            now_ms=now_ms,
-            capture_ms=analysis.capture_ms,
-            pivot_id=pivot_id,
-            size_bytes=slices[0].length,
-            codec=coded.codec.name.lower(),
-            chain=coded.chain,
-            link=coded.link,
-            reason=reason.value,
-            crop=[view.crop.x, view.crop.y, view.crop.side],
-        )
-        self._pivots_changed.set()
-
-    async def _pace_pivots(self) -> None:
-        while True:
-            self._pivots_changed.clear()
-            for part in self._pivots.take(self._clock()):
-                data = wire.pack(part)
-                self._stats.add_payload("pivots", len(data))
-                self._link.send(Channel.MEDIA, data)
-                self._note_sent(part, len(data))
-            due_ms = self._pivots.due_ms
-            # half a millisecond more, or rounding could wake this just too early, again and again
-            delay_s = None if due_ms is None else max(0.0, due_ms - self._clock() + 0.5) / 1000.0
-            try:
-                async with asyncio.timeout(delay_s):
-                    await self._pivots_changed.wait()
-            except TimeoutError:
-                continue
 
     # the executor: the event loop itself never computes
 

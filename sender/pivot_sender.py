@@ -62,8 +62,9 @@ class PivotSender:
             return None
         return self._next_send_ms if self._queue else self._resend_ms
 
-    def offer(self, pivot_id: int, slices: list[PivotSlice], now_ms: float) -> None:
-        """Starts sending this pivot; whatever was missing of the one before is given up."""
+    def offer(self, pivot_id: int, slices: list[PivotSlice], now_ms: float) -> int:
+        """Starts sending this pivot; whatever was missing of the one before is given up. Returns what it will take on
+        the wire if nothing has to be resent."""
         self._learn_loss()
         self._counts = dict([*self._counts.items(), (pivot_id, len(slices))][-REMEMBERED:])
         self._pivot_id, self._slices = pivot_id, slices
@@ -73,6 +74,7 @@ class PivotSender:
         self._next_send_ms = max(now_ms, self._next_send_ms)
         self._wait_ms = self._patience_ms()
         self._last_sent_ms = None
+        return sum(len(part.data) + OVERHEAD_BYTES for part in self._queue)
 
     def take(self, now_ms: float) -> list[PivotSlice]:
         """The slice to send now, if any."""

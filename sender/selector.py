@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -43,6 +44,7 @@ class Reason(Enum):
     FAR = "far"
     EYES = "eyes"
     AGE = "age"
+    LOOK = "look"
 
 
 URGENT = (Reason.START, Reason.REQUEST)
@@ -71,10 +73,16 @@ class SentPivot:
     keypoints: Keypoints
     sent_ms: float
     acknowledged: bool = False
+    size_bytes: int = 0
+    flaw: float = 0.0
+    """What coding alone did to its look, as the checks measure it."""
 
 
 class PivotSelector(Protocol):
-    """Decides when a picture is worth its bytes. `avcall.sender.pipeline` holds one."""
+    """Decides when a picture is worth its bytes. `avcall.sender.pivot_stage` holds one."""
+
+    def set_budget(self, kbps: float, now_ms: float) -> None:
+        """What pivots may take from now on."""
 
     def request(self, now_ms: float) -> None:
         """The receiver asks for a fresh pivot."""
@@ -84,6 +92,12 @@ class PivotSelector(Protocol):
 
     def sent(self, pivot: SentPivot) -> None:
         """The frame was sent as a pivot."""
+
+    def to_check(self, sight: Sight, now_ms: float) -> list[SentPivot]:
+        """The pivots whose look, driven to this frame, should be compared with it; none on most frames."""
+
+    def checked(self, flaws: Mapping[int, float], now_ms: float) -> None:
+        """What that comparison gave for each pivot id: 0 for the same picture, up to 1."""
 
     def acknowledged(self, pivot_id: int) -> None:
         """The receiver has all of it."""
@@ -98,14 +112,18 @@ class PivotSelector(Protocol):
 class SimpleSelector:
     """Start, request, another crop, a face that returns, age, distance from every pivot, shut eyes in every pivot."""
 
-    def __init__(self, max_age_ms: float) -> None:
+    def __init__(self, max_age_ms: float, min_interval_ms: float = MIN_INTERVAL_MS) -> None:
         self._max_age_ms = max_age_ms
+        self._min_interval_ms = min_interval_ms
         self._pivots: list[SentPivot] = []
         self._current: SentPivot | None = None
         self._pending: Reason | None = None
         self._pending_since_ms = 0.0
         self._newest_ms = -1e12
         self._openings: deque[float] = deque(maxlen=USUAL_OVER)
+
+    def set_budget(self, kbps: float, now_ms: float) -> None:
+        pass
 
     def request(self, now_ms: float) -> None:
         if self._pivots:
@@ -126,13 +144,13 @@ class SimpleSelector:
         reason = self._reason(sight, now_ms)
         if reason is not None:
             self._pend(reason, now_ms)
-        elif self._pending in (Reason.FAR, Reason.EYES):
+        elif self._pending in (Reason.FAR, Reason.EYES, Reason.LOOK):
             self._pending = None  # the head came back before a good frame was found
         if self._pending is None:
             return None
         if self._pending in URGENT:
             return self._pending
-        interval_ms = MIN_INTERVAL_MS if self._pivots[-1].acknowledged else IN_FLIGHT_MS
+        interval_ms = self._min_interval_ms if self._pivots[-1].acknowledged else IN_FLIGHT_MS
         if now_ms - self._newest_ms < interval_ms:
             return None
         if sight.calm and not self._are_shut(sight.keypoints):
@@ -177,6 +195,12 @@ class SimpleSelector:
         self._pivots.append(pivot)
         self._newest_ms = pivot.sent_ms
         self._pending = None
+
+    def to_check(self, sight: Sight, now_ms: float) -> list[SentPivot]:
+        return []
+
+    def checked(self, flaws: Mapping[int, float], now_ms: float) -> None:
+        pass
 
     def acknowledged(self, pivot_id: int) -> None:
         for pivot in self._pivots:

@@ -1,0 +1,107 @@
+"""Plays a selector over a tracked clip, without a network: what is sent, and which pivot each frame refers to.
+
+Usable on its own: `play` takes frames and a rule and gives decoded pivots and their exact bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from avcall.common.clock import monotonic_ms
+from avcall.common.frames import VideoFrame
+from avcall.common.keypoints import Image, Keypoints
+from avcall.common.pivot_format import PivotBody, pack_body, rounded
+from avcall.models.interfaces import KeypointDetector, Reenactor
+from avcall.models.pivot_video import CodedPivot, PivotVideoEncoder
+from avcall.sender.analysis import FaceAnalyser, View
+from avcall.sender.pipeline import CALM, face_mesh
+from avcall.sender.pivot_check import PivotChecker
+from avcall.sender.selector import PivotSelector, SentPivot, Sight, distance
+
+ARRIVES_AFTER = 4
+"""Frames between a pivot's own and the first that can refer to it: 160 ms at 25 a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedFrame:
+    """A frame as the sender's analysis gives it."""
+
+    capture_ms: float
+    view: View
+    leaving: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedPivot:
+    """A pivot that was sent."""
+
+    frame: int
+    coded: CodedPivot
+    keypoints: Keypoints
+    size_bytes: int
+    """Of its body: picture, keypoints and header, before slicing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """`references[i]` is the index of the pivot that frame i refers to."""
+
+    pivots: list[PlayedPivot]
+    references: list[int]
+
+    def link_bytes(self) -> int:
+        """What was sent after the first pivot, which every rule must send."""
+        return sum(pivot.size_bytes for pivot in self.pivots[1:])
+
+
+def track_clip(frames: Sequence[VideoFrame], detector: KeypointDetector, side: int = 256) -> list[TrackedFrame]:
+    """Frames that show a face, as the sender would see them."""
+    analyser = FaceAnalyser(face_mesh, detector, side, monotonic_ms)
+    tracked = []
+    for frame in frames:
+        analysis = analyser.analyse(frame, None)
+        if analysis is not None:
+            tracked.append(TrackedFrame(frame.capture_ms, analysis.current, analysis.leaving))
+    analyser.close()
+    return tracked
+
+
+def play(
+    frames: Sequence[TrackedFrame], selector: PivotSelector, budget_kbps: float, reenactor: Reenactor | None
+) -> Played:
+    """`reenactor` is for the selector's checks; None for rules without."""
+    encoder = PivotVideoEncoder(budget_kbps)
+    checker = None if reenactor is None else PivotChecker(reenactor)
+    pivots: list[PlayedPivot] = []
+    references: list[int] = []
+    before: View | None = None
+    for number, frame in enumerate(frames):
+        view, now_ms = frame.view, frame.capture_ms
+        if pivots and pivots[-1].frame == number - ARRIVES_AFTER:
+            selector.acknowledged(len(pivots) - 1)
+        calm = before is not None and distance(view.keypoints, before.keypoints) < CALM
+        sight = Sight(view.keypoints, view.crop, calm, leaving=frame.leaving)
+        before = view
+        if checker is not None:
+            chosen = selector.to_check(sight, now_ms)
+            if chosen:
+                selector.checked(checker.flaws([p.pivot_id for p in chosen], view.image, view.keypoints), now_ms)
+        if selector.wants(sight, now_ms) is not None:
+            coded, keypoints = encoder.encode(view.image), rounded(view.keypoints)
+            height, width = view.image.shape[:2]
+            body = PivotBody(coded.codec, width, height, 0, keypoints, coded.data, coded.chain, coded.link)
+            size_bytes = len(pack_body(body))
+            flaw = 0.0 if checker is None else checker.add(len(pivots), coded.shown, keypoints, view.image)
+            pivots.append(PlayedPivot(number, coded, keypoints, size_bytes))
+            sent = SentPivot(len(pivots) - 1, view.crop, keypoints, now_ms, size_bytes=size_bytes, flaw=flaw)
+            selector.sent(sent)
+        reference = selector.refer(sight)
+        references.append(0 if reference is None else reference.pivot_id)
+    return Played(pivots, references)
+
+
+def shown_frame(played: Played, frames: Sequence[TrackedFrame], number: int, reenactor: Reenactor) -> Image:
+    """Frame `number` as the receiver animates it."""
+    pivot = played.pivots[played.references[number]]
+    return reenactor.drive(reenactor.encode(pivot.coded.shown, pivot.keypoints), frames[number].view.keypoints)

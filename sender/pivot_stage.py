@@ -1,0 +1,171 @@
+"""Everything about sending pivots: chosen, coded, checked, sliced, paced. `avcall.sender.pipeline` holds one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol, TypeVar
+
+from avcall.common import wire
+from avcall.common.clock import Clock
+from avcall.common.config import SendConfig
+from avcall.common.link import Channel, Link
+from avcall.common.pivot_format import SLICE_DATA_BYTES, PivotAck, PivotBody, rounded
+from avcall.common.stats import Stats
+from avcall.common.trace import Trace
+from avcall.common.wire import Packet
+from avcall.models.pivot_video import CodedPivot, IntraPivotEncoder, PivotEncoder, PivotVideoEncoder
+from avcall.sender.adaptive_selector import AdaptiveSelector
+from avcall.sender.analysis import Analysis, View
+from avcall.sender.pivot_check import PivotChecker
+from avcall.sender.pivot_sender import PivotSender
+from avcall.sender.selector import PivotSelector, Reason, SentPivot, Sight, SimpleSelector
+
+T = TypeVar("T", covariant=True)
+
+PACE_FACTOR = 1.5
+"""Slices leave this much faster than the budget has it, which is an average."""
+OWN_FRACTION = 0.97
+"""Of pivot_kbytes for the picture; the rest is keypoints and headers."""
+
+
+class Compute(Protocol):
+    """Runs work in the executor and says how long it took in ms."""
+
+    def __call__(self, work: Callable[[], T]) -> Awaitable[tuple[T, float]]: ...
+
+
+def make_selector(config: SendConfig, checker: PivotChecker | None) -> PivotSelector:
+    """With checks and chains, the one that spends a budget; otherwise the one that goes by keypoints and age."""
+    max_age_ms = config.pivot_max_age_s * 1000.0
+    if checker is None or config.pivots != "inter":
+        return SimpleSelector(max_age_ms)
+    return AdaptiveSelector(config.pivot_kbps, max_age_ms)
+
+
+def make_encoder(config: SendConfig) -> PivotEncoder:
+    """As `--pivots` has it."""
+    if config.pivots == "inter":
+        return PivotVideoEncoder(config.pivot_kbps)
+    return IntraPivotEncoder(round(config.pivot_kbytes * 1000 * OWN_FRACTION))
+
+
+class PivotStage:
+    """Runs as a task, which sends slices; the rest is called from the event loop."""
+
+    def __init__(
+        self,
+        config: SendConfig,
+        *,
+        selector: PivotSelector | None,
+        checker: PivotChecker | None,
+        compute: Compute,
+        link: Link,
+        clock: Clock,
+        stats: Stats,
+        trace: Trace,
+        note_sent: Callable[[Packet, int], None],
+    ) -> None:
+        self.selector = selector or make_selector(config, checker)
+        self._checker = checker
+        self._compute = compute
+        self._link = link
+        self._clock = clock
+        self._stats = stats
+        self._trace = trace
+        self._note_sent = note_sent
+        self._encoder = make_encoder(config)
+        self._slice_bytes = SLICE_DATA_BYTES
+        self._sender = PivotSender()
+        self._changed = asyncio.Event()
+        self._next_id = 0
+
+    def set_budget(self, kbps: float, slice_bytes: int, pace_kbps: float | None) -> None:
+        """See `avcall.sender.pipeline.Sender.set_pivot_budget`."""
+        self._encoder.set_budget(kbps)
+        self.selector.set_budget(kbps, self._clock())
+        self._sender.pace_kbps = PACE_FACTOR * kbps if pace_kbps is None else pace_kbps
+        self._slice_bytes = slice_bytes
+
+    def set_loss(self, share: float) -> None:
+        """The share of packets lost, as rate control sees it."""
+        self._sender.reported_loss = share
+
+    def acknowledge(self, ack: PivotAck, now_ms: float) -> bool:
+        """True where the receiver has the whole pivot."""
+        whole = self._sender.acknowledge(ack, now_ms)
+        if whole:
+            self.selector.acknowledged(ack.pivot_id)
+            self._trace.event("pivot_acknowledged", now_ms=now_ms, pivot_id=ack.pivot_id)
+        self._changed.set()
+        return whole
+
+    async def check(self, sight: Sight, view: View) -> None:
+        """Lets the selector see what the other end would show, where it is time for that."""
+        if self._checker is None:
+            return
+        chosen = [pivot.pivot_id for pivot in self.selector.to_check(sight, self._clock())]
+        if chosen:
+            look = partial(self._checker.flaws, chosen, view.image, view.keypoints)
+            flaws, took_ms = await self._compute(look)
+            self._stats.add_stage("pivot_check", took_ms)
+            self.selector.checked(flaws, self._clock())
+
+    async def send(self, analysis: Analysis, reason: Reason) -> None:
+        """Makes a frame a pivot."""
+        view = analysis.current
+        if reason is Reason.REQUEST or self._sender.busy:  # the link before is missing there, or may be
+            self._encoder.restart()
+        pivot_id = self._next_id
+        self._next_id = (pivot_id + 1) % 2**16
+        keypoints = rounded(view.keypoints)
+
+        def code() -> tuple[CodedPivot, float]:
+            coded = self._encoder.encode(view.image)
+            if self._checker is None:
+                return coded, 0.0
+            return coded, self._checker.add(pivot_id, coded.shown, keypoints, view.image)
+
+        (coded, flaw), took_ms = await self._compute(code)
+        self._stats.add_stage("pivot_encode", took_ms)
+        now_ms = self._clock()
+        height, width = view.image.shape[:2]
+        capture_ms = round(analysis.capture_ms) % 2**32
+        body = PivotBody(coded.codec, width, height, capture_ms, keypoints, coded.data, coded.chain, coded.link)
+        slices = wire.slice_pivot(pivot_id, body, self._slice_bytes)
+        size_bytes = self._sender.offer(pivot_id, slices, now_ms)
+        sent = SentPivot(pivot_id, view.crop, keypoints, now_ms, size_bytes=size_bytes, flaw=flaw)
+        self.selector.sent(sent)
+        self._stats.count("pivots_sent")
+        self._trace.event(
+            "pivot",
+            now_ms=now_ms,
+            capture_ms=analysis.capture_ms,
+            pivot_id=pivot_id,
+            size_bytes=slices[0].length,
+            codec=coded.codec.name.lower(),
+            chain=coded.chain,
+            link=coded.link,
+            reason=reason.value,
+            crop=[view.crop.x, view.crop.y, view.crop.side],
+        )
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Sends slices when they are due, for ever."""
+        while True:
+            self._changed.clear()
+            for part in self._sender.take(self._clock()):
+                data = wire.pack(part)
+                self._stats.add_payload("pivots", len(data))
+                self._link.send(Channel.MEDIA, data)
+                self._note_sent(part, len(data))
+            due_ms = self._sender.due_ms
+            # half a millisecond more, or rounding could wake this just too early, again and again
+            delay_s = None if due_ms is None else max(0.0, due_ms - self._clock() + 0.5) / 1000.0
+            try:
+                async with asyncio.timeout(delay_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
