@@ -22,6 +22,8 @@ DESCRIPTION = """Measures on this machine.
   calls        a real call over loopback for each video of a folder, and the means of their reports
   pivot-intra  coders for pivots: likeness at a given size, and time
   keypoints    what coded keypoints cost, and how far they are off
+  interpolation
+               ways to make the frames, or the keypoints, that were not sent
   super-resolution
                ways to show a picture of 256 pixels at 512
   enhancement  what face enhancement makes of the pictures of each reenactor
@@ -31,6 +33,7 @@ EXAMPLES = """  avcall bench speed
   avcall bench calls --clips CLIPS_DIR --json results/calls.json
   avcall bench pivot-intra --clips CLIPS_DIR --json results/pivot_intra.json
   avcall bench keypoints --clips CLIPS_DIR --json results/keypoints.json
+  avcall bench interpolation --clips CLIPS_DIR --json results/interpolation.json
   avcall bench super-resolution --clips CLIPS_DIR --json results/super_resolution.json
   avcall bench enhancement --clips CLIPS_DIR --json results/enhancement.json
   avcall bench detector --clips CLIPS_DIR --weights detector.safetensors --json results/detector.json
@@ -115,6 +118,17 @@ class DetectorBenchConfig:
     weights: tuple[Path, ...] = flag((), "weights of a detector, from avcall train detector", metavar="FILE")
     json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
     seconds: float = flag(6.0, "only the first seconds of each clip", metavar="SECONDS")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InterpolationConfig:
+    """Makes frames that were left out again, and calls that leave out keypoints, by each way to interpolate."""
+
+    clips: Path = flag(Path(), "folder of clips of one face each", metavar="DIR", required=True)
+    json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
+    model: str = flag(DEFAULT_MODEL, "reenactment model", metavar="NAME")
+    seconds: float = flag(4.0, "only the first seconds of each clip", metavar="SECONDS")
+    limit: int = flag(0, "only the first N videos; 0 means all", metavar="N")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -307,11 +321,37 @@ def _detector(config: DetectorBenchConfig) -> dict[str, Any]:
     return results
 
 
+def _interpolation(config: InterpolationConfig) -> dict[str, Any]:
+    from avcall.bench.calls import clips_in
+    from avcall.bench.interpolation import measure_interpolation
+    from avcall.cli.quiet import one_thread_each
+    from avcall.models.registry import load_pair
+
+    if not 2.0 <= config.seconds <= 600.0 or config.limit < 0:
+        raise ConfigError("--seconds must be from 2 to 600 and --limit not below 0")
+    clips = clips_in(config.clips, config.limit)
+    one_thread_each()
+    pair = load_pair(config.model, "cpu")
+    results = measure_interpolation(clips, pair, config.seconds, lambda line: print(line, flush=True))
+    for row in results["triplets"]:
+        print(
+            f"1 of {row['every']} true, {row['system']:10s} {row['psnr']:5.2f} dB  SSIM {row['ssim']:.4f}  "
+            f"LPIPS {row['lpips_alex']:.4f}  {results['cpu_ms'][row['system']]:6.1f} ms"
+        )
+    for row in results["call"]:
+        print(
+            f"keypoints of 1 in {row['every']}, {row['system']:10s} LPIPS {row['lpips_alex']:.4f} "
+            f"({100 * (row['lpips_over_all'] - 1):+.1f} %)  lips {row['lip_lmd_px']:.2f} px"
+        )
+    return results
+
+
 _BENCHES: dict[str, tuple[type[Any], Callable[[Any], dict[str, Any]]]] = {
     "speed": (SpeedConfig, _speed),
     "calls": (CallsConfig, _calls),
     "pivot-intra": (PivotIntraConfig, _pivot_intra),
     "keypoints": (KeypointsConfig, _keypoints),
+    "interpolation": (InterpolationConfig, _interpolation),
     "super-resolution": (SuperResolutionConfig, _super_resolution),
     "enhancement": (EnhancementConfig, _enhancement),
     "detector": (DetectorBenchConfig, _detector),

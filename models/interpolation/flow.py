@@ -88,7 +88,7 @@ def enlarged_flow(flow: Floats, size: tuple[int, ...]) -> Floats:
     height, width = flow.shape[:2]
     if (width, height) == size:
         return flow
-    scale = np.float32([size[0] / width, size[1] / height])
+    scale = np.array([size[0] / width, size[1] / height], dtype=np.float32)
     return np.asarray(cv2.resize(flow, (size[0], size[1])) * scale, dtype=np.float32)
 
 

@@ -68,9 +68,9 @@ class NetworkInterpolator:
             return (after if fraction else before).copy()
         size = working_size(before)
         flow, mask = self._motion(resized(before, size), resized(after, size), fraction)
-        size = before.shape[1::-1]
-        shown = [moved(image, enlarged_flow(flow[..., at : at + 2], size)) for image, at in ((before, 0), (after, 2))]
-        mask = np.asarray(cv2.resize(mask, size), dtype=np.float32)
+        whole = before.shape[1], before.shape[0]
+        shown = [moved(image, enlarged_flow(flow[..., at : at + 2], whole)) for image, at in ((before, 0), (after, 2))]
+        mask = np.asarray(cv2.resize(mask, whole), dtype=np.float32)
         return np.asarray(cv2.blendLinear(shown[0], shown[1], mask, 1.0 - mask), dtype=np.uint8)
 
     @torch.inference_mode()

@@ -63,6 +63,14 @@ def read_windows(folder: Path, split: str, count: int, seed: int) -> NDArray[np.
     return np.stack(windows)
 
 
+def centre_squares(frames: list[Image]) -> list[Image]:
+    """The middle square of each frame, at SIDE."""
+    height, width = frames[0].shape[:2]
+    side = min(height, width)
+    square = Clip(0, len(frames), (width - side) // 2, (height - side) // 2, side)
+    return [square.cut(frame, SIDE) for frame in frames]
+
+
 def draw_triplets(
     windows: NDArray[np.uint8], generator: np.random.Generator, count: int, side: int, scale: int
 ) -> Triplets:
@@ -70,10 +78,11 @@ def draw_triplets(
     time by chance. It follows from the generator alone. The flows are reduced by `scale`."""
     rows = [_draw_one(windows, generator, side) for _ in range(count)]
     before, middle, after, time = zip(*rows, strict=True)
-    pictures = (torch.from_numpy(np.stack(images)) for images in (before, middle, after))
+    pictures = [torch.from_numpy(np.stack(images)) for images in (before, middle, after)]
     estimator = flow_estimator()
     flows = [coarse_flows(estimator, *pair, scale) for pair in zip(before, after, strict=True)]
-    return Triplets(*pictures, torch.tensor(time, dtype=torch.float32), torch.from_numpy(np.stack(flows)))
+    times = torch.tensor(time, dtype=torch.float32)
+    return Triplets(pictures[0], pictures[1], pictures[2], times, torch.from_numpy(np.stack(flows)))
 
 
 def _draw_one(
@@ -138,8 +147,4 @@ def _clips(folder: Path, split: str) -> Iterator[Sequence[Image]]:
         if pack:
             yield np.load(path / "frames.npy", mmap_mode="r")  # type: ignore[misc]
             continue
-        frames = read_frames(path, FPS)
-        height, width = frames[0].shape[:2]
-        side = min(height, width)
-        square = Clip(0, len(frames), (width - side) // 2, (height - side) // 2, side)
-        yield [square.cut(frame, SIDE) for frame in frames]
+        yield centre_squares(read_frames(path, FPS))
