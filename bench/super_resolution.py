@@ -97,6 +97,7 @@ def measure_super_resolution(
             "pivots": f"one a second, SVT-AV1 crf {PIVOT_CRF}, low delay",
             "weights": {weights.name: weights.short_hash for weights in (guided, alone)},
         },
+        "clips": list(by_clip),
         "pivot_kbps": {name: round(float(np.mean(values)), 3) for name, values in kbps.items()},
         "systems": [
             {
@@ -107,16 +108,6 @@ def measure_super_resolution(
             for name in names
         ],
     }
-
-
-def table(results: dict[str, Any]) -> str:
-    """The means as a Markdown table."""
-    names = ("lpips_alex", "dists", "psnr", "aed", "flicker_ratio", "seam_ratio", "drive_ms", "upscale_ms")
-    lines = ["| system | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for entry in results["systems"]:
-        figures = " | ".join(f"{entry['metrics'][name]:.{2 if name.endswith('ms') else 3}f}" for name in names)
-        lines.append(f"| {entry['system']} | {figures} |")
-    return "\n".join(lines)
 
 
 def _systems(guided: Weights, alone: Weights) -> dict[str, tuple[SuperResolver, bool]]:

@@ -266,7 +266,8 @@ def _bandwidth(config: BandwidthConfig) -> dict[str, Any]:
 
 def _super_resolution(config: SuperResolutionConfig) -> dict[str, Any]:
     from avcall.bench.calls import clips_in
-    from avcall.bench.super_resolution import measure_super_resolution, table
+    from avcall.bench.super_resolution import measure_super_resolution
+    from avcall.bench.super_resolution_table import table
     from avcall.cli.quiet import one_thread_each
     from avcall.models.checkpoint import load_weights
     from avcall.models.super_resolution.resolver import ALONE, GUIDED
