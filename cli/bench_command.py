@@ -28,6 +28,7 @@ DESCRIPTION = """Measures on this machine.
                ways to show a picture of 256 pixels at 512
   enhancement  what face enhancement makes of the pictures of each reenactor
   detector     learned keypoint detectors beside the face mesh: jitter, distance, time
+  ablation     the receiver's whole chain, and the same with one stage off
   bandwidth    avcall against the video codecs: likeness and motion at each rate"""
 EXAMPLES = """  avcall bench speed
   avcall bench calls --clips CLIPS_DIR --json results/calls.json
@@ -37,6 +38,7 @@ EXAMPLES = """  avcall bench speed
   avcall bench super-resolution --clips CLIPS_DIR --json results/super_resolution.json
   avcall bench enhancement --clips CLIPS_DIR --json results/enhancement.json
   avcall bench detector --clips CLIPS_DIR --weights detector.safetensors --json results/detector.json
+  avcall bench ablation --clips CLIPS_DIR --large-clips CLIPS_512_DIR --json results/ablation.json
   avcall bench bandwidth --clips CLIPS_DIR --out out/bandwidth --json results/bandwidth.json"""
 SPEED_CLIPS = 5
 """More add nothing to a speed."""
@@ -129,6 +131,20 @@ class InterpolationConfig:
     model: str = flag(DEFAULT_MODEL, "reenactment model", metavar="NAME")
     seconds: float = flag(4.0, "only the first seconds of each clip", metavar="SECONDS")
     limit: int = flag(0, "only the first N videos; 0 means all", metavar="N")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AblationConfig:
+    """Runs the receiver's chain on each clip with all stages, and with each of them off or by its twin."""
+
+    clips: Path = flag(
+        Path(), "folder of clips of one face each, square, shown at 256 pixels", metavar="DIR", required=True
+    )
+    large_clips: Path | None = flag(None, "folder of clips of 512 pixels, for super-resolution", metavar="DIR")
+    json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
+    model: str = flag("lite", "reenactor of all rows but the classical one", metavar="NAME")
+    seconds: float = flag(3.0, "only the first seconds of each clip; of large ones, half of that", metavar="SECONDS")
+    limit: int = flag(0, "only the first N clips of each folder; 0 means all", metavar="N")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -299,6 +315,21 @@ def _enhancement(config: EnhancementConfig) -> dict[str, Any]:
     return results
 
 
+def _ablation(config: AblationConfig) -> dict[str, Any]:
+    from avcall.bench.ablation import measure_ablation, shipped_parts, table
+    from avcall.bench.calls import clips_in
+    from avcall.cli.quiet import one_thread_each
+
+    _check_length(config.seconds, config.limit)
+    clips = clips_in(config.clips, config.limit)
+    large = [] if config.large_clips is None else clips_in(config.large_clips, config.limit)
+    one_thread_each()
+    parts = shipped_parts(config.model)
+    results = measure_ablation(clips, large, parts, config.seconds, lambda line: print(line, flush=True))
+    print(table(results))
+    return results
+
+
 def _check_length(seconds: float, limit: int) -> None:
     if not 1.0 <= seconds <= 600.0 or limit < 0:
         raise ConfigError("--seconds must be from 1 to 600 and --limit not below 0")
@@ -355,6 +386,7 @@ _BENCHES: dict[str, tuple[type[Any], Callable[[Any], dict[str, Any]]]] = {
     "interpolation": (InterpolationConfig, _interpolation),
     "super-resolution": (SuperResolutionConfig, _super_resolution),
     "enhancement": (EnhancementConfig, _enhancement),
+    "ablation": (AblationConfig, _ablation),
     "detector": (DetectorBenchConfig, _detector),
     "bandwidth": (BandwidthConfig, _bandwidth),
 }
