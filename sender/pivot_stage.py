@@ -47,7 +47,7 @@ def make_selector(config: SendConfig, checker: PivotChecker | None) -> PivotSele
 def make_encoder(config: SendConfig) -> PivotEncoder:
     """As `--pivots` has it."""
     if config.pivots == "inter":
-        return PivotVideoEncoder(config.pivot_kbps)
+        return PivotVideoEncoder(config.pivot_kbps, quick_start=True)
     return IntraPivotEncoder(round(config.pivot_kbytes * 1000 * OWN_FRACTION))
 
 

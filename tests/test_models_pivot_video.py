@@ -90,6 +90,14 @@ def test_the_budget_sets_the_quality_and_only_a_large_change_costs_a_key_frame()
     assert len(chain(PICTURES[:1], 1.5)[0].data) < len(chain(PICTURES[:1], 12.0)[0].data) / 2
 
 
+def test_a_quick_start_is_coarse_and_does_not_last() -> None:
+    quick, plain = PivotVideoEncoder(6.0, quick_start=True), PivotVideoEncoder(6.0)
+    coded = [quick.encode(PICTURES[0]) for _ in range(11)]
+    assert len(coded[0].data) < 0.8 * len(plain.encode(PICTURES[0]).data)
+    assert [pivot.link for pivot in coded] == [*range(9), 0, 1]
+    assert psnr(PICTURES[0], coded[9].shown) > psnr(PICTURES[0], coded[8].shown) + 0.5
+
+
 def test_a_pivot_on_its_own_is_what_its_decoder_gives() -> None:
     coded = IntraPivotEncoder(2000).encode(PICTURES[0])
     assert (coded.codec, coded.chain, coded.link) == (PivotCodec.AVIF, 0, 0)
