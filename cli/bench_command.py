@@ -92,7 +92,7 @@ class SuperResolutionConfig:
 
     clips: Path = flag(Path(), "folder of clips of 512x512 pixels", metavar="DIR", required=True)
     json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
-    seconds: float = flag(4.0, "only the first seconds of each clip", metavar="SECONDS")
+    seconds: float = flag(3.0, "only the first seconds of each clip", metavar="SECONDS")
     limit: int = flag(0, "only the first N videos; 0 means all", metavar="N")
 
 

@@ -11,6 +11,7 @@ import torch
 
 from avcall.common.errors import CheckpointError
 from avcall.common.keypoints import Image
+from avcall.common.stats import Stats
 from avcall.models.checkpoint import Weights, read_weights, write_weights
 from avcall.models.interfaces import Guide
 from avcall.models.super_resolution import resolver
@@ -18,6 +19,8 @@ from avcall.models.super_resolution.network import SuperResolutionConfig, SuperR
 from avcall.models.super_resolution.patches import FACE, FIRST, REST, Changes, choose, urgency
 from avcall.models.super_resolution.resolver import PatchSuperResolver
 from avcall.models.super_resolution.twin import BlendSuperResolver
+from avcall.receiver.budget import FrameBudget
+from avcall.receiver.ladders import UPSCALE, SuperResolverLadder
 
 LIPS = [[0, 0.25], [0, 0.3], [-0.12, 0.27], [0.12, 0.27]]
 CHIN_AND_NOSE = [[0, 0.5], [0, 0.1]]
@@ -274,3 +277,24 @@ def test_the_twin_believes_the_reference_where_both_agree() -> None:
     assert np.array_equal(shown[:50], reference[:50])
     assert (shown[80:] == 100).all()
     assert (BlendSuperResolver().upscale(image, 128) == 100).all()
+
+
+def test_in_a_call_a_network_that_fails_is_counted_and_stood_in_for(tmp_path: Path) -> None:
+    now_ms, stats, image = [0.0], Stats(), _picture(64)
+    network = PatchSuperResolver(None, _weights(tmp_path, guided=False))
+    ladder = SuperResolverLadder([("blend", BlendSuperResolver()), ("patches", network)], lambda: now_ms[0], stats)
+    ladder.budget = FrameBudget({UPSCALE: ladder.calibrate(lambda part, _: part.upscale(image, 128))}, (UPSCALE,))
+
+    def frame(seed: int) -> bool:
+        """Whether the network drew it."""
+        assert ladder.budget is not None
+        ladder.budget.plan(now_ms[0])
+        now_ms[0] += 40.0
+        shown = ladder.upscale(_picture(64, seed), 128)
+        return not np.array_equal(shown, BlendSuperResolver().upscale(_picture(64, seed), 128))
+
+    assert any(frame(seed) for seed in range(40))
+    assert network._alone.last.bias is not None
+    network._alone.last.bias.data[0] = float("nan")
+    assert not frame(40)
+    assert stats.counters["upscale_failed"] == 1
