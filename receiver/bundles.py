@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from avcall.common import keypoint_coder
 from avcall.common.errors import ProtocolError
+from avcall.common.frames import Pose
 from avcall.common.keypoints import Keypoints
 from avcall.common.stats import Stats
 from avcall.common.wire import Bundle, KeypointPacket
@@ -32,19 +33,23 @@ class BundleIntake:
         self._stats = stats
         self._waiting: deque[_Waiting] = deque()
 
-    def take(self, bundle: Bundle, media_ms: Sequence[float], now_ms: float) -> list[tuple[KeypointPacket, float]]:
-        """The bundle's frames, each with its media time; none yet where its pivot is missing.
+    def take(
+        self, bundle: Bundle, media_ms: Sequence[float], now_ms: float
+    ) -> tuple[list[tuple[KeypointPacket, float]], Pose | None]:
+        """The bundle's frames, each with its media time, and the copy of an earlier one; none yet where its pivot is
+        missing.
 
         Raises:
             ProtocolError: keypoints that no encoder has made.
         """
         pivot = self._keypoints_of(bundle.pivot_id)
         if pivot is not None:
-            return list(zip(frames(bundle, pivot), media_ms, strict=True))
+            packets = frames(bundle, pivot)
+            return list(zip(packets, media_ms, strict=True)), _copy(bundle, packets[0].keypoints, media_ms[0])
         if len(self._waiting) == MAX_WAITING:
             self._drop()
         self._waiting.append(_Waiting(bundle, media_ms, now_ms))
-        return []
+        return [], None
 
     def release(self, now_ms: float) -> list[tuple[KeypointPacket, float]]:
         """The frames of bundles whose pivot has come since; those that waited for too long are dropped."""
@@ -76,6 +81,13 @@ class BundleIntake:
     def _drop(self) -> None:
         self._waiting.popleft()
         self._stats.count("bundles_dropped")
+
+
+def _copy(bundle: Bundle, first: Keypoints, first_ms: float) -> Pose | None:
+    copy = bundle.copy
+    if copy is None:
+        return None
+    return Pose(first_ms - copy.back_ms, bundle.pivot_id, keypoint_coder.decode_copy(copy.coded, first))
 
 
 def frames(bundle: Bundle, pivot: Keypoints) -> list[KeypointPacket]:

@@ -22,12 +22,14 @@ from avcall.common.wire import KeypointPacket
 SNAP_MS = 24.0
 """A received frame this close to the time asked for is shown as it is: half a frame at 25 a second, and a little more
 so that capture jitter does not flip between two frames."""
-MAX_GAP_MS = 400.0
+MAX_GAP_MS = 600.0
 """Frames farther apart are not joined by interpolation: the earlier is held, the later reached within BLEND_MS."""
 BLEND_MS = 120.0
 FRAME_MS = 40.0
 WAIT_MS = 130.0
 """Up to two lost frames at 25 a second are worth a longer play-out delay, so that they can be interpolated."""
+COPY_MS = 15.0
+"""A copy this close to a frame that was received says nothing new."""
 EXTRAPOLATE_MS = 120.0
 _COAST_MS = 40.0
 _KEEP_MS = 1_000.0
@@ -57,6 +59,8 @@ class PoseBuffer:
     def __init__(self) -> None:
         self._times: list[float] = []
         self._poses: dict[float, Pose] = {}
+        self._copies: set[float] = set()
+        """Times of poses that are coarse copies."""
         self._sequences: set[int] = set()
         self._newest_sequence: int | None = None
         self._first_sequence = 0
@@ -82,10 +86,29 @@ class PoseBuffer:
         self.received += 1
         if media_ms <= self._shown_ms:
             self.late += 1
+        self._drop_copies(media_ms)
         insort(self._times, media_ms)
         self._poses[media_ms] = Pose(media_ms, packet.pivot_id, packet.keypoints, packet.face_lost)
         self._forget()
         return bridged
+
+    def insert_copy(self, pose: Pose) -> bool:
+        """Takes a coarse copy of a frame that may have been lost: only while there is none of about its time, and only
+        until one comes. True where it was taken."""
+        media_ms = pose.capture_ms
+        near = bisect_left(self._times, media_ms - COPY_MS)
+        if (near < len(self._times) and self._times[near] <= media_ms + COPY_MS) or media_ms <= self._shown_ms:
+            return False
+        insort(self._times, media_ms)
+        self._poses[media_ms] = pose
+        self._copies.add(media_ms)
+        return True
+
+    def _drop_copies(self, media_ms: float) -> None:
+        for time_ms in [time_ms for time_ms in self._copies if abs(time_ms - media_ms) <= COPY_MS]:
+            self._copies.remove(time_ms)
+            self._times.remove(time_ms)
+            del self._poses[time_ms]
 
     def _bridged(self, media_ms: float, wait_ms: float) -> list[float]:
         gap_ms = media_ms - self._times[-1] if self._times else 0.0
@@ -98,6 +121,7 @@ class PoseBuffer:
         """Forgets every pose: the sender's clock jumped."""
         self._times.clear()
         self._poses.clear()
+        self._copies.clear()
         self._shown_ms = float("-inf")
 
     @property
@@ -205,6 +229,7 @@ class PoseBuffer:
         drop = max(oldest, len(self._times) - _MAX_POSES)
         for time in self._times[:drop]:
             del self._poses[time]
+            self._copies.discard(time)
         del self._times[:drop]
 
 

@@ -39,6 +39,8 @@ from avcall.receiver.sound_stage import SoundStage
 from avcall.receiver.speaker import Speaker
 
 _SOUND_EVERY_S = 0.01
+LOST_BUNDLES = 4
+"""So many in a row are worth a longer play-out delay."""
 _LATE_TICK_MS = 30.0
 """A tick that starts later than this is missed."""
 _HELD_MS = 400.0
@@ -162,19 +164,27 @@ class Receiver:
     def _take_pose(self, packet: KeypointPacket, now_ms: float) -> None:
         media_ms = self._media_ms(packet.capture_ms, now_ms)
         bridged = self._poses.insert(packet, media_ms)
-        for time_ms in (media_ms, *bridged):
-            self._playout.observe(Stream.VIDEO, time_ms, now_ms, self._display.render_ms)
+        self._observe([media_ms], bridged, now_ms)
 
     def _take_bundle(self, bundle: Bundle, now_ms: float) -> None:
         for voice in bundle.voice:
             self._sound.take(voice, self._media_ms(voice.capture_ms, now_ms), now_ms)
         times_ms = [self._media_ms(capture_ms, now_ms) for capture_ms in bundle.capture_ms]
-        wait_ms = WAIT_MS + times_ms[-1] - times_ms[0]  # one lost bundle is worth as much as the frames in it
+        wait_ms = WAIT_MS + LOST_BUNDLES * (times_ms[-1] - times_ms[0])
         bridged: list[float] = []
-        for packet, media_ms in self._bundles.take(bundle, times_ms, now_ms):
+        frames, copy = self._bundles.take(bundle, times_ms, now_ms)
+        for packet, media_ms in frames:
             bridged += self._poses.insert(packet, media_ms, wait_ms)
-        for time_ms in (*times_ms, *bridged):
-            self._playout.observe(Stream.VIDEO, time_ms, now_ms, self._display.render_ms)
+        if copy is not None:
+            self._stats.count("copies_used", self._poses.insert_copy(copy))
+        self._observe(times_ms, bridged, now_ms)
+
+    def _observe(self, times_ms: Sequence[float], bridged_ms: Sequence[float], now_ms: float) -> None:
+        """Tells the clock what can be shown from now on."""
+        for media_ms in times_ms:
+            self._playout.observe(Stream.VIDEO, media_ms, now_ms, self._display.render_ms)
+        for media_ms in bridged_ms:
+            self._playout.observe(Stream.VIDEO, media_ms, now_ms, self._display.render_ms, bridged=True)
 
     def _release_bundles(self, now_ms: float) -> None:
         """What had to wait for its pivot says nothing about the network."""

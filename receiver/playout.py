@@ -18,11 +18,14 @@ WINDOW_MS = 10_000.0
 VOICE_PERCENTILE = 97.0
 VIDEO_PERCENTILE = 95.0
 """A late frame is bridged by motion that runs out, late sound is heard: so sound gets more of the delay."""
+LOSSY, LOSSY_PERCENTILE = 0.02, 99.7
+"""Where more than this share of the frames was lost and is interpolated, waiting for what comes after them pays."""
 RECENT_MS, RECENT_PERCENTILE = 1_000.0, 85.0
 """When the network turns worse, the last second says so before the window's percentile does."""
 FASTEST_PERCENTILE = 2.0
 """Not the very fastest: one wrong capture time must not pull the clock along."""
-MARGIN_MS = 8.0
+MARGIN_MS, LOSSY_MARGIN_MS = 8.0, 28.0
+"""Under losses the voice, which leads the picture, wanders by as much as it may be off its target."""
 FALL_PER_MS = 0.02
 """The delay falls by at most 20 ms a second."""
 MAX_SLEW = 0.05
@@ -48,7 +51,7 @@ class PlayoutClock:
 
     def __init__(self, max_delay_ms: float = 1000.0) -> None:
         self._max_delay_ms = max_delay_ms
-        self._transits: dict[Stream, deque[tuple[float, float]]] = {
+        self._transits: dict[Stream, deque[tuple[float, float, bool]]] = {
             stream: deque(maxlen=_WINDOW_PACKETS) for stream in Stream
         }
         self._behind_ms: float | None = None
@@ -61,11 +64,13 @@ class PlayoutClock:
         self._heard: tuple[float, float] | None = None
         self.jumps = 0
 
-    def observe(self, stream: Stream, capture_ms: float, arrival_ms: float, extra_ms: float = 0.0) -> None:
+    def observe(
+        self, stream: Stream, capture_ms: float, arrival_ms: float, extra_ms: float = 0.0, *, bridged: bool = False
+    ) -> None:
         """Something captured at `capture_ms` became playable at `arrival_ms`, and has to be `extra_ms` before its time
-        (to be computed, say)."""
+        (to be computed, say); `bridged`: it was lost, and what came after it makes up for it."""
         transit_ms = arrival_ms - capture_ms + extra_ms
-        self._transits[stream].append((arrival_ms, transit_ms))
+        self._transits[stream].append((arrival_ms, transit_ms, bridged))
         if self._behind_ms is None or arrival_ms - self._updated_ms >= _UPDATE_MS:
             self._update(arrival_ms)
 
@@ -131,18 +136,22 @@ class PlayoutClock:
         return now_ms + self._ahead_ms
 
     def _update(self, now_ms: float) -> None:
-        wanted = []
-        for stream, percentile in ((Stream.VOICE, VOICE_PERCENTILE), (Stream.VIDEO, VIDEO_PERCENTILE)):
+        wanted, lossy = [], False
+        for stream, usual in ((Stream.VOICE, VOICE_PERCENTILE), (Stream.VIDEO, VIDEO_PERCENTILE)):
             transits = self._transits[stream]
             while transits and now_ms - transits[0][0] > WINDOW_MS:
                 transits.popleft()
             if transits:
-                values = np.array([transit_ms for _, transit_ms in transits])
-                recent = values[[now_ms - arrival_ms <= RECENT_MS for arrival_ms, _ in transits]]
+                values = np.array([transit_ms for _, transit_ms, _ in transits])
+                recent = values[[now_ms - arrival_ms <= RECENT_MS for arrival_ms, _, _ in transits]]
+                bridging = sum(bridged for _, _, bridged in transits) > LOSSY * len(transits)
+                percentile = LOSSY_PERCENTILE if bridging else usual
+                lossy = lossy or bridging
                 needed = max(_covering(values, percentile), _covering(recent, RECENT_PERCENTILE))
                 wanted.append((needed, float(np.percentile(values, FASTEST_PERCENTILE, method="lower"))))
         self._base_ms = min(fastest for _, fastest in wanted)
-        behind_ms = min(max(needed for needed, _ in wanted) + MARGIN_MS, self._base_ms + self._max_delay_ms)
+        margin_ms = LOSSY_MARGIN_MS if lossy else MARGIN_MS
+        behind_ms = min(max(needed for needed, _ in wanted) + margin_ms, self._base_ms + self._max_delay_ms)
         if self._behind_ms is None or behind_ms > self._behind_ms:
             self._behind_ms = behind_ms
         else:

@@ -137,3 +137,29 @@ def test_the_tables_fit_together() -> None:
             assert [len(row.weights) for row in rows] == list(range(COUNT))
             assert all(row.size > 0 for row in rows)
     assert keypoint_coder.LIMIT * STEP == KEYPOINT_LIMIT
+
+
+def test_a_coarse_copy_costs_a_few_bytes_and_is_within_a_coarse_step() -> None:
+    rng = np.random.default_rng(3)
+    frame = rng.uniform(-0.6, 0.6, (COUNT, 2)).astype(np.float32)
+    near = frame + np.float32(6 / 256)
+    data = keypoint_coder.encode_copy(frame, near)
+    copied = keypoint_coder.decode_copy(data, keypoint_coder.quantise(near))
+    assert np.abs(copied - frame).max() <= 2.51 / 256
+    assert len(data) <= 8
+    far = keypoint_coder.encode_copy(-4 * np.sign(frame), 4 * np.sign(frame))
+    assert np.abs(keypoint_coder.decode_copy(far, 4 * np.sign(frame))).max() == 4.0
+    assert len(far) <= keypoint_coder.MAX_COPY_BYTES
+
+
+def test_hostile_copies_are_refused_or_within_the_limits() -> None:
+    rng = np.random.default_rng(4)
+    near = np.zeros((COUNT, 2), np.float32)
+    for _ in range(300):
+        try:
+            points = keypoint_coder.decode_copy(rng.bytes(int(rng.integers(0, 60))), near)
+        except ProtocolError:
+            continue
+        assert np.abs(points).max() <= 4.0
+    with pytest.raises(ProtocolError):
+        keypoint_coder.decode_copy(bytes(keypoint_coder.MAX_COPY_BYTES + 1), near)

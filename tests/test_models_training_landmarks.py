@@ -54,7 +54,9 @@ def test_the_loss_reaches_the_picture() -> None:
 
 
 def test_it_learns_from_a_pack_and_draws_by_the_generator_alone(tmp_path: Path) -> None:
-    config = LandmarkTrainConfig(data=make_pack(tmp_path / "pack"), out=tmp_path, batch=4, learning_rate=0.03, device="cpu")
+    config = LandmarkTrainConfig(
+        data=make_pack(tmp_path / "pack"), out=tmp_path, batch=4, learning_rate=0.03, device="cpu"
+    )
     task = make_task(config)
     one, same = (task.draw(np.random.default_rng(4), 3) for _ in range(2))
     assert torch.equal(one.pictures, same.pictures)

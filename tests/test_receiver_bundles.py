@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from avcall.common import keypoint_coder
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoints import COUNT, Keypoints
 from avcall.common.stats import Stats
-from avcall.common.wire import Bundle
+from avcall.common.wire import Bundle, CoarseCopy
 from avcall.receiver.bundles import MAX_WAITING, PATIENCE_MS, BundleIntake
 
 PIVOT = (np.arange(20, dtype=np.float32).reshape(COUNT, 2) - 10) / 16
@@ -29,7 +31,8 @@ def intake(*, known: dict[int, Keypoints]) -> tuple[BundleIntake, Stats]:
 
 def test_a_bundle_becomes_frames() -> None:
     bundles, _ = intake(known={3: PIVOT})
-    (first, first_ms), (second, second_ms) = bundles.take(bundle(), [10.0, 50.0], 0.0)
+    ((first, first_ms), (second, second_ms)), copy = bundles.take(bundle(), [10.0, 50.0], 0.0)
+    assert copy is None
     assert (first_ms, second_ms) == (10.0, 50.0)
     assert (first.sequence, second.sequence) == (65535, 0)
     assert (first.capture_ms, second.capture_ms) == (1000, 1040)
@@ -39,10 +42,20 @@ def test_a_bundle_becomes_frames() -> None:
     assert bundles.missing is None
 
 
+def test_a_copy_comes_with_its_time() -> None:
+    bundles, _ = intake(known={3: PIVOT})
+    earlier = PIVOT + np.float32(8 / 256)
+    carrying = replace(bundle(), copy=CoarseCopy(80, keypoint_coder.encode_copy(earlier, PIVOT)))
+    _, copy = bundles.take(carrying, [110.0, 150.0], 0.0)
+    assert copy is not None
+    assert (copy.capture_ms, copy.pivot_id, copy.face_lost) == (30.0, 3, False)
+    assert np.array_equal(copy.keypoints, earlier)  # whole coarse steps
+
+
 def test_a_bundle_waits_for_its_pivot() -> None:
     known: dict[int, Keypoints] = {}
     bundles, stats = intake(known=known)
-    assert bundles.take(bundle(), [10.0, 50.0], 0.0) == []
+    assert bundles.take(bundle(), [10.0, 50.0], 0.0) == ([], None)
     assert bundles.missing == 3
     assert bundles.release(1000.0) == []
     known[3] = PIVOT

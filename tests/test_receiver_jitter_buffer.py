@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from avcall.common.frames import Pose
 from avcall.common.wire import KeypointPacket
 from avcall.receiver.jitter_buffer import PoseBuffer, PoseKind
 
@@ -169,3 +170,35 @@ def test_size_is_bounded() -> None:
         insert(buffer, index, 0.0)
     assert len(buffer._times) == len(buffer._poses) <= 512
     assert len(buffer._sequences) <= 1024
+
+
+def copied(buffer: PoseBuffer, index: float, value: float, *, pivot_id: int = 1) -> bool:
+    media_ms = 1000 + 40 * index
+    return buffer.insert_copy(Pose(media_ms, pivot_id, np.full((10, 2), value, np.float32)))
+
+
+def test_a_copy_stands_in_for_a_lost_frame_and_interpolation_goes_through_it() -> None:
+    buffer = filled(0, 1, 2)
+    insert(buffer, 6)
+    assert copied(buffer, 4, 0.1)
+    assert at(buffer, 1080) == (PoseKind.NEW, 0.02)
+    kind, value = at(buffer, 1120)
+    assert kind is PoseKind.INTERPOLATED
+    assert 0.05 < value < 0.08  # on the way from 0.02 to 0.1, not to 0.06
+    assert at(buffer, 1160) == (PoseKind.NEW, 0.1)
+    assert buffer.received == 4
+    assert buffer.lost == 3
+
+
+def test_a_copy_never_replaces_a_frame_and_gives_way_to_it() -> None:
+    buffer = filled(0, 1, 2)
+    assert not copied(buffer, 1, 0.5)
+    assert not copied(buffer, 1.3, 0.5)
+    insert(buffer, 6)
+    assert copied(buffer, 4.1, 0.5)
+    insert(buffer, 4)
+    assert at(buffer, 1160) == (PoseKind.NEW, 0.04)
+    assert at(buffer, 1240) == (PoseKind.NEW, 0.06)
+    assert not copied(buffer, 5, 0.5)  # its time has passed
+    buffer.clear()
+    assert buffer.at(1240) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avcall.receiver.playout import FALL_PER_MS, MARGIN_MS, MAX_SLEW, PlayoutClock, Stream
+from avcall.receiver.playout import FALL_PER_MS, LOSSY_MARGIN_MS, MARGIN_MS, MAX_SLEW, PlayoutClock, Stream
 
 AHEAD_MS = 5e8
 """The sender's clock minus ours."""
@@ -117,3 +117,18 @@ def test_reset_starts_anew() -> None:
     assert not clock.running
     clock.observe(Stream.VIDEO, 77_000.0, 1000.0)
     assert clock.media_ms(1000.0) == pytest.approx(77_000.0 - MARGIN_MS)
+
+
+def test_what_is_lost_often_is_waited_for() -> None:
+    """Of bundles of three frames one in eleven is lost: its first frame can be interpolated 200 ms late."""
+    clock, rare = PlayoutClock(), PlayoutClock()
+    for number in range(80):
+        lost = number % 11 == 5
+        arrival_ms = 120.0 * number + 130.0 + 120.0 * lost
+        for frame in range(3):
+            capture_ms = 120.0 * number + 40.0 * frame
+            clock.observe(Stream.VIDEO, capture_ms, arrival_ms, bridged=lost)
+            if not lost or number == 60:
+                rare.observe(Stream.VIDEO, capture_ms, arrival_ms, bridged=lost)
+    assert clock.delay_ms == pytest.approx(200.0 + LOSSY_MARGIN_MS)
+    assert rare.delay_ms == pytest.approx(80.0 + MARGIN_MS)

@@ -162,6 +162,7 @@ async def call(
     away: tuple[float, float] = (0.0, 0.0),
     cut_after_s: float = 0.0,
     wire_kind: str = "thesis",
+    span_ms: str = "120",
 ) -> Outcome:
     """A call from the handshake to the bye."""
     a, b = pair(there, back)
@@ -171,7 +172,7 @@ async def call(
     stats_a, stats_b, log_a, log_b = Stats(), Stats(), Log(), Log()
     clock, executor = loop.now_ms, InlineExecutor()
     sender = Sender(
-        SendConfig(room="r", size=SIZE, pivot_max_age_s=5.0, wire=wire_kind),
+        SendConfig(room="r", size=SIZE, pivot_max_age_s=5.0, wire=wire_kind, span_ms=span_ms),
         source=Camera(loop, seconds, away),
         microphone=Voice(loop),
         detector=TenPoints(),
@@ -290,7 +291,7 @@ def test_bundles_show_every_frame_at_a_third_of_the_packets() -> None:
     assert coded.summary["counters"]["keypoints_received"] == 500
     assert coded.summary["ticks_filled"] >= 0.98
     assert coded.summary["freeze_longest_ms"] <= 120
-    assert coded.summary["latency_ms"]["p95"] <= 50 + 120 + 60 + 40
+    assert coded.summary["latency_ms"]["p95"] <= 250  # at a round trip of 100 ms
     assert coded.summary["av_skew_ms"]["p95_abs"] <= 40
     assert motion_error(coded) < 0.004
     assert len(coded.there.sent) < len(thesis.there.sent) / 3
@@ -300,7 +301,7 @@ def test_bundles_show_every_frame_at_a_third_of_the_packets() -> None:
     assert not coded.receiver.counters["packets_malformed"]
 
 
-@pytest.mark.parametrize(("share", "filled", "freeze_ms"), [(0.1, 0.92, 300), (0.3, 0.77, 700)])
+@pytest.mark.parametrize(("share", "filled", "freeze_ms"), [(0.1, 0.97, 300), (0.3, 0.92, 500)])
 def test_lost_bundles_are_bridged(share: float, filled: float, freeze_ms: float) -> None:
     path = Path(delay_ms=50, losses=losses(share), jitter_ms=[0, 5, 15, 2, 20, 8])
     back = Path(delay_ms=50, losses=losses(share, seed=8))
