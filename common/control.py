@@ -139,5 +139,6 @@ def check_hello(ours: Hello, theirs: Hello) -> None:
     if not (ours.sends and theirs.receives) and not (theirs.sends and ours.receives):
         both = "send" if ours.sends else "receive"
         raise ModelMismatchError(
-            f"both ends only {both}: run 'avcall send' at one and 'avcall receive' at the other, or 'avcall call' at both"
+            f"both ends only {both}: run 'avcall send' at one and 'avcall receive' at the other, "
+            "or 'avcall call' at both"
         )
