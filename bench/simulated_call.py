@@ -108,6 +108,7 @@ class Flow:
         self._budget_bytes = min(self._budget_bytes + allowance.pivot_kbps * TICK_MS / 8.0, 4.0 * size)
         while self._budget_bytes >= size:
             self._way.send(size, lambda size=size: self._arrived(size))  # type: ignore[misc]
+            self.history.sent_unstamped(size)
             self._budget_bytes -= size
 
     def _arrived(self, size: int) -> None:

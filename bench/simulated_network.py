@@ -65,6 +65,26 @@ class Bottleneck:
 
 
 @dataclass
+class Policer(Bottleneck):
+    """Drops what exceeds its capacity and a bucket of some packets; nothing ever waits."""
+
+    bucket_bytes: float = 900.0
+    _tokens: float = 900.0
+    _filled_ms: float = 0.0
+
+    def send(self, size_bytes: int, arrived: Callable[[], None]) -> None:
+        """Lets a packet through at once, or drops it."""
+        now_ms = self.simulation.now_ms
+        filled = self._tokens + self.kbps(now_ms) * (now_ms - self._filled_ms) / 8.0
+        self._tokens, self._filled_ms = min(self.bucket_bytes, filled), now_ms
+        if self._tokens < size_bytes:
+            self.dropped += 1
+            return
+        self._tokens -= size_bytes
+        arrived()
+
+
+@dataclass
 class Way:
     """From one end to the other: an optional bottleneck, then delay, jitter and random loss. Packets stay in order."""
 

@@ -42,7 +42,7 @@ PATIENCE_MS, SPEED_UP = (5_500.0, 9_500.0), (0.1, 0.35)
 """Without overuse for so long, the rate also grows by this part of itself a second."""
 USED = 0.75
 """Of the target: whoever sends less is limited by what it has to say."""
-ROOM, ROOM_KBPS = 1.5, 4.0
+ROOM, ROOM_KBPS = 1.5, 10.0
 """So many times what was carried, and so much more, may be tried."""
 START_ROOM, START_ROOM_A_KBPS, START_ROOM_MOST = 1.2, 1.0 / 300.0, 1.4
 """The same in the beginning, the more the faster: on a thin link reports are rarer, and too much lasts longer."""
@@ -50,16 +50,21 @@ FORGET_MS = 20_000.0
 BASE_WINDOW_MS = 30_000.0
 RATE_WINDOW_MS = 600.0
 LOSS_PACKETS = 24
-LOSS_ALARM = 0.08
+LOSS_ALARM, LOSS_SIGMAS = 0.12, 2.6
 LOSS_AFTER_MS = 2_000.0
 """Losses so soon after overuse are those of a full queue."""
 STILL = 0.45
 """Losses are chance where this part of them stays although less is sent."""
 FLOOR_SHARE = 0.1
-SILENT_MS = 1_500.0
+TESTED_FROM_KBPS = 20.0
+"""There is no sending less than that for the sake of knowing, nor where less is sent anyway: losses are then taken
+for chance."""
+MOST_LOST = 0.5
+RECENT_PACKETS = 16.0
+SILENT_MS = 2_400.0
 """Without reports for so long, the way there or back is gone or full."""
-SILENT_FALL = 0.8
-"""A second."""
+SILENT_FALL, SILENT_LEAVES = 0.8, 0.7
+"""A second; and of the rate when reports come again."""
 PAUSE_MS, PAUSED = 5_000.0, 0.6
 """After a pause of so long, this part of the rate is left: others have taken the room."""
 STUCK_AFTER = 4
@@ -85,7 +90,8 @@ class RateController:
         self._min_kbps, self._max_kbps = min_kbps, max_kbps
         self._rate = min(max(start_kbps, min_kbps), max_kbps)
         self._samples: deque[Sample] = deque()
-        self._delivered: deque[tuple[float, float, int]] = deque()
+        self._delivered: deque[Feedback] = deque()
+        self._sent_kbps = 0.0
         self._heard_ms: float | None = None
         self._unanswered_ms: float | None = None
         self._congested_ms = self._decreased_ms = float("-inf")
@@ -105,7 +111,7 @@ class RateController:
     @property
     def loss(self) -> float:
         """The part of the packets that is lost, of late."""
-        return self._losses.loss
+        return self._losses.recent
 
     @property
     def rate_kbps(self) -> float:
@@ -135,7 +141,7 @@ class RateController:
     def on_feedback(self, feedback: Feedback, now_ms: float) -> None:
         """One report. Reports may come at any pace."""
         if self._silent_ms(now_ms) > 0.0:
-            self._rate = self.target_kbps(now_ms)
+            self._rate = max(self.target_kbps(now_ms), SILENT_LEAVES * self._rate)
         elif self._heard_ms is not None and now_ms - self._heard_ms > PAUSE_MS:
             self._rate = max(START_KBPS, PAUSED * self._rate)
         self._unanswered_ms = None
@@ -143,13 +149,12 @@ class RateController:
         self._heard_ms = now_ms
         self.rtt_ms = feedback.rtt_ms if self.rtt_ms is None else 0.8 * self.rtt_ms + 0.2 * feedback.rtt_ms
         self._measure(feedback)
-        used = self._carried_kbps >= USED * self._asked_kbps(feedback)
-        self.app_limited = not used
+        self.app_limited = self._sent_kbps < USED * self._asked_kbps(feedback)
         if self._overused():
             self._decrease(now_ms)
         elif self._lost_too_much(feedback, now_ms):
             self.state = State.DRAIN
-        elif used and self.queue_ms < CALM * self._overuse_ms:
+        elif self.queue_ms < CALM * self._overuse_ms and not self._losses.testing:
             self._grow(elapsed_s, now_ms)
         else:
             self.state = State.HOLD
@@ -157,6 +162,10 @@ class RateController:
             self._forget(elapsed_s)
         self._rate = min(max(self._rate, self._min_kbps), self._max_kbps)
         self._targets.append((now_ms, self.target_kbps(now_ms)))
+
+    @property
+    def _arrived_or_lost_kbps(self) -> float:
+        return self.delivered_kbps / (1.0 - min(self._losses.recent, MOST_LOST))
 
     @property
     def _carried_kbps(self) -> float:
@@ -172,10 +181,12 @@ class RateController:
     def _lost_too_much(self, feedback: Feedback, now_ms: float) -> bool:
         """Takes the step down that tells a policer from chance, and takes it back where it was chance."""
         verdict = self._losses.take(feedback)
-        if verdict is Verdict.ALARM and now_ms - self._congested_ms > LOSS_AFTER_MS:
+        if verdict is Verdict.ALARM and (self._rate < TESTED_FROM_KBPS or self.app_limited):
+            self._losses.floor = self._losses.loss
+        elif verdict is Verdict.ALARM and now_ms - self._congested_ms > LOSS_AFTER_MS:
             self._stepped_from = self._rate
             self._rate = min(self._rate, BETA * self.delivered_kbps)
-            self._losses.test()
+            self._losses.test(now_ms)
             return True
         if verdict is Verdict.CHANCE:
             self._rate = max(self._rate, self._stepped_from)
@@ -188,12 +199,13 @@ class RateController:
         while self._samples and feedback.samples[-1].sent_ms - self._samples[0].sent_ms > BASE_WINDOW_MS:
             self._samples.popleft()
         if feedback.delivered_ms > 0.0:
-            self._delivered.append((feedback.arrived_ms, feedback.delivered_ms, feedback.delivered_bytes))
-        while len(self._delivered) > 1 and sum(ms for _, ms, _ in list(self._delivered)[1:]) >= RATE_WINDOW_MS:
+            self._delivered.append(feedback)
+        while len(self._delivered) > 1 and sum(f.delivered_ms for f in list(self._delivered)[1:]) >= RATE_WINDOW_MS:
             self._delivered.popleft()
-        took_ms = sum(ms for _, ms, _ in self._delivered)
+        took_ms = sum(f.delivered_ms for f in self._delivered)
         if took_ms > 0.0:
-            self.delivered_kbps = 8.0 * sum(size for _, _, size in self._delivered) / took_ms
+            self.delivered_kbps = 8.0 * sum(f.delivered_bytes for f in self._delivered) / took_ms
+            self._sent_kbps = 8.0 * sum(f.sent_bytes for f in self._delivered) / took_ms
         base_ms = min(map(self._queued_from, self._samples))
         self._late_ms = [self._queued_from(sample) - base_ms for sample in list(self._samples)[-3:]]
         self.queue_ms = min(self._late_ms)
@@ -250,13 +262,18 @@ class RateController:
 
     @property
     def _room_kbps(self) -> float:
-        """What may be tried after what was carried."""
+        """What may be tried after what was carried. Whoever has little to say may believe in a little more than that,
+        in order to say more, but in no more than the network was ever seen to carry once that was seen."""
+        tried = self._arrived_or_lost_kbps
+        if self.app_limited:
+            room = ROOM * tried + ROOM_KBPS
+            return room if self._capacity_kbps is None else min(room, max(self._capacity_kbps, tried))
         if not self._starting:
-            return ROOM * self._carried_kbps + ROOM_KBPS
-        return self._carried_kbps * min(START_ROOM + self._carried_kbps * START_ROOM_A_KBPS, START_ROOM_MOST)
+            return ROOM * tried + ROOM_KBPS
+        return tried * min(START_ROOM + tried * START_ROOM_A_KBPS, START_ROOM_MOST)
 
     def _forget(self, elapsed_s: float) -> None:
-        goal = max(START_KBPS, ROOM * self._carried_kbps + ROOM_KBPS)
+        goal = max(START_KBPS, ROOM * self._arrived_or_lost_kbps + ROOM_KBPS)
         if self._rate > goal:
             self._rate += (goal - self._rate) * min(1.0, 1000.0 * elapsed_s / FORGET_MS)
 
@@ -270,33 +287,53 @@ class Verdict(Enum):
 
 
 class Losses:
-    """The losses of each LOSS_PACKETS packets, and which part of them is not of our making."""
+    """The losses of each LOSS_PACKETS packets, and which part of them is not of our making. Packets without a stamp are
+    missed by their bytes only."""
 
     def __init__(self) -> None:
-        self._expected = self._lost = 0
+        self._expected = self._lost = self._sent_bytes = self._missing_bytes = 0
         self._tested: float | None = None
+        self._since_ms = float("-inf")
         self.loss = 0.0
+        """Of the last whole window."""
+        self.recent = 0.0
+        """Smoothed: known sooner, and less well."""
         self.floor = 0.0
 
-    def test(self) -> None:
-        """Less is sent from now on: the next window tells whether that helps."""
-        self._tested = self.loss
-        self._expected = self._lost = 0
+    @property
+    def testing(self) -> bool:
+        """Between `test` and its verdict."""
+        return self._tested is not None
+
+    def test(self, now_ms: float) -> None:
+        """Less is sent from now on: the next window of what is sent then tells whether that helps."""
+        self._tested, self._since_ms = self.loss, now_ms
+        self._forget()
+
+    def _forget(self) -> None:
+        self._expected = self._lost = self._sent_bytes = self._missing_bytes = 0
 
     def take(self, feedback: Feedback) -> Verdict | None:
         """Takes note of a report."""
+        if feedback.samples[0].sent_ms < self._since_ms:
+            return None
         self._expected += feedback.expected
         self._lost += feedback.lost
+        self._sent_bytes += feedback.sent_bytes
+        self._missing_bytes += feedback.sent_bytes - feedback.delivered_bytes
+        if feedback.expected:
+            share = min(1.0, feedback.expected / RECENT_PACKETS)
+            self.recent += share * (feedback.lost / feedback.expected - self.recent)
         if self._expected < LOSS_PACKETS:
             return None
-        self.loss = self._lost / self._expected
-        self._expected = self._lost = 0
+        self.loss = max(self._lost / self._expected, self._missing_bytes / max(1, self._sent_bytes))
+        self._forget()
         if self._tested is not None:
             chance = self.loss > STILL * self._tested
             self.floor = 0.5 * (self._tested + self.loss) if chance else self.floor
             self._tested = None
             return Verdict.CHANCE if chance else Verdict.POLICED
-        alarm = max(LOSS_ALARM, 2.0 * math.sqrt(self.floor * (1.0 - self.floor) / LOSS_PACKETS))
+        alarm = max(LOSS_ALARM, LOSS_SIGMAS * math.sqrt(self.floor * (1.0 - self.floor) / LOSS_PACKETS))
         if self.loss - self.floor > alarm:
             return Verdict.ALARM
         self.floor += FLOOR_SHARE * (self.loss - self.floor) if self.floor else 0.0

@@ -38,6 +38,9 @@ class Feedback:
     """Everything that came out of the network since the report before."""
     delivered_ms: float
     """In this time; 0 in the first report."""
+    sent_bytes: int
+    """What was sent between the same two packets, of media: more than was delivered where packets are lost that have no
+    stamp."""
     expected: int
     """Stamped packets sent since the newest one of the report before, up to the newest one of this."""
     lost: int
@@ -50,6 +53,8 @@ class _Sent:
     number: int
     sent_ms: float
     size_bytes: int
+    total_bytes: int
+    """Sent so far, this packet included."""
 
 
 @dataclass(slots=True)
@@ -60,6 +65,7 @@ class _Last:
     arrived_ms: float
     received: int
     received_bytes: int
+    sent_bytes: int
 
 
 class SentHistory:
@@ -67,7 +73,7 @@ class SentHistory:
 
     def __init__(self) -> None:
         self._sent: OrderedDict[int, _Sent] = OrderedDict()
-        self._count = 0
+        self._count = self._total_bytes = 0
         self._last: _Last | None = None
         self._ahead_ms = 0.0
         self._missing = 0
@@ -75,11 +81,16 @@ class SentHistory:
     def sent(self, stamp: int, size_bytes: int, now_ms: float) -> None:
         """A stamped packet has left; `size_bytes` on the wire."""
         self._count += 1
+        self._total_bytes += size_bytes
         key = stamp % _MODULUS
-        self._sent[key] = _Sent(self._count, now_ms, size_bytes)
+        self._sent[key] = _Sent(self._count, now_ms, size_bytes, self._total_bytes)
         self._sent.move_to_end(key)
         while len(self._sent) > REMEMBERED:
             self._sent.popitem(last=False)
+
+    def sent_unstamped(self, size_bytes: int) -> None:
+        """Another media packet has left."""
+        self._total_bytes += size_bytes
 
     def feedback(self, report: Report, now_ms: float) -> Feedback | None:
         """What the report adds; None where a newer one came before it.
@@ -102,12 +113,13 @@ class SentHistory:
         self._missing = max(0, self._missing + expected - received)  # what was overtaken still comes
         self._ahead_ms = arrived_ms - newest.sent_ms
         units = 0 if last is None else (report.received_bytes - last.received_bytes) % _MODULUS
-        self._last = _Last(newest.number, arrived_ms, report.received, report.received_bytes)
+        self._last = _Last(newest.number, arrived_ms, report.received, report.received_bytes, newest.total_bytes)
         return Feedback(
             samples=self._samples(report, newest, arrived_ms),
             arrived_ms=arrived_ms,
             delivered_bytes=units * BYTES_UNIT,
             delivered_ms=0.0 if last is None else max(0.0, arrived_ms - last.arrived_ms),
+            sent_bytes=0 if last is None else newest.total_bytes - last.sent_bytes,
             expected=expected,
             lost=max(0, expected - received),
             rtt_ms=max(0.0, now_ms - newest.sent_ms - report.held * HELD_UNIT_MS),

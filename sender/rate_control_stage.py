@@ -19,8 +19,9 @@ from avcall.sender.rate_control_feedback import SentHistory
 EVERY_S = 0.2
 SHORTEST_MS = ((200.0, 120), (400.0, 80), (float("inf"), 40))
 """With `--span-ms auto`, the shortest span by round trip: a long way leaves less time for gathering."""
-BETTER_EVERY_MS = 5_000.0
-"""Voice and span become worse at once but better only so often: a change of either can be heard."""
+BETTER_EVERY_MS, BETTER_FIRST_MS = 5_000.0, 1_500.0
+"""Voice and span become worse at once but better only so often: a change of either can be heard. In the beginning they
+wait for what the path is found to carry."""
 OTHER_WINDOW_MS = 3_000.0
 OTHER_FIRST_KBPS = 1.0
 
@@ -45,7 +46,7 @@ class RateStage:
         self._allowance: Allowance | None = None
         self._media_bytes = 0
         self._counted: tuple[float, int, int] | None = None
-        self._changed_ms = float("-inf")
+        self._changed_ms: float | None = None
         self._other_kbps = OTHER_FIRST_KBPS
         self.first_pivot = True
         """Nothing can be shown at the other end yet."""
@@ -58,6 +59,8 @@ class RateStage:
             now_ms = self._clock()
             self._history.sent(stamp, size_bytes + MESSAGE_BYTES, now_ms)
             self._controller.on_sent(now_ms)
+        else:
+            self._history.sent_unstamped(size_bytes + MESSAGE_BYTES)
 
     def take(self, report: Report, now_ms: float) -> None:
         """A report from the peer.
@@ -112,6 +115,8 @@ class RateStage:
 
     def _update(self, now_ms: float) -> None:
         controller = self._controller
+        if self._changed_ms is None:
+            self._changed_ms = now_ms - BETTER_EVERY_MS + BETTER_FIRST_MS
         allowance = allow(
             controller.target_kbps(now_ms),
             self._wants(now_ms),
@@ -136,7 +141,7 @@ class RateStage:
             shortest, longest = next(span for below_ms, span in SHORTEST_MS if rtt_ms < below_ms), SPANS_MS[-1]
         else:
             shortest = longest = min(SPANS_MS, key=lambda span: abs(span - float(config.span_ms)))
-        if before is not None and now_ms - self._changed_ms < BETTER_EVERY_MS:
+        if before is not None and self._changed_ms is not None and now_ms - self._changed_ms < BETTER_EVERY_MS:
             voice_kbps, shortest = min(voice_kbps, before.voice_kbps), max(shortest, before.span_ms)
         return Wants(
             voice_kbps=voice_kbps,

@@ -22,8 +22,8 @@ def spent(allowance: Allowance, other_kbps: float = 0.0) -> float:
 
 
 def test_headers_are_counted() -> None:
-    assert motion_kbps(120, repeat=False) == pytest.approx(2.2 + 6.2)
-    assert motion_kbps(200, repeat=True) == pytest.approx(1.8 + 3.72 + 0.4)
+    assert motion_kbps(120, repeat=False) == pytest.approx(2.2 + 5.667, abs=1e-3)
+    assert motion_kbps(200, repeat=True) == pytest.approx(1.8 + 3.4 + 0.4)
     assert tuple(KEYPOINTS_KBPS) == SPANS_MS
 
 
@@ -35,21 +35,21 @@ def test_all_of_a_target_is_spent_and_no_more(target: float) -> None:
 def test_the_least_call_is_not_made_smaller() -> None:
     least = allow(10.0, ALL)
     assert least == Allowance(6.0, 200, False, 1.5, 1.5, 120, 256)
-    assert spent(least) == pytest.approx(13.02)
+    assert spent(least) == pytest.approx(12.7)
 
 
 def test_voice_comes_first_then_motion_then_pivots_then_resolution() -> None:
     rates = (14.0, 16.0, 20.0, 23.0, 26.0, 30.0, 50.0, 100.0)
     found = [allow(rate, ALL) for rate in rates]
-    assert [round(each.voice_kbps, 1) for each in found] == [6.0, 8.0, 12.0, 14.0, 16.0, 16.0, 16.0, 16.0]
+    assert [round(each.voice_kbps, 1) for each in found] == [6.0, 8.0, 12.0, 16.0, 16.0, 16.0, 16.0, 16.0]
     assert [each.span_ms for each in found] == [200, 200, 200, 200, 160, 120, 40, 40]
-    assert [round(each.pivot_kbps, 1) for each in found] == [2.5, 2.5, 2.5, 3.5, 3.5, 5.6, 11.2, 61.2]
-    assert [each.side for each in found] == [256] * 7 + [512]
+    assert [round(each.pivot_kbps, 1) for each in found] == [2.8, 2.8, 2.8, 1.8, 3.9, 6.1, 12.8, 62.8]
+    assert [each.side for each in found] == [256] * 6 + [512] * 2
 
 
 def test_a_call_takes_what_it_wants_and_no_more() -> None:
     wants = Wants(voice_kbps=8.0, span_ms=120, pivot_kbps=3.0)
-    assert allow(500.0, wants) == Allowance(8.0, 120, False, 3.0, pytest.approx(483.6), 1088, 256)
+    assert allow(500.0, wants) == Allowance(8.0, 120, False, 3.0, pytest.approx(484.13, abs=0.01), 1088, 256)
     assert allow(500.0, Wants(voice_kbps=0.0, span_ms=120, pivot_kbps=3.0)).voice_kbps == 0.0
 
 
@@ -68,7 +68,7 @@ def test_losses_are_met_by_copies_before_anything_else_is_better() -> None:
 def test_the_first_pivot_goes_before_better_voice_and_motion() -> None:
     first = allow(30.0, ALL, first_pivot=True)
     assert (first.voice_kbps, first.span_ms) == (6.0, 200)
-    assert first.pivot_kbps == pytest.approx(30.0 - 6.0 - 5.52)
+    assert first.pivot_kbps == pytest.approx(30.0 - 6.0 - 5.2)
 
 
 def test_spans_do_not_flutter() -> None:
@@ -80,6 +80,6 @@ def test_spans_do_not_flutter() -> None:
     assert len(set(spans[2:])) == 1
 
 
-@pytest.mark.parametrize(("target", "size"), [(10.0, 120), (40.0, 207), (100.0, 657), (500.0, 1088)])
+@pytest.mark.parametrize(("target", "size"), [(10.0, 120), (40.0, 215), (100.0, 665), (500.0, 1088)])
 def test_slices_are_short_where_the_link_is_thin(target: float, size: int) -> None:
     assert allow(target, ALL).slice_bytes == size

@@ -103,10 +103,15 @@ def history(sent: dict[int, float]) -> SentHistory:
 
 
 def test_the_sender_reads_delays_losses_rate_and_round_trip() -> None:
-    made = history({1000: 1005.0, 1120: 1125.0, 1240: 1245.0, 1360: 1365.0, 1480: 1485.0})
+    made = history({1000: 1005.0, 1120: 1125.0})
+    made.sent_unstamped(700)
+    for stamp in (1240, 1360, 1480):
+        made.sent(stamp, 250, stamp + 5.0)
     first = made.feedback(Report(1000, 60_000, 0, 1, 100), 1105.0)
     assert first is not None
-    assert first == Feedback((Sample(1005.0, first.samples[0].transit_ms, 250),), first.arrived_ms, 0, 0.0, 1, 0, 100.0)
+    assert first == Feedback(
+        (Sample(1005.0, first.samples[0].transit_ms, 250),), first.arrived_ms, 0, 0.0, 0, 1, 0, 100.0
+    )
     second = made.feedback(Report(1480, 60_490, 5, 4, 140, (Earlier(120, 30), Earlier(240, 60))), 1615.0)
     assert second is not None
     base_ms = first.samples[0].transit_ms
@@ -114,6 +119,7 @@ def test_the_sender_reads_delays_losses_rate_and_round_trip() -> None:
     assert [sample.sent_ms for sample in second.samples] == [1125.0, 1365.0, 1485.0]
     assert (second.expected, second.lost) == (4, 1)
     assert (second.delivered_bytes, second.delivered_ms) == (640, 490.0)
+    assert second.sent_bytes == 4 * 250 + 700
     assert second.rtt_ms == 110.0
 
 
