@@ -163,7 +163,8 @@ def _read(path: Path) -> bytes:
 
 def _parse(data: bytes, path: Path) -> Weights:
     """Verified as far as the format goes: safetensors can hold numbers only, nothing that runs."""
-    if data[:1] == b"\x80" or data[:2] == b"PK":
+    header = data[8:9] == b"{"  # before it its length, which may begin as a pickle does
+    if not header and (data[:1] == b"\x80" or data[:2] == b"PK"):
         raise CheckpointError(f"{path} is a pickle, which can run code: avcall reads safetensors only")
     try:
         tensors = load(data)

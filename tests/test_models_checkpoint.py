@@ -100,6 +100,15 @@ def test_pickles_are_refused_unread(tmp_path: Path) -> None:
             read_weights(tmp_path / f"{name}.safetensors")
 
 
+def test_a_header_whose_length_begins_like_a_pickle_is_read(tmp_path: Path) -> None:
+    for length in range(300):  # the header's length is a multiple of 8: one of these ends in 0x80
+        write_weights(tmp_path / "x.safetensors", "x" * length, "detector", TinyConfig(), {"a": torch.ones(1)})
+        if (tmp_path / "x.safetensors").read_bytes()[:1] == b"\x80":
+            break
+    assert read_weights(tmp_path / "x.safetensors").name == "x" * length
+    assert (tmp_path / "x.safetensors").read_bytes()[:1] == b"\x80"
+
+
 def test_missing_files_and_names_say_so(folder: Path) -> None:
     with pytest.raises(CheckpointError, match="no weights named 'other'"):
         load_weights("other", folder)
