@@ -19,7 +19,7 @@ from avcall.bench.evaluate_clip import Networks, find_meshes
 from avcall.bench.evaluate_config import FPS, PIVOT_CRF
 from avcall.bench.evaluate_show import PIVOT_1S, Pivots, choose_pivots, find_keypoints
 from avcall.bench.provenance import provenance
-from avcall.bench.stage_judge import StageJudge, mean_over_clips, read_square
+from avcall.bench.stage_judge import StageJudge, change, mean_over_clips, read_square
 from avcall.common import keypoint_coder
 from avcall.common.errors import InputError
 from avcall.common.keypoints import Image, Keypoints
@@ -167,8 +167,8 @@ def table(results: dict[str, Any]) -> str:
         for entry in entries:
             cells = []
             for name in columns:
-                value, whole = entry["metrics"][name], entries[0]["metrics"][name]
-                cells.append(f"{value:.3f}" + ("" if entry is entries[0] else f" ({100 * (value / whole - 1):+.0f} %)"))
+                whole = None if entry is entries[0] else entries[0]["metrics"][name]
+                cells.append(change(entry["metrics"][name], whole, 3))
             lines.append(f"| {entry['system']} | {' | '.join(cells)} | {entry['metrics']['ms_a_frame']:.0f} |")
     return "\n".join(lines[1:])
 

@@ -17,7 +17,7 @@ from avcall.bench.evaluate_clip import Networks, find_meshes
 from avcall.bench.evaluate_config import FPS, PIVOT_CRF
 from avcall.bench.evaluate_show import PIVOT_1S, choose_pivots, find_keypoints, show_driven
 from avcall.bench.provenance import provenance
-from avcall.bench.stage_judge import StageJudge, mean_over_clips, read_square
+from avcall.bench.stage_judge import StageJudge, change, mean_over_clips, read_square
 from avcall.common.errors import InputError
 from avcall.common.keypoints import Image
 from avcall.models.checkpoint import Weights
@@ -92,10 +92,8 @@ def table(results: dict[str, Any]) -> str:
     for entry in results["systems"]:
         cells = []
         for name in columns:
-            value, before = entry["metrics"][name], plain[entry["system"]][name]
-            digits = 2 if name in ("flicker", "psnr") else 4
-            change = "" if entry["enhancer"] == NONE or name == "psnr" else f" ({100 * (value / before - 1):+.0f} %)"
-            cells.append(f"{value:.{digits}f}{change}")
+            before = None if entry["enhancer"] == NONE or name == "psnr" else plain[entry["system"]][name]
+            cells.append(change(entry["metrics"][name], before, 2 if name in ("flicker", "psnr") else 4))
         lines.append(
             f"| {entry['system']} | {entry['enhancer']} | {' | '.join(cells)} | {entry['metrics']['enhance_ms']:.1f} |"
         )

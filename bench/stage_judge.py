@@ -91,6 +91,18 @@ def tensor(image: Image) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
 
 
-def mean_over_clips(clips: list[dict[str, float]]) -> dict[str, float]:
-    """The mean of each measure over the clips that have it."""
-    return {name: round(float(np.nanmean([clip[name] for clip in clips])), 5) for name in clips[0]}
+def mean_over_clips(clips: list[dict[str, float]]) -> dict[str, float | None]:
+    """The mean of each measure over the clips that have it; None where none has."""
+    means: dict[str, float | None] = {}
+    for name in clips[0]:
+        values = [clip[name] for clip in clips if not np.isnan(clip[name])]
+        means[name] = round(float(np.mean(values)), 5) if values else None
+    return means
+
+
+def change(value: float | None, before: float | None, digits: int) -> str:
+    """A value as text, with its change in percent against another one."""
+    if value is None:
+        return "–"
+    shown = f"{value:.{digits}f}"
+    return shown if before is None else f"{shown} ({100 * (value / before - 1):+.0f} %)"
