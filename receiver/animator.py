@@ -11,6 +11,8 @@ from avcall.common.frames import Pose
 from avcall.common.keypoints import Image, Keypoints
 from avcall.common.stats import Stats
 from avcall.models.interfaces import Detailed, DetailedReenactor, Encoded, Reenactor
+from avcall.receiver.inbetween import Inbetween
+from avcall.receiver.jitter_buffer import Between
 from avcall.receiver.pivots import PivotCache, ReadyPivot
 
 FADE_TICKS = 3
@@ -33,6 +35,8 @@ class Drawing:
     fading: ReadyPivot | None = None
     share: float = 1.0
     """Of the new pivot, while `fading` is leaving."""
+    between: Between | None = None
+    """Where `pose` was not sent: the poses around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,12 @@ class Drawn:
 class Animator:
     """`plan` runs on the event loop, `draw` in the executor."""
 
-    def __init__(self, reenactor: Reenactor, cache: PivotCache, stats: Stats) -> None:
+    def __init__(
+        self, reenactor: Reenactor, cache: PivotCache, stats: Stats, inbetween: Inbetween | None = None
+    ) -> None:
+        """Without `inbetween` every pose is driven, also those that were not sent."""
         self._reenactor = reenactor
+        self._inbetween = inbetween
         self._cache = cache
         self._stats = stats
         self._pose: Pose | None = None
@@ -58,7 +66,7 @@ class Animator:
         self._last: Detailed | Image | None = None
         self._drawn: Drawing | None = None
 
-    def plan(self, pose: Pose, drive_ms: float) -> Drawing | None:
+    def plan(self, pose: Pose, drive_ms: float, between: Between | None = None) -> Drawing | None:
         """What to draw for `pose`; None while its pivot is not here. `drive_ms` is what one drive takes at present."""
         ready = self._cache.get(pose.pivot_id)
         if ready is None:
@@ -72,7 +80,7 @@ class Animator:
             if self._fading is not None and self._fading.pivot.image.shape != ready.pivot.image.shape:
                 self._fading = None
         if self._fading is None:
-            return Drawing(pose, ready)
+            return Drawing(pose, ready, between=between)
         self._fade_tick += 1
         drawing = Drawing(pose, ready, self._fading, self._fade_tick / (FADE_TICKS + 1))
         if self._fade_tick == FADE_TICKS:
@@ -103,7 +111,12 @@ class Animator:
 
     def _drive(self, drawing: Drawing) -> Detailed | Image:
         points = drawing.pose.keypoints
-        made = self._drive_one(drawing.ready.encoded, points)
+        encoded = drawing.ready.encoded
+        if drawing.fading is None and self._inbetween is not None:
+            return self._inbetween.picture(
+                drawing.pose, drawing.between, lambda pose: self._drive_one(encoded, pose.keypoints)
+            )
+        made = self._drive_one(encoded, points)
         if drawing.fading is None:
             return made
         old = self._drive_one(drawing.fading.encoded, points)

@@ -46,11 +46,22 @@ class PoseKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Between:
+    """Two poses that were received, of one pivot, and how far in time another lies from the first to the second."""
+
+    before: Pose
+    after: Pose
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
 class PoseSample:
     """The pose to show; `pose.capture_ms` is the media time it stands for."""
 
     pose: Pose
     kind: PoseKind
+    between: Between | None = None
+    """Of an interpolated pose that does not bridge too long a gap."""
 
 
 class PoseBuffer:
@@ -165,9 +176,10 @@ class PoseBuffer:
             if fraction <= 0.0:
                 return PoseSample(first, PoseKind.HELD)
             points = first.keypoints + fraction * (second.keypoints - first.keypoints)
-        else:
-            points = self._spline(after, (media_ms - first.capture_ms) / gap_ms)
-        return PoseSample(_moved(first, media_ms, points), PoseKind.INTERPOLATED)
+            return PoseSample(_moved(first, media_ms, points), PoseKind.INTERPOLATED)
+        fraction = (media_ms - first.capture_ms) / gap_ms
+        moved = _moved(first, media_ms, self._spline(after, fraction))
+        return PoseSample(moved, PoseKind.INTERPOLATED, Between(first, second, fraction))
 
     def _spline(self, after: int, fraction: float) -> Keypoints:
         """Cubic Hermite between two poses. Tangents are the mean slopes over both sides (Catmull-Rom with the real

@@ -21,12 +21,13 @@ from avcall.common.link import Channel, Link
 from avcall.common.stats import Stats, payload_kbps
 from avcall.common.trace import Trace
 from avcall.common.wire import Bundle, KeypointPacket, Packet, PivotSlice, VoicePacket
-from avcall.models.interfaces import Enhancer, Reenactor, SuperResolver
+from avcall.models.interfaces import Enhancer, Interpolator, Reenactor, SuperResolver
 from avcall.receiver.animator import Animator
 from avcall.receiver.budget import FrameBudget
 from avcall.receiver.bundles import BundleIntake
 from avcall.receiver.display import Display
 from avcall.receiver.display_stats import TICK_MS
+from avcall.receiver.inbetween import Inbetween
 from avcall.receiver.jitter_buffer import WAIT_MS, PoseBuffer, PoseKind, PoseSample
 from avcall.receiver.overlay import Badges
 from avcall.receiver.pivot_intake import PivotIntake
@@ -69,11 +70,13 @@ class Receiver:
         executor: Executor,
         stats: Stats,
         trace: Trace,
+        interpolator: Interpolator | None = None,
         budget: FrameBudget | None = None,
         tell: Callable[[Packet], None] | None = None,
     ) -> None:
-        """`budget` is that of the stages that are ladders (`avcall.receiver.ladders`); None where none is. `tell` sends
-        small packets to the sender of what is received; None sends each at once and alone."""
+        """`interpolator` makes pictures between two where driving is dear; None drives every pose. `budget` is that of
+        the stages that are ladders (`avcall.receiver.ladders`); None where none is. `tell` sends small packets to the
+        sender of what is received; None sends each at once and alone."""
         self._link, self._clock = link, clock
         self._stats, self._trace, self._budget = stats, trace, budget
         self._tell = tell or self._send_alone
@@ -92,7 +95,8 @@ class Receiver:
         self._bundles = BundleIntake(self._pivot_keypoints, stats)
         self._playout = PlayoutClock(config.max_delay_ms)
         self._sound = SoundStage(self._playout, speaker, renderers, stats)
-        self._animator = Animator(reenactor, self._cache, stats)
+        inbetween = None if interpolator is None else Inbetween(interpolator, clock, stats)
+        self._animator = Animator(reenactor, self._cache, stats, inbetween)
         self._sender_time = SenderTime()
         self._jumps = 0
         self._display = Display(
@@ -263,7 +267,7 @@ class Receiver:
             self._ticks_from_ms += _LOCK * (sample.pose.capture_ms - media_ms)
         new = sample.kind in (PoseKind.NEW, PoseKind.INTERPOLATED)
         if not self._animator.stands(sample.pose):
-            drawing = self._animator.plan(sample.pose, self._display.render_ms)
+            drawing = self._animator.plan(sample.pose, self._display.render_ms, sample.between)
             if drawing is None:
                 self._pivots.want(sample.pose.pivot_id, now_ms)
                 new = False

