@@ -1,4 +1,8 @@
-"""Real calls over a folder of clips, one after the other: what `avcall demo` reports of each, and the means."""
+"""Real calls over a folder of clips, one after the other: what `avcall demo` reports of each, and the means.
+
+A two-way call is one between a clip and the next, each of which begins again where it ends before the call. Both speak
+all the time then, as far as the speech gate lets them: in a conversation in turns the voice costs half of that.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,9 @@ SCALARS = (
     "play_out_delay_ms",
 )
 MAPS = ("payload_kbps", "wire_kbps", "latency_ms")
+STEADY = ("steady_wire_kbps", "steady_payload_kbps")
+"""Without the first three seconds of a call: handshake, first pivot."""
+BACK = ("fps_sent", "fps_shown", "ticks_filled", "freeze_longest_ms", "latency_ms", "payload_kbps")
 EXTRA_S = 180.0
 
 
@@ -47,28 +54,57 @@ def clips_in(folder: Path, limit: int = 0) -> list[Path]:
 
 
 def measure_calls(
-    clips: Sequence[Path], seconds: float, flags: Sequence[str], told: Callable[[str], None]
+    clips: Sequence[Path],
+    seconds: float,
+    flags: Sequence[str],
+    told: Callable[[str], None],
+    *,
+    two_way: bool = False,
+    done: Mapping[str, dict[str, Any]] | None = None,
+    keep: Callable[[dict[str, Any]], None] = lambda results: None,
 ) -> dict[str, Any]:
     """One call a clip, each with three processes over WebRTC on loopback. `flags` go to `avcall demo`; `told` gets a
-    line after each call.
+    line after each call. Clips in `done` are not called again; `keep` gets the results so far after each call.
 
     Raises:
         AvcallError: a call failed; the message is the demo's own.
     """
-    rows = {}
+    rows = {clip.stem: dict(done[clip.stem]) for clip in clips if done and clip.stem in done}
     with tempfile.TemporaryDirectory(prefix="avcall-calls-") as folder:
-        for clip in clips:
-            report = _call(clip, seconds, flags, Path(folder) / clip.stem)
-            rows[clip.stem] = {key: report[key] for key in (*SCALARS, *MAPS)}
-            rows[clip.stem]["lmd_px"] = report.get("lmd_px")
+        for number, clip in enumerate(clips):
+            if clip.stem in rows:
+                continue
+            back = ["--two-way", "--video-back", str(clips[(number + 1) % len(clips)])] if two_way else []
+            report = _call(clip, seconds, [*flags, *back], Path(folder) / clip.stem)
+            rows[clip.stem] = _row(report)
             wire = report["wire_kbps"]
             told(f"{clip.stem}: {report['fps_shown']:.1f} fps, wire {wire['up']:.1f} up, {wire['down']:.1f} back")
+            keep(_results(clips, rows, seconds, two_way))
+    return _results(clips, rows, seconds, two_way)
+
+
+def _row(report: dict[str, Any]) -> dict[str, Any]:
+    row = {key: report[key] for key in (*SCALARS, *MAPS)}
+    row["lmd_px"] = report.get("lmd_px")
+    row["steady_wire_kbps"] = report["steady"]["wire_kbps"]
+    row["steady_payload_kbps"] = report["steady"]["payload_kbps"]
+    row["load"] = report["machine"].get("load")
+    if "back" in report:
+        row["back"] = {key: report["back"][key] for key in BACK}
+    return row
+
+
+def _results(
+    clips: Sequence[Path], rows: Mapping[str, dict[str, Any]], seconds: float, two_way: bool
+) -> dict[str, Any]:
+    known = [clip.stem for clip in clips if clip.stem in rows]
     return {
         **provenance(),
         "seconds": seconds,
-        "clips": list(rows),
-        "metrics": _means(list(rows.values())),
-        "calls": rows,
+        "two_way": two_way,
+        "clips": known,
+        "metrics": _means([rows[name] for name in known]),
+        "calls": {name: rows[name] for name in known},
     }
 
 
@@ -85,7 +121,8 @@ def _call(clip: Path, seconds: float, flags: Sequence[str], out: Path) -> dict[s
 
 def _means(rows: list[dict[str, Any]]) -> dict[str, Any]:
     scalars = {key: _mean([row[key] for row in rows]) for key in (*SCALARS, "lmd_px")}
-    maps = {key: {name: _mean([row[key][name] for row in rows]) for name in rows[0][key]} for key in MAPS}
+    known = [key for key in (*MAPS, *STEADY) if key in rows[0]]
+    maps = {key: {name: _mean([row[key][name] for row in rows]) for name in rows[0][key]} for key in known}
     return {**scalars, **maps}
 
 

@@ -21,9 +21,12 @@ def calls_table(results: Mapping[str, Any]) -> str:
     m = results["metrics"]
     worst_ms = max(call["freeze_longest_ms"] for call in results["calls"].values())
     payload, wire, latency = m["payload_kbps"], m["wire_kbps"], m["latency_ms"]
-    rows = [
+    one_way = [
         ("on the wire, sender to receiver, every byte counted", f"{wire['up']:.1f} kbit/s"),
         ("on the wire, back (acknowledgements)", f"{wire['down']:.1f} kbit/s"),
+    ]
+    rows = [
+        *(_two_way_rows(m) if results.get("two_way") else one_way),
         (
             "payload: keypoints, pivots, voice, control",
             ", ".join(f"{payload[kind]:.1f}" for kind in ("keypoints", "pivots", "voice", "control")) + " kbit/s",
@@ -36,6 +39,18 @@ def calls_table(results: Mapping[str, Any]) -> str:
         ("PSNR, SSIM against the sender's crop", f"{m['psnr']:.1f} dB, {m['ssim']:.3f}"),
     ]
     return _table(("a call", "mean"), rows) + "\n\n" + _source(results, f"calls of {results['seconds']:g} s")
+
+
+def _two_way_rows(m: Mapping[str, Any]) -> list[tuple[str, str]]:
+    whole, steady = m["wire_kbps"], m["steady_wire_kbps"]
+    return [
+        ("a two-way call on the wire at one end, up and down, every byte counted", _up_down(whole)),
+        ("the same without the first three seconds", _up_down(steady)),
+    ]
+
+
+def _up_down(wire: Mapping[str, float]) -> str:
+    return f"{wire['up']:.1f} and {wire['down']:.1f} kbit/s"
 
 
 def speed_table(results: Mapping[str, Any]) -> str:
@@ -107,6 +122,7 @@ def brief_table(results: Mapping[str, Any]) -> str:
 
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "calls": ("calls.json", calls_table),
+    "calls_thesis": ("calls_thesis.json", calls_table),
     "speed": ("speed.json", speed_table),
     "pivot_intra": ("pivot_intra.json", intra_table),
     "link": ("link.json", link_table),

@@ -13,8 +13,8 @@ from typing import Any
 from avcall.bench.bandwidth_config import BandwidthConfig
 from avcall.cli import add_debug_flag
 from avcall.cli.flags import HelpFormatter, add_flags, build
-from avcall.common.config import DEFAULT_MODEL, flag
-from avcall.common.errors import ConfigError, OutputError
+from avcall.common.config import AUTO, DEFAULT_MODEL, WIRES, flag
+from avcall.common.errors import ConfigError, InputError, OutputError
 
 DESCRIPTION = """Measures on this machine.
 
@@ -31,7 +31,8 @@ DESCRIPTION = """Measures on this machine.
   ablation     the receiver's whole chain, and the same with one stage off
   bandwidth    avcall against the video codecs: likeness and motion at each rate"""
 EXAMPLES = """  avcall bench speed
-  avcall bench calls --clips CLIPS_DIR --json results/calls.json
+  avcall bench calls --two-way --seconds 30 --clips CLIPS_DIR --resume --json results/calls.json
+  avcall bench calls --wire thesis --clips CLIPS_DIR --json results/calls_thesis.json
   avcall bench pivot-intra --clips CLIPS_DIR --json results/pivot_intra.json
   avcall bench keypoints --clips CLIPS_DIR --json results/keypoints.json
   avcall bench interpolation --clips CLIPS_DIR --json results/interpolation.json
@@ -60,11 +61,17 @@ class SpeedConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallsConfig:
-    """A real call, as in 'avcall demo', for each video of a folder; writes the mean of their reports."""
+    """A real call, as in 'avcall demo', for each video of a folder; writes the mean of their reports. With --two-way,
+    the other end sends the next video of the folder, and both begin again where they end before the call."""
 
     clips: Path = flag(Path(), "folder of videos", metavar="DIR", required=True)
     json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
     seconds: float = flag(8.0, "how long each call lasts", metavar="SECONDS")
+    two_way: bool = flag(False, "calls in both directions")
+    wire: str = flag(WIRES[0], "as in 'avcall send'", choices=WIRES)
+    span_ms: str = flag(AUTO, "as in 'avcall send'", metavar="MS|auto")
+    voice_kbps: float = flag(8.0, "as in 'avcall send'", metavar="KBPS")
+    resume: bool = flag(False, "keep the calls that --json has already, and write it after each")
     limit: int = flag(0, "only the first N videos; 0 means all", metavar="N")
     model: str = flag(DEFAULT_MODEL, "reenactment model", metavar="NAME")
 
@@ -170,10 +177,7 @@ def run(values: Namespace) -> int:
         check_writable("--json", built.json)
     results = {"command": _command(values.what, built), **measure(built)}
     if built.json is not None:
-        try:
-            built.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"--json {built.json}: {error.strerror}: give a file that can be written") from error
+        _write(built.json, results)
     return 0
 
 
@@ -212,13 +216,52 @@ def _speed(config: SpeedConfig) -> dict[str, Any]:
 
 def _calls(config: CallsConfig) -> dict[str, Any]:
     from avcall.bench.calls import clips_in, measure_calls
+    from avcall.cli.checks import check_span
 
     if not 2.0 <= config.seconds <= 600.0 or config.limit < 0:
         raise ConfigError("--seconds must be from 2 to 600 and --limit not below 0")
+    check_span(config.span_ms)
+    if config.resume and config.json is None:
+        raise ConfigError("--resume needs the results to go on with: give --json FILE")
     clips = clips_in(config.clips, config.limit)
-    results = measure_calls(clips, config.seconds, ["--model", config.model], lambda line: print(line, flush=True))
+    flags = ["--model", config.model, "--wire", config.wire, "--span-ms", config.span_ms]
+    flags += ["--voice-kbps", f"{config.voice_kbps:g}"]
+    head = {"model": config.model, "wire": config.wire, "span_ms": config.span_ms, "voice_kbps": config.voice_kbps}
+
+    def keep(results: dict[str, Any]) -> None:
+        if config.resume and config.json is not None:
+            _write(config.json, {"command": _command("calls", config), **head, **results})
+
+    results = measure_calls(
+        clips,
+        config.seconds,
+        flags,
+        lambda line: print(line, flush=True),
+        two_way=config.two_way,
+        done=_done(config, head) if config.resume else None,
+        keep=keep,
+    )
     print(json.dumps(results["metrics"], indent=1))
-    return {"model": config.model, **results}
+    return {**head, **results}
+
+
+def _done(config: CallsConfig, head: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The calls of an earlier run with the same settings."""
+    if config.json is None or not config.json.is_file():
+        return {}
+    try:
+        before = json.loads(config.json.read_text(encoding="utf-8"))
+        same = {**head, "seconds": config.seconds, "two_way": config.two_way}
+        return dict(before["calls"]) if same.items() <= before.items() else {}
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"--json {config.json}: not results of 'avcall bench calls': give another file") from error
+
+
+def _write(path: Path, results: dict[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"--json {path}: {error.strerror}: give a file that can be written") from error
 
 
 def _pivot_intra(config: PivotIntraConfig) -> dict[str, Any]:

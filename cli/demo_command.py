@@ -194,8 +194,7 @@ def call(config: DemoConfig, source: list[str], logs: Path) -> None:
 
 
 def two_way_call(config: DemoConfig, source: list[str], logs: Path) -> None:
-    """The call with --two-way. The second end goes on until the first hangs up; its video starts again where it ends
-    before.
+    """The call with --two-way. Videos start again where they end before the call does.
 
     Raises:
         AvcallError: of the process that failed, with its exit code.
@@ -215,8 +214,7 @@ def two_way_call(config: DemoConfig, source: list[str], logs: Path) -> None:
             "call",
             *common,
             *("--quality", config.quality),
-            *back,
-            "--loop",
+            *_looped(back),
             *("--trace", str(traces / SECOND), "--record", str(config.out / "received.mp4")),
             "--window" if window else "--no-window",
         )
@@ -231,6 +229,10 @@ def two_way_call(config: DemoConfig, source: list[str], logs: Path) -> None:
         print(second.wait_for("computing", EXTRA_S), flush=True)
         print(f"connected over WebRTC on loopback, both ways; the call lasts {config.seconds:g} s ...", flush=True)
         wait_for_the_end(first, second, config.seconds + EXTRA_S)
+
+
+def _looped(source: list[str]) -> list[str]:
+    return [*source, "--loop"] if "--video" in source else source
 
 
 def wait_for_the_end(sender: Child, receiver: Child, seconds: float) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from avcall.bench.calls import _means, clips_in
+from avcall.bench import calls
+from avcall.bench.calls import SCALARS, _means, clips_in
 from avcall.common.errors import InputError
 
 
@@ -48,3 +50,36 @@ def test_means_leave_out_what_was_not_measured() -> None:
     assert means["fps_shown"] == 2.0
     assert means["psnr"] == 30.0
     assert means["wire_kbps"] == {"up": 2.0}
+
+
+def report(up_kbps: float) -> dict[str, Any]:
+    """What a demo with --two-way writes, as far as it is looked at."""
+    maps = {"payload_kbps": {"voice": 6.0}, "wire_kbps": {"up": up_kbps, "down": 19.0}, "latency_ms": {"p50": 180.0}}
+    values = {**dict.fromkeys(SCALARS, 25.0), **maps}
+    return {**values, "steady": maps, "machine": {"load": 1.5}, "back": {**values, "input": "b.mp4"}}
+
+
+def test_two_way_calls_are_between_neighbours_and_go_on_where_they_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = [tmp_path / f"{name}.mp4" for name in "abc"]
+    called: list[tuple[str, str]] = []
+
+    def fake_call(clip: Path, seconds: float, flags: list[str], out: Path) -> dict[str, Any]:
+        assert flags[:3] == ["--wire", "coded", "--two-way"]
+        called.append((clip.stem, Path(flags[-1]).stem))
+        return report(20.0 + len(called))
+
+    monkeypatch.setattr(calls, "_call", fake_call)
+    kept: list[dict[str, Any]] = []
+    flags = ["--wire", "coded"]
+    whole = calls.measure_calls(clips, 30.0, flags, lambda line: None, two_way=True, keep=kept.append)
+    assert called == [("a", "b"), ("b", "c"), ("c", "a")]
+    assert [results["clips"] for results in kept] == [["a"], ["a", "b"], ["a", "b", "c"]]
+    assert whole["metrics"]["wire_kbps"] == {"up": 22.0, "down": 19.0}
+    assert whole["metrics"]["steady_wire_kbps"]["up"] == 22.0
+    assert "input" not in whole["calls"]["a"]["back"]
+    again = calls.measure_calls(clips, 30.0, flags, lambda line: None, two_way=True, done=kept[1]["calls"])
+    assert called[3:] == [("c", "a")]
+    assert again["calls"]["a"] == whole["calls"]["a"]
+    assert list(again["calls"]) == ["a", "b", "c"]

@@ -46,3 +46,12 @@ def test_a_block_is_replaced_whole(tmp_path: Path) -> None:
     assert "| av1 | 1000 | 30.0 | 0.900 | 0.100 | 9 |" in made
     assert "2 clips" in made
     assert figures.rewritten(made, tmp_path) == made
+
+
+def test_the_table_of_two_way_calls_says_what_one_end_sends_and_receives() -> None:
+    results = json.loads((ROOT / "results" / "calls_thesis.json").read_text(encoding="utf-8"))
+    steady = {"steady_wire_kbps": {"up": 19.25, "down": 18.0}}
+    two_way = {**results, "two_way": True, "metrics": {**results["metrics"], **steady}}
+    assert "| the same without the first three seconds | 19.2 and 18.0 kbit/s |" in figures.calls_table(two_way)
+    assert "acknowledgements" in figures.calls_table(results)
+    assert "acknowledgements" not in figures.calls_table(two_way)
