@@ -38,7 +38,7 @@ LADDERS: dict[int, dict[float, tuple[tuple[float, float], ...]]] = {
         50: ((1, 25), (1, 12.5)),
     },
 }
-"""Per display size and target in kbit/s: (share of the side, pictures a second) worth trying, found on val/."""
+"""Per display size and target in kbit/s: (share of the side, pictures a second) to try."""
 AVCALL_BUDGETS = {256: (3.0, 4.0, 6.0, 9.0, 12.0, 18.0), 512: (4.0, 6.0, 9.0, 12.0, 18.0, 30.0)}
 
 

@@ -62,7 +62,7 @@ CODECS = (
     Codec(
         "x265",
         "H.265, x265",
-        f"-c:v libx265 -preset medium -tune zerolatency -crf {{q}} -x265-params {_X265} "
+        f"-c:v libx265 -preset slow -tune zerolatency -crf {{q}} -x265-params {_X265} "
         "-bsf:v filter_units=remove_types=39|40",
         Container.HEVC,
         finest=18,
@@ -92,7 +92,7 @@ CODECS = (
     Codec(
         "aom",
         "AV1, libaom",
-        "-c:v libaom-av1 -usage realtime -cpu-used 6 -crf {q} -b:v 0 -g 100000 -lag-in-frames 0 -row-mt 0",
+        "-c:v libaom-av1 -usage realtime -cpu-used 5 -crf {q} -b:v 0 -g 100000 -lag-in-frames 0 -row-mt 0",
         Container.IVF,
         finest=15,
         coarsest=63,
@@ -101,7 +101,7 @@ CODECS = (
     Codec(
         "svt-av1",
         "AV1, SVT-AV1",
-        "-c:v libsvtav1 -preset 8 -crf {q} -g 100000 -svtav1-params pred-struct=1:lookahead=0:scd=0:lp=1",
+        "-c:v libsvtav1 -preset 5 -crf {q} -g 100000 -svtav1-params pred-struct=1:lookahead=0:scd=0:lp=1",
         Container.IVF,
         finest=15,
         coarsest=63,
