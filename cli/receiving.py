@@ -122,6 +122,7 @@ def make_receiver(
         reenactor=stages.reenactor,
         upscaler=stages.upscaler,
         enhancer=stages.enhancer,
+        interpolators=stages.interpolators,
         renderers=renderers,
         speaker=speaker,
         link=session.link,

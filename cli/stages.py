@@ -14,8 +14,8 @@ from avcall.common.errors import InputError
 from avcall.common.keypoints import MESH_INDICES, Image, Keypoints
 from avcall.common.stats import Stats
 from avcall.models.face_mesh import FaceMesh
-from avcall.models.interfaces import Guide, Reenactor
-from avcall.models.registry import load_enhancers, load_super_resolvers
+from avcall.models.interfaces import Guide, Interpolator, Reenactor
+from avcall.models.registry import load_enhancers, load_interpolators, load_super_resolvers
 from avcall.receiver.budget import FrameBudget, Version
 from avcall.receiver.ladders import DRIVE, ENHANCE, ORDER, UPSCALE, EnhancerLadder, ReenactorLadder, SuperResolverLadder
 
@@ -32,6 +32,8 @@ class Stages:
     budget: FrameBudget
     prices: dict[str, Sequence[Version]]
     """What each version of each stage takes on this machine, by stage."""
+    interpolators: Sequence[tuple[str, Interpolator]]
+    """The best first. They save time rather than take it, so the budget has no say in them."""
 
 
 def make_stages(
@@ -56,7 +58,7 @@ def make_stages(
     }
     budget = FrameBudget(prices, ORDER, quality)
     drive.budget = upscale.budget = enhance.budget = budget
-    return Stages(drive, upscale, enhance, budget, prices)
+    return Stages(drive, upscale, enhance, budget, prices, load_interpolators(device))
 
 
 def _portrait() -> tuple[Image, Keypoints]:

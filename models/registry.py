@@ -9,7 +9,7 @@ import torch
 
 from avcall.common.errors import ConfigError, DeviceError
 from avcall.models.checkpoint import load_weights, read_weights, table
-from avcall.models.interfaces import Enhancer, KeypointDetector, ModelId, Reenactor, SuperResolver
+from avcall.models.interfaces import Enhancer, Interpolator, KeypointDetector, ModelId, Reenactor, SuperResolver
 from avcall.models.twins import IdentityEnhancer
 
 CLASSICAL = "classical"
@@ -94,6 +94,21 @@ def load_enhancers(device: str) -> list[tuple[str, Enhancer]]:
     versions: list[tuple[str, Enhancer]] = [("as drawn", IdentityEnhancer())]
     if ENHANCER in table():
         versions.append(("sharp", NetworkEnhancer(load_weights(ENHANCER), device)))
+    return versions
+
+
+def load_interpolators(device: str) -> list[tuple[str, Interpolator]]:
+    """The interpolators of pictures with their names, the best first: the shipped network, and optical flow.
+
+    Raises:
+        CheckpointError: its weights are damaged.
+    """
+    from avcall.models.interpolation.flow import FlowInterpolator
+    from avcall.models.interpolation.interpolator import LITE, NetworkInterpolator
+
+    versions: list[tuple[str, Interpolator]] = [("flow", FlowInterpolator())]
+    if LITE in table():
+        versions.insert(0, ("network", NetworkInterpolator(load_weights(LITE), device)))
     return versions
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import TypeAlias
 
@@ -24,58 +24,58 @@ from avcall.receiver.jitter_buffer import Between
 DEAR_MS = 20.0
 """Half a tick: a drive that takes longer leaves too little for the stages after it."""
 PAYS = 0.5
-"""Interpolation must take less than this share of a drive."""
+"""An interpolator must take less than this share of a drive."""
 RUNS, TRUSTED_RUNS = 15, 3
 REST_MS = 5_000.0
-"""After an interpolation that failed, keypoint space alone for so long."""
+"""An interpolator that failed is left alone for so long."""
 _log = logging.getLogger(__name__)
 
 Made: TypeAlias = Detailed | Image
 
 
 class Inbetween:
-    """Times drives and interpolations and chooses; for one thread."""
+    """Times drives and interpolations, and takes the best interpolator that pays; for one thread."""
 
-    def __init__(self, interpolator: Interpolator, clock: Clock, stats: Stats) -> None:
-        self._interpolator, self._clock, self._stats = interpolator, clock, stats
+    def __init__(self, interpolators: Sequence[tuple[str, Interpolator]], clock: Clock, stats: Stats) -> None:
+        """`interpolators` by name, the best first."""
+        self._clock, self._stats = clock, stats
+        self._candidates = [_Candidate(name, one) for name, one in interpolators]
         self._kept: list[tuple[Pose, Made]] = []
         self._drive_ms: deque[float] = deque(maxlen=RUNS)
-        self._interpolate_ms: deque[float] = deque(maxlen=RUNS)
-        self._not_before_ms = float("-inf")
 
     def picture(self, pose: Pose, between: Between | None, drive: Callable[[Pose], Made]) -> Made:
         """The picture of `pose`, which lies `between` two others if it was not sent.
 
         Raises:
-            Exception: what `drive` raised. An interpolation that fails is counted, and the pose is driven.
+            Exception: what `drive` raised. An interpolation that fails is counted, and the next best stands in, at last
+                the interpolated keypoints.
         """
         if between is None:
             return self._driven(pose, drive)
-        if not self.pays():
-            return self._timed_drive(pose, drive)
-        before, after = self._driven(between.before, drive), self._driven(between.after, drive)
-        start_ms = self._clock()
-        try:
-            made = self._interpolated(before, after, between.fraction)
-        except Exception as error:  # noqa: BLE001 - a network may fail in any way, and a call outlives it
-            self._stats.count("interpolate_failed")
-            self._not_before_ms = self._clock() + REST_MS
-            _log.warning("interpolation failed, the keypoints are interpolated instead: %s", error)
-            return self._timed_drive(pose, drive)
-        took_ms = self._clock() - start_ms
-        self._interpolate_ms.append(took_ms)
-        self._stats.add_stage("interpolate", took_ms)
-        self._stats.count("pictures_interpolated")
-        return made
+        while (candidate := self._choice()) is not None:
+            before, after = self._driven(between.before, drive), self._driven(between.after, drive)
+            start_ms = self._clock()
+            try:
+                made = _interpolated(candidate.interpolator, before, after, between.fraction)
+            except Exception as error:  # noqa: BLE001 - a network may fail in any way, and a call outlives it
+                self._stats.count("interpolate_failed")
+                candidate.not_before_ms = self._clock() + REST_MS
+                _log.warning("interpolation by %s failed: %s", candidate.name, error)
+                continue
+            took_ms = self._clock() - start_ms
+            candidate.took_ms.append(took_ms)
+            self._stats.add_stage(f"interpolate_{candidate.name}", took_ms)
+            self._stats.count("pictures_interpolated")
+            return made
+        return self._timed_drive(pose, drive)
 
-    def pays(self) -> bool:
-        """Whether pictures are interpolated at present."""
-        if len(self._drive_ms) < TRUSTED_RUNS or self._clock() < self._not_before_ms:
-            return False
-        drive_ms = median(self._drive_ms)
-        if drive_ms <= DEAR_MS:
-            return False
-        return not self._interpolate_ms or median(self._interpolate_ms) < PAYS * drive_ms
+    def _choice(self) -> _Candidate | None:
+        """None: the keypoints are interpolated."""
+        if len(self._drive_ms) < TRUSTED_RUNS or median(self._drive_ms) <= DEAR_MS:
+            return None
+        now_ms, limit_ms = self._clock(), PAYS * median(self._drive_ms)
+        ready = (c for c in self._candidates if now_ms >= c.not_before_ms)
+        return next((c for c in ready if not c.took_ms or median(c.took_ms) < limit_ms), None)
 
     def _driven(self, pose: Pose, drive: Callable[[Pose], Made]) -> Made:
         for kept, picture in self._kept:
@@ -91,10 +91,20 @@ class Inbetween:
         self._drive_ms.append(self._clock() - start_ms)
         return made
 
-    def _interpolated(self, before: Made, after: Made, fraction: float) -> Made:
-        if isinstance(before, Detailed) and isinstance(after, Detailed):
-            image = self._interpolator.interpolate(before.image, after.image, fraction)
-            return Detailed(image, self._interpolator.interpolate(before.reference, after.reference, fraction))
-        if isinstance(before, Detailed) or isinstance(after, Detailed):
-            raise ValueError("one picture has details and the other has none")
-        return self._interpolator.interpolate(before, after, fraction)
+
+class _Candidate:
+    """One interpolator and how it fares."""
+
+    def __init__(self, name: str, interpolator: Interpolator) -> None:
+        self.name, self.interpolator = name, interpolator
+        self.took_ms: deque[float] = deque(maxlen=RUNS)
+        self.not_before_ms = float("-inf")
+
+
+def _interpolated(interpolator: Interpolator, before: Made, after: Made, fraction: float) -> Made:
+    if isinstance(before, Detailed) and isinstance(after, Detailed):
+        image = interpolator.interpolate(before.image, after.image, fraction)
+        return Detailed(image, interpolator.interpolate(before.reference, after.reference, fraction))
+    if isinstance(before, Detailed) or isinstance(after, Detailed):
+        raise ValueError("one picture has details and the other has none")
+    return interpolator.interpolate(before, after, fraction)

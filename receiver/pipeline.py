@@ -70,12 +70,12 @@ class Receiver:
         executor: Executor,
         stats: Stats,
         trace: Trace,
-        interpolator: Interpolator | None = None,
+        interpolators: Sequence[tuple[str, Interpolator]] = (),
         budget: FrameBudget | None = None,
         tell: Callable[[Packet], None] | None = None,
     ) -> None:
-        """`interpolator` makes pictures between two where driving is dear; None drives every pose. `budget` is that of
-        the stages that are ladders (`avcall.receiver.ladders`); None where none is. `tell` sends small packets to the
+        """`interpolators` (the best first) make pictures between two where driving is dear. `budget` is that of the
+        stages that are ladders (`avcall.receiver.ladders`); None where none is. `tell` sends small packets to the
         sender of what is received; None sends each at once and alone."""
         self._link, self._clock = link, clock
         self._stats, self._trace, self._budget = stats, trace, budget
@@ -95,8 +95,7 @@ class Receiver:
         self._bundles = BundleIntake(self._pivot_keypoints, stats)
         self._playout = PlayoutClock(config.max_delay_ms)
         self._sound = SoundStage(self._playout, speaker, renderers, stats)
-        inbetween = None if interpolator is None else Inbetween(interpolator, clock, stats)
-        self._animator = Animator(reenactor, self._cache, stats, inbetween)
+        self._animator = Animator(reenactor, self._cache, stats, Inbetween(interpolators, clock, stats))
         self._sender_time = SenderTime()
         self._jumps = 0
         self._display = Display(

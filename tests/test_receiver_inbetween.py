@@ -24,7 +24,8 @@ class Bench:
         self.detailed = False
         self.drives = 0
         self.stats = Stats()
-        self.inbetween = Inbetween(self, lambda: self.now_ms, self.stats)
+        named = [("network", self), ("blend", BlendInterpolator())]
+        self.inbetween = Inbetween(named, lambda: self.now_ms, self.stats)
 
     def interpolate(self, before: Image, after: Image, fraction: float) -> Image:
         self.now_ms += self.interpolate_ms
@@ -78,26 +79,36 @@ def test_a_pose_that_coasts_on_is_drawn_although_its_time_stands() -> None:
     assert bench.drives == 2
 
 
-def test_interpolation_that_takes_longer_than_it_saves_is_given_up() -> None:
+def used(bench: Bench) -> list[str]:
+    return [name.removeprefix("interpolate_") for name in bench.stats.stage_ms() if name.startswith("interpolate_")]
+
+
+def test_an_interpolator_that_takes_longer_than_it_saves_gives_way_to_the_next() -> None:
     bench = Bench(drive_ms=30.0, interpolate_ms=16.0)
-    for at in (0, 80, 160):
-        bench.show(at)
-    assert bench.inbetween.pays()
-    bench.show(200)
-    assert not bench.inbetween.pays()
+    assert [bench.show(at) for at in (0, 80, 160, 200)] == [0, 80, 160, 200]
+    assert used(bench) == ["network"]
+    bench.show(280)
+    assert used(bench) == ["network", "blend"]
 
 
-def test_a_failure_is_counted_and_the_keypoints_take_over_for_a_while() -> None:
+def test_a_failure_is_counted_and_the_next_takes_over_for_a_while() -> None:
     bench = Bench(drive_ms=30.0)
-    for at in (0, 80, 160):
-        bench.show(at)
     bench.fails = True
-    assert bench.show(200) == 200
+    assert [bench.show(at) for at in (0, 80, 160, 200)] == [0, 80, 160, 200]
     assert bench.stats.counters["interpolate_failed"] == 1
+    assert used(bench) == ["blend"]
     bench.fails = False
-    assert not bench.inbetween.pays()
     bench.now_ms += REST_MS
-    assert bench.inbetween.pays()
+    bench.show(280)
+    assert used(bench) == ["blend", "network"]
+
+
+def test_without_any_interpolator_that_works_the_keypoints_are_interpolated() -> None:
+    bench = Bench(drive_ms=30.0)
+    bench.inbetween = Inbetween([("network", bench)], lambda: bench.now_ms, bench.stats)
+    bench.fails = True
+    assert [bench.show(at) for at in (0, 80, 160, 200)] == [0, 80, 160, 200]
+    assert used(bench) == []
 
 
 def test_details_are_interpolated_as_well() -> None:
