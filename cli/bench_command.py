@@ -1,4 +1,4 @@
-"""`avcall bench speed`, `calls`, `pivot-intra`, `keypoints` and `bandwidth`."""
+"""`avcall bench speed`, `calls`, `pivot-intra`, `keypoints`, `rate-control`, `fuzz`, `bandwidth` and others."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ DESCRIPTION = """Measures on this machine.
   speed        frames a second that each end can sustain on one core
   calls        a real call over loopback for each video of a folder, and the means of their reports
   pivot-intra  coders for pivots: likeness at a given size, and time
+  pivots       when to send a pivot: the adaptive selector against two simple rules at the same bytes
   keypoints    what coded keypoints cost, and how far they are off
   interpolation
                ways to make the frames, or the keypoints, that were not sent
@@ -29,17 +30,23 @@ DESCRIPTION = """Measures on this machine.
   enhancement  what face enhancement makes of the pictures of each reenactor
   detector     learned keypoint detectors beside the face mesh: jitter, distance, time
   ablation     the receiver's whole chain, and the same with one stage off
+  rate-control
+               what the rate controller finds and leaves to others, in simulated time
+  fuzz         hostile messages against everything that takes bytes from a peer
   bandwidth    avcall against the video codecs: likeness and motion at each rate"""
 EXAMPLES = """  avcall bench speed
   avcall bench calls --two-way --seconds 30 --clips CLIPS_DIR --resume --json results/calls.json
   avcall bench calls --wire thesis --clips CLIPS_DIR --json results/calls_thesis.json
   avcall bench pivot-intra --clips CLIPS_DIR --json results/pivot_intra.json
+  avcall bench pivots --clips CLIPS_DIR --json results/pivots.json
   avcall bench keypoints --clips CLIPS_DIR --json results/keypoints.json
   avcall bench interpolation --clips CLIPS_DIR --json results/interpolation.json
   avcall bench super-resolution --clips CLIPS_DIR --json results/super_resolution.json
   avcall bench enhancement --clips CLIPS_DIR --json results/enhancement.json
   avcall bench detector --clips CLIPS_DIR --weights detector.safetensors --json results/detector.json
   avcall bench ablation --clips CLIPS_DIR --large-clips CLIPS_512_DIR --json results/ablation.json
+  avcall bench rate-control --page out/rate_control.html --json results/rate_control.json
+  avcall bench fuzz --cases 1000000 --json results/fuzz.json
   avcall bench bandwidth --clips CLIPS_DIR --out out/bandwidth --json results/bandwidth.json"""
 SPEED_CLIPS = 5
 """More add nothing to a speed."""
@@ -82,6 +89,19 @@ class PivotIntraConfig:
 
     clips: Path = flag(Path(), "folder of clips, all of one size", metavar="DIR", required=True)
     json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PivotsConfig:
+    """Plays each clip with each rule at 1.5, 3 and 6 kbit/s and judges what would be shown."""
+
+    clips: Path = flag(Path(), "folder of clips of one face each", metavar="DIR", required=True)
+    json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
+    keep: Path | None = flag(
+        None, "leave each clip's results in this folder, and go on from there when started again", metavar="DIR"
+    )
+    seconds: float = flag(8.0, "only the first seconds of each clip", metavar="SECONDS")
+    limit: int = flag(0, "only the first N videos; 0 means all", metavar="N")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,6 +172,23 @@ class AblationConfig:
     model: str = flag("lite", "reenactor of all rows but the classical one", metavar="NAME")
     seconds: float = flag(3.0, "only the first seconds of each clip; of large ones, half of that", metavar="SECONDS")
     limit: int = flag(0, "only the first N clips of each folder; 0 means all", metavar="N")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RateControlConfig:
+    """Runs the rate controller over simulated bottlenecks: the cases of RFC 8867 that apply, and some more."""
+
+    json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
+    page: Path | None = flag(None, "also plot all cases in this HTML file", metavar="FILE")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FuzzConfig:
+    """Throws made messages, most of them malformed, at both ends' intakes; fails at the first that does harm."""
+
+    cases: int = flag(100_000, "how many messages", metavar="N")
+    seed: int = flag(1, "where to begin: the same seed gives the same messages", metavar="N")
+    json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -298,6 +335,20 @@ def _keypoints(config: KeypointsConfig) -> dict[str, Any]:
     return results
 
 
+def _pivots(config: PivotsConfig) -> dict[str, Any]:
+    from avcall.bench.calls import clips_in
+    from avcall.bench.pivots import measure_pivots, summary
+    from avcall.cli.quiet import one_thread_each
+
+    _check_length(config.seconds, config.limit)
+    clips = clips_in(config.clips, config.limit)
+    one_thread_each()
+    results = measure_pivots(clips, config.seconds, config.keep, lambda line: print(line, flush=True))
+    for kbps, found in results["budgets"].items():
+        print(f"{kbps:>4} kbit/s: {summary(found['rules'])}")
+    return results
+
+
 def _bandwidth(config: BandwidthConfig) -> dict[str, Any]:
     from avcall.bench.bandwidth import clips_of, run_bandwidth
     from avcall.bench.bandwidth_config import checked
@@ -421,16 +472,48 @@ def _interpolation(config: InterpolationConfig) -> dict[str, Any]:
     return results
 
 
+def _rate_control(config: RateControlConfig) -> dict[str, Any]:
+    from avcall.bench.rate_control import measure_rate_control, write_page
+    from avcall.cli.checks import check_writable
+
+    if config.page is not None:
+        check_writable("--page", config.page)
+    results = measure_rate_control(lambda line: print(line, flush=True))
+    if config.page is not None:
+        write_page({"command": _command("rate-control", config), **results}, config.page)
+    return results
+
+
+def _fuzz(config: FuzzConfig) -> dict[str, Any]:
+    from avcall.bench.fuzz import measure_fuzz
+    from avcall.cli.quiet import one_thread_each
+
+    if not 1_000 <= config.cases <= 10**9:
+        raise ConfigError(f"--cases {config.cases}: give a number from 1000 to 1000000000")
+    one_thread_each()
+    results = measure_fuzz(config.cases, config.seed, lambda line: print(line, flush=True))
+    memory = results["memory_mb"]
+    print(
+        f"{results['cases']} cases, {results['cases_a_second']} a second: {results['accepted']} taken, "
+        f"{results['refused']} refused, slowest {results['slowest_ms']:.0f} ms; "
+        f"memory {memory['begin']:.0f} to {memory['peak']:.0f} MB"
+    )
+    return results
+
+
 _BENCHES: dict[str, tuple[type[Any], Callable[[Any], dict[str, Any]]]] = {
     "speed": (SpeedConfig, _speed),
     "calls": (CallsConfig, _calls),
     "pivot-intra": (PivotIntraConfig, _pivot_intra),
+    "pivots": (PivotsConfig, _pivots),
     "keypoints": (KeypointsConfig, _keypoints),
     "interpolation": (InterpolationConfig, _interpolation),
     "super-resolution": (SuperResolutionConfig, _super_resolution),
     "enhancement": (EnhancementConfig, _enhancement),
     "ablation": (AblationConfig, _ablation),
     "detector": (DetectorBenchConfig, _detector),
+    "rate-control": (RateControlConfig, _rate_control),
+    "fuzz": (FuzzConfig, _fuzz),
     "bandwidth": (BandwidthConfig, _bandwidth),
 }
 
