@@ -91,6 +91,7 @@ def call_report(sender_folder: Path, receiver_folder: Path) -> dict[str, Any]:
         "psnr": _mean(likeness.psnr),
         "ssim": _mean(likeness.ssim),
         "stage_ms": {**_last(sender, "summary").get("stage_ms", {}), **summary.get("stage_ms", {})},
+        "budget": summary.get("budget"),
         "av_skew_p95_ms": skew.get("p95_abs"),
         "psnr_all_ticks": _mean(likeness.psnr_all),
         "face_share": likeness.face_share,
@@ -143,6 +144,7 @@ def report_back(sender_folder: Path, receiver_folder: Path) -> dict[str, Any]:
         "av_skew_ms": skew.get("mean"),
         "av_skew_p95_ms": skew.get("p95_abs"),
         "stage_ms": {**_last(sender, "summary").get("stage_ms", {}), **summary.get("stage_ms", {})},
+        "budget": summary.get("budget"),
         "counters": {"sender": _last(sender, "summary").get("counters", {}), "receiver": summary.get("counters", {})},
         "input": _last(sender, "input").get("what"),
     }

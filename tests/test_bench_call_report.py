@@ -74,6 +74,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
             latency_ms={"p50": 120.0, "p95": 120.0},
             av_skew_ms={"mean": -5.0, "p95_abs": 5.0},
             stage_ms={"drive": {"p50": 9.0, "p95": 11.0}},
+            budget={"quality": "auto", "stages": {"drive": {"warp": 1.0}}, "given_up": 0},
             clock_offset_ms=0.0,
         )
     return sent, received
@@ -108,6 +109,7 @@ def test_the_report_has_the_fixed_keys_and_true_figures(folders: tuple[Path, Pat
     assert report["psnr_all_ticks"] < report["psnr"]
     assert report["av_skew_ms"] == -5.0
     assert report["stage_ms"].keys() == {"track", "drive"}
+    assert report["budget"]["stages"] == {"drive": {"warp": 1.0}}
     assert report["device"] == {"sender": "cpu", "receiver": "cuda"}
     assert report["face_share"] == 0.0
     assert report["moved"] > 10
