@@ -89,6 +89,8 @@ class Driven:
     """Share of the picture (N, 1, S, S) that does not come from the warp."""
     correction: Tensor
     """Of the classical flow, (N, 2, S/4, S/4)."""
+    where: Tensor
+    """Places (N, S, S, 2) of the classical picture that the warp shows."""
 
 
 class Block(nn.Module):
@@ -182,7 +184,8 @@ class ReenactmentNetwork(nn.Module):
             shift, told, visible = crop.cut(correction, 4), crop.cut(told, 4), crop.cut(visible, 4)
             whole, displacement, heat = crop.cut(whole, 1), crop.cut(displacement, 1), crop.cut(heat, 2)
         finer = functional.interpolate(shift, scale_factor=4.0, mode="bilinear", align_corners=False)
-        warped = sample(picture, (whole + finer).permute(0, 2, 3, 1), side)
+        where = (whole + finer).permute(0, 2, 3, 1)
+        warped = sample(picture, where, side)
 
         half, quarter, eighth = pivot.features
         where_half = functional.avg_pool2d(whole + displacement + finer, 2)
@@ -197,4 +200,4 @@ class ReenactmentNetwork(nn.Module):
         painted = self.paint(x).float().contiguous()
         repaired = torch.sigmoid(functional.pixel_shuffle(painted[:, 12:], 2))
         made = warped * (1.0 - repaired) + functional.pixel_shuffle(painted[:, :12], 2)
-        return Driven(made, warped, repaired, correction)
+        return Driven(made, warped, repaired, correction, where)

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from avcall.models.lpips import Lpips
 from avcall.models.reenactment.generator import Driven
-from avcall.models.reenactment.motion import heat_maps
+from avcall.models.reenactment.motion import heat_maps, sample
 from avcall.models.training.landmark_network import EYE_GAP, MOUTH_GAP, LandmarkNetwork, windows
 
 SCALES = (1, 2, 4)
@@ -23,7 +23,8 @@ ATTENTION_SIGMA = 0.07
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossWeights:
     pixels: float = 1.0
-    warp: float = 0.1
+    warp: float = 0.5
+    """On the warp alone, which teaches the flow; the pivot's restoration is left to what is shown, or it would blur."""
     perceptual: float = 1.0
     smoothness: float = 0.02
     repair: float = 0.002
@@ -47,20 +48,28 @@ def pyramid(shown: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
 
 
 def reenactment_losses(
-    driven: Driven, truth: Tensor, weights: Tensor, lpips: Lpips, amount: LossWeights, shift: tuple[int, int]
+    driven: Driven,
+    carried: Tensor,
+    truth: Tensor,
+    weights: Tensor,
+    lpips: Lpips,
+    amount: LossWeights,
+    shift: tuple[int, int],
 ) -> dict[str, Tensor]:
-    """The terms, each already weighted; training lowers their sum. `truth` is (N, 3, S, S) in [0, 1].
+    """The terms, each already weighted; training lowers their sum. `truth` is (N, 3, S, S) in [0, 1], `carried` the
+    whole classical picture.
 
     `shift` (0 to 7 pixels) cuts what LPIPS sees: its first layer looks at every fourth place only, and a picture could
     learn to be right just there.
     """
     top, left = shift
     correction = driven.correction
+    warped = sample(carried.detach(), driven.where, carried.shape[-1])
     bend = (correction[..., 1:, :] - correction[..., :-1, :]).abs().mean()
     bend = bend + (correction[..., 1:] - correction[..., :-1]).abs().mean()
     return {
         "pixels": amount.pixels * pyramid(driven.picture, truth, weights),
-        "warp": amount.warp * pyramid(driven.warped, truth, weights),
+        "warp": amount.warp * pyramid(warped, truth, weights),
         "perceptual": amount.perceptual * lpips(driven.picture[..., top:, left:], truth[..., top:, left:]).mean(),
         "smoothness": amount.smoothness * bend * 32,
         "repair": amount.repair * driven.repaired.mean(),

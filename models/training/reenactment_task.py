@@ -107,7 +107,7 @@ class ReenactmentTask:
         crop = Crop(batch.crop_left, batch.crop_top, CROP_EIGHTHS)
         driven = network.drive(encoded, Carried(carried, displacement), points, crop)
         weights, truth = crop.cut(attention(points, self._grid), 1), crop.cut(driving, 1)
-        terms = reenactment_losses(driven, truth, weights, self._lpips, self._weights, shift)
+        terms = reenactment_losses(driven, carried, truth, weights, self._lpips, self._weights, shift)
         if self._reader is not None:
             amount, local = self._config.landmark_weight, crop.inside(points, self._config.resolution // 8)
             terms["landmarks"] = amount * landmark_loss(self._reader, driven.picture, truth, local)
