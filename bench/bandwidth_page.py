@@ -54,7 +54,7 @@ def write_page(shelf: Shelf, results: Mapping[str, Any], clips: Sequence[Path]) 
     videos = "".join(_video(shelf, results, path) for path in shown)
     parts = [
         f"<h1>avcall and video codecs at {results['settings']['size']} pixels</h1>",
-        f"<p>{len(results['clips'])} clips, avcall {results['version']}, commit {results['commit']}, "
+        f"<p>Clips: {len(results['clips'])}; avcall {results['version']}, commit {results['commit']}, "
         f"<code>{escape(results['command'])}</code></p>",
         plot,
         *(f'<div class="scroll">{html_table(table)}</div>' for table in (brief(results), goals(results))),
@@ -67,7 +67,7 @@ def write_page(shelf: Shelf, results: Mapping[str, Any], clips: Sequence[Path]) 
     )
     page = f"{head}{''.join(parts)}</html>\n"
     files = {
-        "index.html": page + "".join(parts) + "</html>\n",
+        "index.html": page,
         "bandwidth.svg": plot,
         "bandwidth.md": markdown(results),
     }

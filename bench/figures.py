@@ -13,6 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from avcall.bench import bandwidth_table as bandwidth_tables
+from avcall.bench import super_resolution_table
+from avcall.bench.bandwidth_plot import bandwidth_svg
+
 _BLOCK = re.compile(r"(<!-- figures (\w+) -->\n).*?(<!-- end figures -->)", re.DOTALL)
 
 
@@ -120,14 +124,53 @@ def brief_table(results: Mapping[str, Any]) -> str:
     return _table(("pivots: system", *(title for title, _, _ in BRIEF)), rows) + "\n\n" + _source(results, seconds)
 
 
+def bandwidth_table(results: Mapping[str, Any]) -> str:
+    """avcall beside the codecs at 6, 12 and 18 kbit/s, from `avcall bench bandwidth`."""
+    return f"{bandwidth_tables.brief(results)}\n\n{_bandwidth_source(results)}"
+
+
+def bandwidth_goals(results: Mapping[str, Any]) -> str:
+    """What the benchmark asks of avcall, and what came of it."""
+    return f"{bandwidth_tables.goals(results)}\n\n{_bandwidth_source(results)}"
+
+
+def bandwidth_comparison(results: Mapping[str, Any]) -> str:
+    """Delta rates against each codec."""
+    return f"{bandwidth_tables.comparison(results)}\n\n{_bandwidth_source(results)}"
+
+
+def _bandwidth_source(results: Mapping[str, Any]) -> str:
+    settings = results["settings"]
+    return _source(results, f"the first {settings['seconds']:g} s of each at {settings['size']}x{settings['size']}")
+
+
+def enlarging_table(results: Mapping[str, Any]) -> str:
+    """Ways to show a picture of 256 pixels at 512, from `avcall bench super-resolution`."""
+    kbps = results["pivot_kbps"]
+    rate = f"pivots {kbps['pivot_512']:.1f} kbit/s at 512, {kbps['pivot_256']:.1f} at 256"
+    seconds = f"the first {results['settings']['seconds']:g} s of each"
+    return f"{super_resolution_table.table(results)}\n\n{_source(results, f'{seconds}, {rate}')}"
+
+
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "super_resolution": ("super_resolution.json", enlarging_table),
     "calls": ("calls.json", calls_table),
     "calls_thesis": ("calls_thesis.json", calls_table),
     "speed": ("speed.json", speed_table),
     "pivot_intra": ("pivot_intra.json", intra_table),
     "link": ("link.json", link_table),
     "evaluation_brief": ("evaluation.json", brief_table),
+    "bandwidth": ("bandwidth.json", bandwidth_table),
+    "bandwidth_goals": ("bandwidth.json", bandwidth_goals),
+    "bandwidth_comparison": ("bandwidth.json", bandwidth_comparison),
+    "bandwidth_512": ("bandwidth_512.json", bandwidth_table),
+    "bandwidth_512_goals": ("bandwidth_512.json", bandwidth_goals),
 }
+PLOTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "bandwidth.svg": ("bandwidth.json", bandwidth_svg),
+    "bandwidth_512.svg": ("bandwidth_512.json", bandwidth_svg),
+}
+"""Files of docs/images, each drawn where its results are there."""
 
 
 def rewritten(page: str, results: Path) -> str:
@@ -143,6 +186,15 @@ def rewritten(page: str, results: Path) -> str:
         return f"{match[1]}{table(data).rstrip()}\n{match[3]}"
 
     return _BLOCK.sub(block, page)
+
+
+def plots(results: Path) -> dict[str, str]:
+    """The plots that the folder `results` has data for, by file name."""
+    return {
+        name: plot(json.loads((results / file).read_text(encoding="utf-8")))
+        for name, (file, plot) in PLOTS.items()
+        if (results / file).is_file()
+    }
 
 
 def pages(root: Path) -> list[Path]:
@@ -167,13 +219,15 @@ def _made(results: Mapping[str, Any], what: str) -> str:
 
 
 def main() -> None:
-    """Rewrites the pages of the checkout this runs in."""
+    """Rewrites the pages and plots of the checkout this runs in."""
     root = Path(__file__).resolve().parents[1]
     for page in pages(root):
         before = page.read_text(encoding="utf-8")
         after = rewritten(before, root / "results")
         if after != before:
             page.write_text(after, encoding="utf-8")
+    for name, drawn in plots(root / "results").items():
+        (root / "docs" / "images" / name).write_text(drawn, encoding="utf-8")
 
 
 if __name__ == "__main__":
