@@ -94,7 +94,9 @@ def play(
             size_bytes = len(pack_body(body))
             flaw = 0.0 if checker is None else checker.add(len(pivots), coded.shown, keypoints, view.image)
             pivots.append(PlayedPivot(number, coded, keypoints, size_bytes))
-            sent = SentPivot(len(pivots) - 1, view.crop, keypoints, now_ms, size_bytes=size_bytes, flaw=flaw)
+            sent = SentPivot(
+                len(pivots) - 1, view.crop, keypoints, now_ms, size_bytes=size_bytes, key=coded.link == 0, flaw=flaw
+            )
             selector.sent(sent)
         reference = selector.refer(sight)
         references.append(0 if reference is None else reference.pivot_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SAVED_S = 4.0
-"""So many seconds' worth can be saved up, or owed: a key frame is not paid back for longer than that."""
+"""So many seconds' worth can be saved up, or owed for a key frame: these are rare, and not paid back for longer."""
 
 
 class PivotBudget:
@@ -25,13 +25,14 @@ class PivotBudget:
         self._kbps = kbps
         self._bits = share * self._most
 
-    def spend(self, size_bytes: int, now_ms: float) -> None:
-        """Takes what a pivot costs."""
+    def spend(self, size_bytes: int, now_ms: float, *, forgiven: bool = False) -> None:
+        """Takes what a pivot costs; `forgiven`: no more than can be owed."""
         self._fill(now_ms)
-        self._bits = max(-self._most, self._bits - size_bytes * 8.0)
+        least = min(self._bits, -self._most) if forgiven else float("-inf")
+        self._bits = max(least, self._bits - size_bytes * 8.0)
 
     def share(self, now_ms: float) -> float:
-        """How full the bucket is: 1 full, 0 empty, -1 owes as much as it may."""
+        """How full the bucket is: 1 full, 0 empty, -1 owes as much as fits in it."""
         self._fill(now_ms)
         return self._bits / self._most
 

@@ -135,7 +135,8 @@ class PivotStage:
         body = PivotBody(coded.codec, width, height, capture_ms, keypoints, coded.data, coded.chain, coded.link)
         slices = wire.slice_pivot(pivot_id, body, self._slice_bytes)
         size_bytes = self._sender.offer(pivot_id, slices, now_ms)
-        sent = SentPivot(pivot_id, view.crop, keypoints, now_ms, size_bytes=size_bytes, flaw=flaw)
+        key = coded.link == 0
+        sent = SentPivot(pivot_id, view.crop, keypoints, now_ms, size_bytes=size_bytes, key=key, flaw=flaw)
         self.selector.sent(sent)
         self._stats.count("pivots_sent")
         self._trace.event(

@@ -74,6 +74,8 @@ class SentPivot:
     sent_ms: float
     acknowledged: bool = False
     size_bytes: int = 0
+    key: bool = False
+    """It needs no other pivot."""
     flaw: float = 0.0
     """What coding alone did to its look, as the checks measure it."""
 
