@@ -19,7 +19,7 @@ from avcall.bench.evaluate_clip import Networks, find_meshes
 from avcall.bench.evaluate_config import FPS, PIVOT_CRF
 from avcall.bench.evaluate_show import PIVOT_1S, Pivots, choose_pivots, find_keypoints
 from avcall.bench.provenance import provenance
-from avcall.bench.stage_judge import StageJudge, change, mean_over_clips, read_square
+from avcall.bench.stage_judge import StageJudge, mean_over_clips, read_square
 from avcall.common import keypoint_coder
 from avcall.common.errors import InputError
 from avcall.common.keypoints import Image, Keypoints
@@ -145,6 +145,8 @@ def measure_ablation(
         ]
     return {
         **provenance(),
+        "clips": [path.stem for path in clips],
+        "large_clips": [path.stem for path in large],
         "settings": {
             "seconds": seconds,
             "lpips_every_n_frames": LOOK_EVERY,
@@ -154,23 +156,6 @@ def measure_ablation(
         },
         "systems": entries,
     }
-
-
-def table(results: dict[str, Any]) -> str:
-    """The means as Markdown tables, with the change against all stages."""
-    columns = {"lpips_alex": "LPIPS", "dists": "DISTS", "tof_px": "tOF px", "flicker_ratio": "flicker x", "aed": "AED"}
-    lines: list[str] = []
-    for side in dict.fromkeys(entry["side"] for entry in results["systems"]):
-        entries = [entry for entry in results["systems"] if entry["side"] == side]
-        lines += ["", f"| at {side} pixels | " + " | ".join(columns.values()) + " | ms a frame |"]
-        lines.append("|---|" + "---:|" * (len(columns) + 1))
-        for entry in entries:
-            cells = []
-            for name in columns:
-                whole = None if entry is entries[0] else entries[0]["metrics"][name]
-                cells.append(change(entry["metrics"][name], whole, 3))
-            lines.append(f"| {entry['system']} | {' | '.join(cells)} | {entry['metrics']['ms_a_frame']:.0f} |")
-    return "\n".join(lines[1:])
 
 
 class _Clip:

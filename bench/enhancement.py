@@ -17,7 +17,8 @@ from avcall.bench.evaluate_clip import Networks, find_meshes
 from avcall.bench.evaluate_config import FPS, PIVOT_CRF
 from avcall.bench.evaluate_show import PIVOT_1S, choose_pivots, find_keypoints, show_driven
 from avcall.bench.provenance import provenance
-from avcall.bench.stage_judge import StageJudge, change, mean_over_clips, read_square
+from avcall.bench.stage_judge import StageJudge, mean_over_clips, read_square
+from avcall.bench.stage_tables import NONE
 from avcall.common.errors import InputError
 from avcall.common.keypoints import Image
 from avcall.models.checkpoint import Weights
@@ -28,7 +29,7 @@ from avcall.models.twins import IdentityEnhancer
 
 SIDE = 256
 LOOK_EVERY = 18
-NONE, TWIN, NETWORK = "none", "unsharp", "network"
+TWIN, NETWORK = "unsharp", "network"
 
 
 def measure_enhancement(
@@ -66,6 +67,7 @@ def measure_enhancement(
         )
     return {
         **provenance(),
+        "clips": [path.stem for path in clips],
         "settings": {
             "seconds": seconds,
             "side": SIDE,
@@ -79,25 +81,6 @@ def measure_enhancement(
             for (model, name), of in by_clip.items()
         ],
     }
-
-
-def table(results: dict[str, Any]) -> str:
-    """The means as a Markdown table, with the change against no enhancement."""
-    columns = {"lpips_alex": "LPIPS", "dists": "DISTS", "aed": "AED", "flicker": "flicker", "psnr": "PSNR dB"}
-    lines = [
-        "| pictures of | enhancer | " + " | ".join(columns.values()) + " | ms |",
-        "|---|---|" + "---:|" * (len(columns) + 1),
-    ]
-    plain = {entry["system"]: entry["metrics"] for entry in results["systems"] if entry["enhancer"] == NONE}
-    for entry in results["systems"]:
-        cells = []
-        for name in columns:
-            before = None if entry["enhancer"] == NONE or name == "psnr" else plain[entry["system"]][name]
-            cells.append(change(entry["metrics"][name], before, 2 if name in ("flicker", "psnr") else 4))
-        lines.append(
-            f"| {entry['system']} | {entry['enhancer']} | {' | '.join(cells)} | {entry['metrics']['enhance_ms']:.1f} |"
-        )
-    return "\n".join(lines)
 
 
 def _enhanced(enhancer: Enhancer, frames: list[Image]) -> tuple[list[Image], float]:

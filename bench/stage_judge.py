@@ -98,11 +98,3 @@ def mean_over_clips(clips: list[dict[str, float]]) -> dict[str, float | None]:
         values = [clip[name] for clip in clips if not np.isnan(clip[name])]
         means[name] = round(float(np.mean(values)), 5) if values else None
     return means
-
-
-def change(value: float | None, before: float | None, digits: int) -> str:
-    """A value as text, with its change in percent against another one."""
-    if value is None:
-        return "–"
-    shown = f"{value:.{digits}f}"
-    return shown if before is None else f"{shown} ({100 * (value / before - 1):+.0f} %)"

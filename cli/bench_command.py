@@ -394,7 +394,8 @@ def _super_resolution(config: SuperResolutionConfig) -> dict[str, Any]:
 
 def _enhancement(config: EnhancementConfig) -> dict[str, Any]:
     from avcall.bench.calls import clips_in
-    from avcall.bench.enhancement import measure_enhancement, table
+    from avcall.bench.enhancement import measure_enhancement
+    from avcall.bench.stage_tables import enhancement_table
     from avcall.cli.quiet import one_thread_each
     from avcall.models.checkpoint import load_weights, read_weights
     from avcall.models.registry import ENHANCER
@@ -405,13 +406,14 @@ def _enhancement(config: EnhancementConfig) -> dict[str, Any]:
     weights = load_weights(ENHANCER) if config.weights is None else read_weights(config.weights)
     models = config.models or ("classical", "lite")
     results = measure_enhancement(clips, models, weights, config.seconds, lambda line: print(line, flush=True))
-    print(table(results))
+    print(enhancement_table(results))
     return results
 
 
 def _ablation(config: AblationConfig) -> dict[str, Any]:
-    from avcall.bench.ablation import measure_ablation, shipped_parts, table
+    from avcall.bench.ablation import measure_ablation, shipped_parts
     from avcall.bench.calls import clips_in
+    from avcall.bench.stage_tables import ablation_table
     from avcall.cli.quiet import one_thread_each
 
     _check_length(config.seconds, config.limit)
@@ -420,7 +422,7 @@ def _ablation(config: AblationConfig) -> dict[str, Any]:
     one_thread_each()
     parts = shipped_parts(config.model)
     results = measure_ablation(clips, large, parts, config.seconds, lambda line: print(line, flush=True))
-    print(table(results))
+    print(ablation_table(results))
     return results
 
 

@@ -12,7 +12,8 @@ from avcall.bench import ablation, enhancement
 from avcall.bench.ablation import FULL, LARGE_VARIANTS, VARIANTS, measure_ablation, shipped_parts
 from avcall.bench.enhancement import measure_enhancement
 from avcall.bench.evaluate_clip import Networks
-from avcall.bench.stage_judge import StageJudge, change, mean_over_clips, read_square
+from avcall.bench.stage_judge import StageJudge, mean_over_clips, read_square
+from avcall.bench.stage_tables import ablation_table, enhancement_table
 from avcall.common.errors import InputError
 from avcall.common.keypoints import Image
 from avcall.models.checkpoint import Weights, read_weights, write_weights
@@ -77,12 +78,6 @@ def test_means_leave_out_what_was_not_measured() -> None:
     assert mean_over_clips(clips) == {"aed": 0.2, "psnr": 25.0, "dists": None}
 
 
-def test_a_change_is_told_in_percent() -> None:
-    assert change(0.09, 0.1, 3) == "0.090 (-10 %)"
-    assert change(0.1, None, 1) == "0.1"
-    assert change(None, 0.1, 1) == "–"
-
-
 def test_a_clip_that_is_too_short_is_named(clip: Path) -> None:
     with pytest.raises(InputError, match="shorter than a second"):
         read_square(clip, 256, 0.5)
@@ -95,7 +90,7 @@ def test_a_network_that_does_nothing_scores_as_none(clip: Path, untrained: Weigh
     for name in ("lpips_alex", "dists", "flicker", "psnr"):
         assert by_name["network"][name] == by_name["none"][name]
         assert by_name["unsharp"][name] != by_name["none"][name]
-    assert "| classical | network |" in enhancement.table(results)
+    assert "| classical | network |" in enhancement_table(results)
 
 
 def test_every_stage_is_switched_off_in_one_row(clip: Path, clips_dir: Path) -> None:
@@ -110,4 +105,4 @@ def test_every_stage_is_switched_off_in_one_row(clip: Path, clips_dir: Path) -> 
         assert small[name]["psnr"] != small[FULL]["psnr"], name
     assert small["held instead of interpolated"]["flicker"] > small[FULL]["flicker"]
     assert small["each pivot coded alone"]["pivot_kbps"] > 0
-    assert "| all stages |" in ablation.table(results)
+    assert "| all stages |" in ablation_table(results)
