@@ -16,6 +16,7 @@ from typing import Any
 from avcall.bench import bandwidth_table as bandwidth_tables
 from avcall.bench import super_resolution_table
 from avcall.bench.bandwidth_plot import bandwidth_svg
+from avcall.bench.stage_tables import ablation_table, enhancement_table
 
 _BLOCK = re.compile(r"(<!-- figures (\w+) -->\n).*?(<!-- end figures -->)", re.DOTALL)
 
@@ -152,7 +153,23 @@ def enlarging_table(results: Mapping[str, Any]) -> str:
     return f"{super_resolution_table.table(results)}\n\n{_source(results, f'{seconds}, {rate}')}"
 
 
+def repaired_table(results: Mapping[str, Any]) -> str:
+    """What face enhancement makes of driven pictures, from `avcall bench enhancement`."""
+    seconds = f"the first {results['settings']['seconds']:g} s of each at 256x256"
+    return f"{enhancement_table(results)}\n\n{_source(results, seconds)}"
+
+
+def stages_table(results: Mapping[str, Any]) -> str:
+    """The receiver's chain with each stage off in turn, from `avcall bench ablation`."""
+    settings = results["settings"]
+    ran = ", ".join(f"{stage}: {name}" for stage, name in settings["stages"].items())
+    what = f"the first {settings['seconds']:g} s of each ({len(results['large_clips'])} clips at 512), {ran}"
+    return f"{ablation_table(results)}\n\n{_source(results, what)}"
+
+
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "enhancement": ("enhancement.json", repaired_table),
+    "ablation": ("ablation.json", stages_table),
     "super_resolution": ("super_resolution.json", enlarging_table),
     "calls": ("calls.json", calls_table),
     "calls_thesis": ("calls_thesis.json", calls_table),
