@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from avcall.bench import bandwidth_table as bandwidth_tables
-from avcall.bench import super_resolution_table
+from avcall.bench import interpolation_table, super_resolution_table
 from avcall.bench.bandwidth_plot import bandwidth_svg
 from avcall.bench.stage_tables import ablation_table, enhancement_table
 
@@ -167,10 +167,23 @@ def stages_table(results: Mapping[str, Any]) -> str:
     return f"{ablation_table(results)}\n\n{_source(results, what)}"
 
 
+def _interpolation(table: Callable[[Mapping[str, Any]], str]) -> Callable[[Mapping[str, Any]], str]:
+    """One of the tables of `avcall bench interpolation`, with its source."""
+
+    def page(results: Mapping[str, Any]) -> str:
+        made = f"model {results['model']}, the first {results['settings']['seconds']:g} s of each"
+        return f"{table(results)}\n\n{_source(results, made)}"
+
+    return page
+
+
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "enhancement": ("enhancement.json", repaired_table),
     "ablation": ("ablation.json", stages_table),
     "super_resolution": ("super_resolution.json", enlarging_table),
+    "interpolation_triplets": ("interpolation.json", _interpolation(interpolation_table.triplets)),
+    "interpolation_call": ("interpolation.json", _interpolation(interpolation_table.call)),
+    "interpolation_cost": ("interpolation.json", _interpolation(interpolation_table.cost)),
     "calls": ("calls.json", calls_table),
     "calls_thesis": ("calls_thesis.json", calls_table),
     "speed": ("speed.json", speed_table),

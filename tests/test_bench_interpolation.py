@@ -7,7 +7,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from avcall.bench import rife
+from avcall.bench import interpolation_table, rife
 from avcall.bench.interpolation_call import Call, interpolated_poses, keypoint_costs, thinned
 from avcall.common.errors import CheckpointError
 from avcall.common.frames import Pose
@@ -64,3 +64,23 @@ def test_rife_finds_the_middle() -> None:
     shown = rife.RifeInterpolator().interpolate(before, after, 0.5)
     assert shown.shape == truth.shape
     assert psnr(shown[16:-16, 16:-16], truth[16:-16, 16:-16]) > 32
+
+
+def test_the_tables_show_each_system_once_with_its_figures() -> None:
+    row = {"frames": 3, "psnr": 30.126, "ssim": 0.91234, "lpips_alex": 0.0123}
+    shown = {"lpips_alex": 0.1, "psnr": 25.0, "lip_lmd_px": 1.234}
+    results = {
+        "triplets": [{"system": s, "every": e, **row} for s in ("flow", "rife") for e in (2, 3)],
+        "cpu_ms": {"flow": 2.0, "rife": 60.0},
+        "rife_over": {"flow": 30.0},
+        "call": [
+            {"system": "all", "every": 1, "lpips_over_all": 1.0, **shown},
+            {"system": "keypoints", "every": 2, "lpips_over_all": 0.995, **shown},
+        ],
+        "keypoints": [{"every": 2, "coded_kbps": 0.8, "bundle_kbps": 1.25, "saved_percent": 40.4}],
+    }
+    cell = "30.13 / 0.9123 / 0.0123"
+    assert f"| optical flow (twin) | {cell} | {cell} | 2.0 | 30.0 |" in interpolation_table.triplets(results)
+    assert f"| RIFE 4.0 | {cell} | {cell} | 60.0 | 1 |" in interpolation_table.triplets(results)
+    assert "| every 2nd | keypoint space | 0.1000 | -0.5 % | 25.00 | 1.23 |" in interpolation_table.call(results)
+    assert "| one in 2 | 0.80 | 1.25 | 40 % |" in interpolation_table.cost(results)
