@@ -30,6 +30,7 @@ def examine(stun: str, signal: str) -> Iterator[Finding]:
         Examination("display", display),
         Examination("face mesh", face_mesh),
         Examination("models", models),
+        Examination("frame budget", frame_budget),
         Examination("picture coder", picture_coder),
         Examination("voice coder", voice_coder),
         Examination("recording", recording),
@@ -120,6 +121,25 @@ def models() -> Finding:
         _, reenactor = load_pair(name, "cpu")
         loaded.append(f"{name} ({reenactor.model.weights})")
     return found(f"{', '.join(loaded)}: loaded and verified")
+
+
+def frame_budget() -> Finding:
+    """What a received picture costs here, with the default model, and which networks fit."""
+    from avcall.cli.stages import affordable, make_stages
+    from avcall.common.clock import monotonic_ms
+    from avcall.common.config import AUTO, DEFAULT_MODEL
+    from avcall.common.stats import Stats
+    from avcall.models.registry import device_from_flag, load_pair
+    from avcall.receiver.budget import PERIOD_MS
+
+    device = device_from_flag("auto")
+    _, reenactor = load_pair(DEFAULT_MODEL, device)
+    stages = make_stages(reenactor, device=device, display_size=512, quality=AUTO, clock=monotonic_ms, stats=Stats())
+    running, frame_ms = affordable(stages.prices)
+    what = f"{' + '.join(running) or 'no network'}, {frame_ms:.0f} of {PERIOD_MS:.0f} ms a frame"
+    if frame_ms > PERIOD_MS:
+        return none(f"{what}: this machine is too slow or too busy now for 25 pictures a second; close other programs")
+    return found(f"{what} with --quality auto")
 
 
 def picture_coder() -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,16 +10,18 @@ import numpy as np
 
 from avcall.bench.sample import PORTRAIT
 from avcall.common.clock import Clock
+from avcall.common.config import DISPLAY_FPS
 from avcall.common.errors import InputError
 from avcall.common.keypoints import MESH_INDICES, Image, Keypoints
 from avcall.common.stats import Stats
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import Guide, Interpolator, Reenactor
 from avcall.models.registry import load_enhancers, load_interpolators, load_super_resolvers
-from avcall.receiver.budget import FrameBudget, Version
+from avcall.receiver.budget import PERIOD_MS, FrameBudget, Version
 from avcall.receiver.ladders import DRIVE, ENHANCE, ORDER, UPSCALE, EnhancerLadder, ReenactorLadder, SuperResolverLadder
 
 _SIDE = 256
+_SETTLING_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,19 @@ def make_stages(
     budget = FrameBudget(prices, ORDER, quality)
     drive.budget = upscale.budget = enhance.budget = budget
     return Stages(drive, upscale, enhance, budget, prices, load_interpolators(device))
+
+
+def affordable(prices: Mapping[str, Sequence[Version]]) -> tuple[tuple[str, ...], float]:
+    """The versions above the twins that a call at these prices comes to run, and what a frame then takes, in ms."""
+    budget = FrameBudget(prices, ORDER)
+    for number in range(round(_SETTLING_S * DISPLAY_FPS)):
+        spent_ms = 0.0
+        for stage, choice in budget.plan(number * PERIOD_MS).items():
+            took_ms = prices[stage][choice.level].reference_ms
+            budget.took(stage, choice.level, took_ms)
+            spent_ms += took_ms
+        budget.frame(spent_ms)
+    return budget.running(), budget.estimate_ms()
 
 
 def _portrait() -> tuple[Image, Keypoints]:

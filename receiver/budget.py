@@ -9,7 +9,7 @@ as long as before. So the picture does not flicker between levels, and yet comes
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -95,7 +95,7 @@ class FrameBudget:
 
     def __init__(
         self,
-        stages: dict[str, Sequence[Version]],
+        stages: Mapping[str, Sequence[Version]],
         order: Sequence[str],
         quality: str = "auto",
         period_ms: float = PERIOD_MS,
