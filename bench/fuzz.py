@@ -30,6 +30,7 @@ from avcall.common.wire import Bundle, CoarseCopy, KeypointPacket, Packet, Voice
 SESSION_CASES = 5_000
 """A new pair of ends begins after so many."""
 SLOW_S = 1.0
+"""Of CPU time."""
 REMEMBERED = 64
 TICK_EVERY = 4
 WARM_CASES = 20_000
@@ -63,7 +64,7 @@ def fuzz(cases: int, seed: int, told: Callable[[int], None] = lambda done: None)
             target, now_ms = Target(), hostile.random.uniform(0.0, 1e10)
         now_ms += hostile.step_ms()
         kind, on_control, data = hostile.case(target, now_ms)
-        begin_s = time.perf_counter()
+        begin_s = time.process_time()
         try:
             (target.message if on_control else target.media)(data, now_ms)
             outcome.accepted += 1
@@ -71,7 +72,7 @@ def fuzz(cases: int, seed: int, told: Callable[[int], None] = lambda done: None)
             outcome.refused += 1
         if number % TICK_EVERY == 0:
             target.play(now_ms)
-        took_s = time.perf_counter() - begin_s
+        took_s = time.process_time() - begin_s
         if took_s > SLOW_S:
             raise AssertionError(f"case {number} of seed {seed} ({kind}) took {took_s:.1f} s")
         outcome.slowest_ms = max(outcome.slowest_ms, 1000 * took_s)
