@@ -163,6 +163,7 @@ async def call(
     cut_after_s: float = 0.0,
     wire_kind: str = "thesis",
     span_ms: str = "120",
+    every: int = 1,
 ) -> Outcome:
     """A call from the handshake to the bye."""
     a, b = pair(there, back)
@@ -172,7 +173,7 @@ async def call(
     stats_a, stats_b, log_a, log_b = Stats(), Stats(), Log(), Log()
     clock, executor = loop.now_ms, InlineExecutor()
     sender = Sender(
-        SendConfig(room="r", size=SIZE, pivot_max_age_s=5.0, wire=wire_kind, span_ms=span_ms),
+        SendConfig(room="r", size=SIZE, pivot_max_age_s=5.0, wire=wire_kind, span_ms=span_ms, keypoints_every=every),
         source=Camera(loop, seconds, away),
         microphone=Voice(loop),
         detector=TenPoints(),
@@ -299,6 +300,23 @@ def test_bundles_show_every_frame_at_a_third_of_the_packets() -> None:
     for kind in ("keypoints", "voice"):
         assert coded.receiver.payload_bytes[kind] == coded.sender.payload_bytes[kind]
     assert not coded.receiver.counters["packets_malformed"]
+
+
+@pytest.mark.parametrize("wire_kind", ["thesis", "coded"])
+@pytest.mark.parametrize(("every", "sent"), [(2, 250), (3, 167)])
+def test_keypoints_of_some_frames_show_all_of_them(every: int, sent: int, wire_kind: str) -> None:
+    path = Path(delay_ms=50)
+    outcome = run(lambda loop: call(loop, path, Path(delay_ms=50), seconds=20, wire_kind=wire_kind, every=every))
+    changes = 2 * 4  # a pivot every 5 s, and up to two poses more at each change
+    assert sent <= outcome.sender.counters["frames_sent"] <= sent + changes
+    assert outcome.summary["counters"]["keypoints_lost"] == 0
+    assert outcome.summary["ticks_filled"] >= 0.97
+    assert outcome.summary["freeze_longest_ms"] <= 160
+    assert outcome.summary["latency_ms"]["p95"] <= 350  # up to a gap more than with all
+    assert outcome.summary["av_skew_ms"]["p95_abs"] <= 40
+    assert motion_error(outcome) < 0.006
+    kinds = [values["pose_kind"] for _, values in outcome.shown]
+    assert kinds.count("interpolated") > (1 - 1 / every) * 0.8 * len(kinds)
 
 
 @pytest.mark.parametrize(("share", "filled", "freeze_ms"), [(0.1, 0.97, 300), (0.3, 0.92, 500)])
