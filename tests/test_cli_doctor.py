@@ -24,6 +24,7 @@ NAMES = [
     "display",
     "face mesh",
     "models",
+    "frame budget",
     "picture coder",
     "voice coder",
     "recording",

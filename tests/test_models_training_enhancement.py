@@ -60,7 +60,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _config(pack: Path, out: Path, **changes: object) -> EnhancementTrainConfig:
     settings = {"data": pack, "out": out, "pairs": out.parent / "pairs", "size": "tiny", "crop": 64, "batch": 2}
-    settings |= {"steps": 3, "per_clip": 4, "device": "cpu", "texture_samples": 1}
+    settings |= {"steps": 3, "per_clip": 4, "device": "cpu", "texture_share": 0.5}
     return EnhancementTrainConfig(**{**settings, **changes})  # type: ignore[arg-type]
 
 

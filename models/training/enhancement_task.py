@@ -1,6 +1,6 @@
 """`avcall train enhancement`: driven pictures in threes, the repaired ones, and the losses.
 
-L1 and LPIPS on the middle picture, DISTS on a part of the batch (its network is the dearest), and what flickers more in
+L1 and LPIPS on the middle picture, DISTS now and then (its network is the dearest), and what flickers more in
 the repaired three than in the given: so what is sharpened stays steady. What holds the identity is that only true
 pictures of the same person at the same moment are ever aimed at, without a critic.
 """
@@ -50,7 +50,7 @@ class EnhancementTrainConfig(RunConfig):
     crop: int = flag(128, "side of the squares that are learned from", metavar="PIXELS")
     perceptual: float = flag(1.0, "weight of LPIPS", metavar="W")
     texture: float = flag(1.0, "weight of DISTS", metavar="W")
-    texture_samples: int = flag(2, "samples of each batch that DISTS looks at", metavar="N")
+    texture_share: float = flag(0.25, "share of the steps in which DISTS looks, at one sample each", metavar="SHARE")
     flicker: float = flag(5.0, "weight of flicker beyond the input's", metavar="W")
 
 
@@ -153,15 +153,15 @@ class EnhancementTask:
         middle = threes_out[:, 1]
         # LPIPS' first layer looks at every fourth place only: a picture could learn to be right just there
         top, left = (int(shift) for shift in generator.integers(0, 8, 2))
-        some = self._config.texture_samples
         config = self._config
         terms = {
             "pixels": (middle - truth).abs().mean(),
             "perceptual": config.perceptual * self._lpips(middle[..., top:, left:], truth[..., top:, left:]).mean(),
             "flicker": config.flicker * more_flicker(threes_in, threes_out),
         }
-        if config.texture > 0:
-            terms["texture"] = config.texture * self._dists(middle[:some].clamp(0, 1), truth[:some]).mean()
+        if generator.random() < config.texture_share:
+            weight = config.texture / config.texture_share
+            terms["texture"] = weight * self._dists(middle[:1].clamp(0, 1), truth[:1]).mean()
         return Forward(terms, middle, truth)
 
     @torch.inference_mode()
