@@ -13,7 +13,8 @@ OVERHEAD_BYTES = 103
 """Beside a slice's data: its header, and what a data-channel message costs on the wire (docs/wire.md)."""
 FIRST_RESEND_MS = 200.0
 RESEND_RTT = 1.5
-BACKOFF = 1.6
+BACKOFF, BACKOFF_FROM = 1.6, 3
+"""Two rounds are sent again at once: losses are more likely than a peer that is gone."""
 SLOWEST_RESEND_MS = 3000.0
 SURE = 0.9
 """Parity is added until the first round suffices this often: the rest is cheaper to resend."""
@@ -41,7 +42,7 @@ class PivotSender:
         self._first_round: frozenset[int] | None = None
         self._next_send_ms = 0.0
         self._resend_ms = 0.0
-        self._wait_ms = FIRST_RESEND_MS
+        self._wait_ms, self._round = FIRST_RESEND_MS, 0
         self._last_sent_ms: float | None = None
         self._rtt_ms: float | None = None
 
@@ -72,7 +73,7 @@ class PivotSender:
         self._queue = deque([*slices, *parity_slices(slices, parities(len(slices), self.loss))])
         self._first_round = frozenset(part.index for part in self._queue)
         self._next_send_ms = max(now_ms, self._next_send_ms)
-        self._wait_ms = self._patience_ms()
+        self._wait_ms, self._round = self._patience_ms(), 0
         self._last_sent_ms = None
         return sum(len(part.data) + OVERHEAD_BYTES for part in self._queue)
 
@@ -84,7 +85,9 @@ class PivotSender:
         if not self._queue:  # nothing but silence since the last round
             self._learn_loss()
             self._queue = deque(self._lacking())
-            self._wait_ms = min(self._wait_ms * BACKOFF, SLOWEST_RESEND_MS)
+            self._round += 1
+            if self._round >= BACKOFF_FROM:
+                self._wait_ms = min(self._wait_ms * BACKOFF, SLOWEST_RESEND_MS)
         part = self._queue.popleft()
         self._next_send_ms = now_ms + (len(part.data) + OVERHEAD_BYTES) * 8.0 / self.pace_kbps
         self._resend_ms = now_ms + self._wait_ms
