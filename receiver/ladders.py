@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -37,7 +37,8 @@ ORDER = (DRIVE, ENHANCE, UPSCALE, INTERPOLATE, UPSCALE, UPSCALE)
 CALIBRATION_RUNS = 4
 """The first one is slow: networks settle in it."""
 Part = TypeVar("Part")
-Made = TypeVar("Made", Image, Detailed | None)
+Made = TypeVar("Made", bound=Image | Detailed | None)
+_Pictures: TypeAlias = Image | Detailed | None
 Named = Sequence[tuple[str, Part]]
 """Versions of a stage with the names that the overlay and the report give them, cheapest first."""
 _log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class Ladder(Generic[Part]):
                 continue
             if choice is None or choice.share >= 1.0 or level != choice.level:
                 return made
-            return _blend(self._timed(level - 1, use), made, choice.share)
+            return cast(Made, _blend(self._timed(level - 1, use), made, choice.share))
         return self._timed(0, use)
 
     def _timed(self, level: int, use: Callable[[Part], Made]) -> Made:
@@ -107,20 +108,25 @@ class Ladder(Generic[Part]):
         return made
 
 
-def _pictures(made: Image | Detailed | None) -> tuple[Image, ...]:
+def _pictures(made: _Pictures) -> tuple[Image, ...]:
     if made is None:
         return ()
     return (made.image, made.reference) if isinstance(made, Detailed) else (made,)
 
 
-def _blend(below: Made, above: Made, share: float) -> Made:
+def _blend(below: _Pictures, above: _Pictures, share: float) -> _Pictures:
     """`share` of `above`; all of it where the two cannot be blended."""
     if isinstance(below, Detailed) and isinstance(above, Detailed):
-        image, reference = (_blend(a, b, share) for a, b in zip(_pictures(below), _pictures(above), strict=True))
-        return Detailed(image, reference)
-    if isinstance(below, np.ndarray) and isinstance(above, np.ndarray) and below.shape == above.shape:
-        return np.asarray(cv2.addWeighted(above, share, below, 1.0 - share, 0.0), dtype=np.uint8)
+        return Detailed(_mix(below.image, above.image, share), _mix(below.reference, above.reference, share))
+    if isinstance(below, np.ndarray) and isinstance(above, np.ndarray):
+        return _mix(below, above, share)
     return above
+
+
+def _mix(below: Image, above: Image, share: float) -> Image:
+    if below.shape != above.shape:
+        return above
+    return np.asarray(cv2.addWeighted(above, share, below, 1.0 - share, 0.0), dtype=np.uint8)
 
 
 class ReenactorLadder(Ladder[Drives]):

@@ -39,7 +39,8 @@ class Dimming:
         return pivot, keypoints
 
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
-        pivot, own = encoded  # type: ignore[misc]
+        assert isinstance(encoded, tuple)
+        pivot, own = encoded
         made: Image = (pivot * 0.9).astype(np.uint8)
         made[0, 0] = np.clip(1000 * np.abs(keypoints - own).mean(), 0, 255)
         return made

@@ -33,7 +33,7 @@ class Brighter:
         self.clock.now_ms += self.took_ms
         if self.broken is not None:
             raise self.broken
-        return image * 0 if self.black else image + np.uint8(self.added)
+        return np.asarray(image * 0 if self.black else image + np.uint8(self.added), dtype=np.uint8)
 
 
 class Bench:

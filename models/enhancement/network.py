@@ -38,7 +38,7 @@ class _Block(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(functional.leaky_relu(self.first(x), 0.1))
+        return torch.add(x, self.second(functional.leaky_relu(self.first(x), 0.1)))
 
 
 class EnhancementNetwork(nn.Module):

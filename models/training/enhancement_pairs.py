@@ -89,7 +89,8 @@ def read_pairs(pack: Pack, folder: Path) -> list[EnhancementClip]:
 def _drive(
     clip: TrainingClip, fps: float, reenactors: list[Reenactor], count: int, generator: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    shown, frames = [], []
+    shown: list[NDArray[np.uint8]] = []
+    frames: list[int] = []
     last = len(clip.frames) - 2
     usable = np.flatnonzero(clip.coded_index < last)
     while len(frames) < count:

@@ -170,7 +170,7 @@ class EnhancementTask:
         assert isinstance(average, EnhancementNetwork)
         clips = read_pairs(Pack(self._config.data, "val"), self._config.pairs / "val")
         found: dict[str, list[float]] = {}
-        rows = []
+        rows: list[Tensor] = []
         for turn, samples in enumerate(clips):
             three, truth = _sample(samples, turn)
             shown, true = _planes(three.to(self._device)), _planes(truth[None].to(self._device))
