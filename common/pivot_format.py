@@ -177,8 +177,8 @@ def pack_body(body: PivotBody) -> bytes:
     if body.keypoints.shape != (COUNT, 2):
         raise ValueError(f"keypoints of shape {body.keypoints.shape}, not ({COUNT}, 2)")
     head = _PIVOT.pack(body.codec, body.chain, body.link, body.width, body.height, body.capture_ms)
-    steps = np.rint(rounded(body.keypoints).astype(np.float64) * _STEPS).astype("<i2")
-    return head + steps.tobytes() + body.picture
+    steps: bytes = np.rint(rounded(body.keypoints).astype(np.float64) * _STEPS).astype("<i2").tobytes()
+    return head + steps + body.picture
 
 
 def parse_pivot(body: bytes) -> PivotBody:
