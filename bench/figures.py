@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from avcall.bench import bandwidth_table as bandwidth_tables
-from avcall.bench import interpolation_table, super_resolution_table
+from avcall.bench import interpolation_table, rate_control_table, super_resolution_table
 from avcall.bench.bandwidth_plot import bandwidth_svg
 from avcall.bench.stage_tables import ablation_table, enhancement_table
 
@@ -177,6 +177,18 @@ def _interpolation(table: Callable[[Mapping[str, Any]], str]) -> Callable[[Mappi
     return page
 
 
+def rate_control_cases(results: Mapping[str, Any]) -> str:
+    """Rate control in simulated time, from `avcall bench rate-control`."""
+    what = f"delay {results['settings']['delay_ms']:g} ms and jitter {results['settings']['jitter_ms']:g} ms each way"
+    return _table(rate_control_table.HEAD, rate_control_table.rows(results)) + "\n\n" + _made(results, what)
+
+
+def thin_link_calls(results: Mapping[str, Any]) -> str:
+    """Real calls through thin links, from `scripts/thin_link.py`."""
+    rows = rate_control_table.call_rows(results)
+    return _table(rate_control_table.CALLS_HEAD, rows) + "\n\n" + _source(results, "one call each")
+
+
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "enhancement": ("enhancement.json", repaired_table),
     "ablation": ("ablation.json", stages_table),
@@ -190,6 +202,8 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "pivot_intra": ("pivot_intra.json", intra_table),
     "link": ("link.json", link_table),
     "evaluation_brief": ("evaluation.json", brief_table),
+    "rate_control": ("rate_control.json", rate_control_cases),
+    "thin_link": ("thin_link.json", thin_link_calls),
     "bandwidth": ("bandwidth.json", bandwidth_table),
     "bandwidth_goals": ("bandwidth.json", bandwidth_goals),
     "bandwidth_comparison": ("bandwidth.json", bandwidth_comparison),
