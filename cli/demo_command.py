@@ -208,12 +208,11 @@ def two_way_call(config: DemoConfig, source: list[str], logs: Path) -> None:
         common = [*("--room", "demo", "--bind", "127.0.0.1", "--model", config.model, "--device", config.device)]
         common += ["--signal", signaling.wait_for("signaling on ", START_S).split()[-1], "--wait-s", f"{EXTRA_S:g}"]
         common += [*("--size", str(config.size), "--fps", f"{config.fps:g}", "--voice-kbps", f"{config.voice_kbps:g}")]
-        common += ["--wire", config.wire, "--span-ms", config.span_ms, "--no-play"]
+        common += ["--wire", config.wire, "--span-ms", config.span_ms, "--no-play", "--quality", config.quality]
         traces = config.out / "trace"
         second = children.start(
             "call",
             *common,
-            *("--quality", config.quality),
             *_looped(back),
             *("--trace", str(traces / SECOND), "--record", str(config.out / "received.mp4")),
             "--window" if window else "--no-window",
@@ -221,7 +220,7 @@ def two_way_call(config: DemoConfig, source: list[str], logs: Path) -> None:
         first = children.start(
             "call",
             *common,
-            *source,
+            *_looped(source),
             "--no-window",
             *("--trace", str(traces / FIRST), "--seconds", f"{config.seconds:g}"),
         )
