@@ -12,6 +12,7 @@ import av
 import pytest
 
 from avcall.bench.sample import write_sample
+from avcall.bench.trace_file import TraceFolder
 from avcall.cli.children import Child, Children
 
 pytestmark = [pytest.mark.real_time, pytest.mark.timeout(240)]
@@ -36,6 +37,7 @@ def start(tmp_path: Path, sample: Path) -> Iterator[Start]:
         flags = {
             "send": [*common, "--video", str(sample), "--loop"],
             "receive": [*common, "--no-window", "--no-audio"],
+            "call": [*common, "--video", str(sample), "--no-window", "--no-play"],
         }
 
         def begin(name: str, *more: str) -> Child:
@@ -121,3 +123,21 @@ def test_nobody_comes(start: Start) -> None:
     alone = start("receive", "--wait-s", "1")
     assert alone.wait(START_S) == 8
     one_complaint(alone, "--room", "nobody")
+
+
+def test_two_ends_call_one_another(start: Start, tmp_path: Path, sample: Path) -> None:
+    second = start("call", "--record", str(tmp_path / "second.mp4"), "--loop")
+    first = start("call", "--seconds", "12", "--trace", str(tmp_path / "trace"), "--loop")
+    assert first.wait(START_S) == 0, first.said
+    assert second.wait(30) == 0, second.said
+    assert "12 s are over" in second.said
+    for folder in ("sent", "received"):
+        pictures = TraceFolder(tmp_path / "trace" / folder).of_kind("picture")
+        assert len(pictures) > 10
+    sent = TraceFolder(tmp_path / "trace" / "sent")
+    assert sent.of_kind("input")[-1]["what"] == sample.name
+    counts = sent.of_kind("bytes")[-1]
+    assert counts["up"] > 1_000
+    assert counts["down"] > 1_000
+    picture_s, _ = played(tmp_path / "second.mp4")
+    assert picture_s > 1.0

@@ -54,6 +54,21 @@ def test_a_face_arrives_and_the_report_says_how(tmp_path: Path) -> None:
     assert "side_by_side.mp4" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_a_call_in_both_directions_is_reported_from_one_end(tmp_path: Path) -> None:
+    running = demo("--two-way", "--seconds", "6", cwd=tmp_path)
+    _, errors = running.communicate(timeout=200)
+    assert running.returncode == 0, errors
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report.keys() >= FIXED_KEYS
+    assert report["two_way"] is True
+    assert report["face_share"] > 0.5
+    both_ways = [report["payload_kbps"], report["back"]["payload_kbps"]]
+    for payload, way in zip(both_ways, ("up", "down"), strict=True):
+        assert payload["keypoints"] > 0.2
+        assert report["wire_kbps"][way] > sum(payload.values())
+    assert report["back"]["fps_shown"] > 1.0
+
+
 def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
     write_sample(tmp_path / "sample.mp4", 12.0)
     running = demo("--video", "sample.mp4", "--seconds", "60", cwd=tmp_path)
