@@ -41,9 +41,8 @@ KEYPOINTS, RIFE = "keypoints", "rife"
 _OPTIONAL: dict[str, Callable[[], Interpolator]] = {
     "network": lambda: load_interpolator("cpu"),
     RIFE: RifeInterpolator,
-    "rife_bf16": lambda: RifeInterpolator(bf16=True),
 }
-"""RIFE in float32 is what its users run; in bf16 only its speed is measured."""
+"""RIFE runs in float32, as its users run it."""
 
 
 @dataclass(slots=True)
@@ -91,8 +90,7 @@ def measure_interpolation(
         found = [None if m is None else detector.detect(i, m) for i, m in zip(frames, meshes, strict=True)]
         for every in EVERY:
             triplets.add(frames, found, every)
-        in_call = {name: one for name, one in systems.items() if name != "rife_bf16"}
-        calls.append(show_call(frames, meshes, detector, reenactor, in_call, EVERY, lpips))
+        calls.append(show_call(frames, meshes, detector, reenactor, systems, EVERY, lpips))
         told(f"{clip.stem}: {len(frames)} frames")
     return {
         **provenance(),
@@ -118,8 +116,9 @@ class _Triplets:
         """Every APART frames one; of a gap of three the first and the second frame in turns."""
         for number, start in enumerate(range(0, len(frames) - every, APART)):
             step = 1 + number % (every - 1)
+            systems = self._systems.items()
             before, truth, after = frames[start], frames[start + step], frames[start + every]
-            made = {name: self._timed(name, one.interpolate, before, after, step / every) for name, one in self._each()}
+            made = {name: self._timed(name, one.interpolate, before, after, step / every) for name, one in systems}
             ends = keypoints[start], keypoints[start + every]
             if ends[0] is not None and ends[1] is not None:
                 encoded = self._reenactor.encode(before, ends[0])
@@ -142,9 +141,6 @@ class _Triplets:
         ]
         faster = {name: took_ms[RIFE] / ms for name, ms in took_ms.items() if name != RIFE} if RIFE in took_ms else {}
         return {"triplets": rows, "cpu_ms": took_ms, "rife_over": faster}
-
-    def _each(self) -> list[tuple[str, Interpolator]]:
-        return list(self._systems.items())
 
     def _timed(self, name: str, make: Callable[..., Image], *arguments: Any) -> Image:
         start_s = time.process_time()

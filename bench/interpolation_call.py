@@ -109,6 +109,7 @@ def show_call(
                 shown[name][number] = image
         for name, pictures in shown.items():
             call.scores[name, every] = judge(pictures)
+    judge.close()
     return call
 
 
@@ -162,18 +163,26 @@ class _Judge:
     def __init__(self, frames: list[Image], meshes: list[Landmarks | None], lpips: Lpips) -> None:
         self._frames, self._lpips = frames, lpips
         self._mesh = metrics_face.mesh_array(meshes)
+        self._finder = FaceMesh(video=False)
+        self._features: dict[int, list[torch.Tensor]] = {}
+
+    def close(self) -> None:
+        self._finder.close()
 
     @torch.inference_mode()
     def __call__(self, shown: dict[int, Image]) -> dict[str, list[float]]:
-        mesh = FaceMesh(video=False)
-        found = metrics_face.mesh_array([mesh.find(image) for image in shown.values()])
-        mesh.close()
+        found = metrics_face.mesh_array([self._finder.find(image) for image in shown.values()])
         lips = metrics_face.landmark_distance_px(self._mesh[list(shown)], found, metrics_face.LIPS)
         return {
-            "lpips_alex": [float(self._lpips(_tensor(self._frames[n]), _tensor(i))) for n, i in shown.items()],
+            "lpips_alex": [self._distance(number, image) for number, image in shown.items()],
             "psnr": [psnr(self._frames[number], image) for number, image in shown.items()],
             "lip_lmd_px": [float(distance) for distance in lips if not np.isnan(distance)],
         }
+
+    def _distance(self, number: int, image: Image) -> float:
+        if number not in self._features:
+            self._features[number] = self._lpips.features(_tensor(self._frames[number]))
+        return float(self._lpips.compare(self._lpips.features(_tensor(image)), self._features[number]))
 
 
 def _tensor(image: Image) -> torch.Tensor:
