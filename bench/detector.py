@@ -48,6 +48,7 @@ def measure_detectors(
         detectors[weights.name] = NetworkDetector(weights, ModelId(weights.name, weights.short_hash))
     found: dict[str, list[_Found]] = {name: [] for name in detectors}
     mesh_ms: list[float] = []
+    names: list[str] = []
     for path in clips:
         frames, meshes, took = _faces(path, seconds)
         if len(frames) < FPS:
@@ -56,6 +57,7 @@ def measure_detectors(
         mesh_ms += took
         for name, detector in detectors.items():
             found[name].append(_find(detector, frames, meshes))
+        names.append(path.stem)
         report(path.stem)
     if not found[MESH]:
         raise InputError("--clips: no clip shows a face for a second")
@@ -63,7 +65,7 @@ def measure_detectors(
     rows = [_row(name, own, found[MESH], mesh_time) for name, own in found.items()]
     return {
         **provenance(),
-        "clips": len(found[MESH]),
+        "clips": names,
         "still_px": STILL_PX,
         "budget_ms": BUDGET_MS,
         "mesh_ms": round(mesh_time, 2),

@@ -17,6 +17,7 @@ from avcall.bench import bandwidth_table as bandwidth_tables
 from avcall.bench import interpolation_table, rate_control_table, super_resolution_table
 from avcall.bench.bandwidth_plot import bandwidth_svg
 from avcall.bench.stage_tables import ablation_table, enhancement_table
+from avcall.bench.training_tables import detector_table, learning_table
 
 _BLOCK = re.compile(r"(<!-- figures (\w+) -->\n).*?(<!-- end figures -->)", re.DOTALL)
 
@@ -202,6 +203,8 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "pivot_intra": ("pivot_intra.json", intra_table),
     "link": ("link.json", link_table),
     "evaluation_brief": ("evaluation.json", brief_table),
+    "learning_curve": ("learning_curve.json", learning_table),
+    "detector": ("detector.json", detector_table),
     "rate_control": ("rate_control.json", rate_control_cases),
     "thin_link": ("thin_link.json", thin_link_calls),
     "bandwidth": ("bandwidth.json", bandwidth_table),

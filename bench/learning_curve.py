@@ -39,11 +39,12 @@ def curve(folder: Path) -> list[dict[str, Any]]:
 
 
 def learning_curves(runs: dict[str, Path]) -> dict[str, Any]:
-    """{"version", "commit", "machine", "command", "runs": [{"run", "rows"}]} of runs by name."""
+    """{"version", "commit", "machine", "command", "clips", "runs": [{"run", "rows"}]} of runs by name."""
     command = "python -m avcall.bench.learning_curve " + " ".join(f"{name}=RUN" for name in runs)
     return {
         **provenance(),
         "command": command,
+        "clips": ["val/ of the pack"],
         "runs": [{"run": name, "rows": curve(folder)} for name, folder in runs.items()],
     }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from avcall.bench.learning_curve import curve, learning_curves
+from avcall.bench.training_tables import learning_table
 from avcall.common.errors import InputError
 
 RECORD = {
@@ -42,3 +43,9 @@ def test_what_is_no_log_is_said(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"step": 1}\n')
     with pytest.raises(InputError, match="no log"):
         curve(tmp_path)
+
+
+def test_the_table_has_a_row_an_evaluation(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text(json.dumps(RECORD) + "\n")
+    table = learning_table(learning_curves({"all": tmp_path}))
+    assert "| all | 800 | 2 | 0.1200 | 1.30 | 0.1000 | 1.20 |" in table
