@@ -63,31 +63,23 @@ class _Shown:
 def measure_super_resolution(
     clips: list[Path], guided: Weights, alone: Weights, seconds: float, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Every system on the first `seconds` of every clip, and the means.
+    """Every system on the first `seconds` of every clip, and the means; Ctrl-C ends it with the clips that are done.
 
     Raises:
         InputError: a clip that is not 512 x 512 or shows no face. CheckpointError: no weights to measure with.
     """
     networks = Networks(dists=True, vgg=False, identity=True)
     by_clip: dict[str, dict[str, dict[str, float]]] = {}
-    kbps: dict[str, list[float]] = {"pivot_512": [], "pivot_256": []}
-    for path in clips:
-        frames = read_frames(path, FPS)[: round(seconds * FPS)]
-        if frames[0].shape[:2] != (SIDE, SIDE) or len(frames) < 2 * LOOK_EVERY:
-            raise InputError(f"{path.name}: give clips of {SIDE}x{SIDE} pixels and at least a second")
-        pivots = choose_pivots(PIVOT_1S, frames, FPS)
-        small = choose_pivots(PIVOT_1S, [_reduced(frame) for frame in frames], FPS)
-        for name, chain in (("pivot_512", pivots), ("pivot_256", small)):
-            kbps[name].append(chain.kbps(len(frames), FPS))
-        meshes = find_meshes(frames)
-        if all(landmarks is None for landmarks in meshes):
-            raise InputError(f"{path.name}: no face found")
-        keypoints = find_keypoints(MeshDetector(), frames, meshes)[0]
-        systems = _systems(guided, alone)
-        shown = _show(systems, pivots.pictures, pivots.starts, keypoints)
-        judge = _Judge(frames, networks)
-        by_clip[path.stem] = {name: judge.judge(video) for name, video in shown.items()}
-        say(f"{path.stem}: " + "  ".join(f"{name} {of['lpips_alex']:.3f}" for name, of in by_clip[path.stem].items()))
+    costs: dict[str, dict[str, float]] = {}
+    try:
+        for path in clips:
+            by_clip[path.stem], costs[path.stem] = _measure_clip(path, seconds, (guided, alone), networks)
+            of_clip = by_clip[path.stem].items()
+            say(f"{path.stem}: " + "  ".join(f"{name} {of['lpips_alex']:.3f}" for name, of in of_clip))
+    except KeyboardInterrupt:
+        if not by_clip:
+            raise
+        say(f"stopped after {len(by_clip)} of {len(clips)} clips")
     names = list(next(iter(by_clip.values())))
     return {
         **provenance(),
@@ -101,7 +93,7 @@ def measure_super_resolution(
             "weights": {weights.name: weights.short_hash for weights in (guided, alone)},
         },
         "clips": list(by_clip),
-        "pivot_kbps": {name: round(float(np.mean(values)), 3) for name, values in kbps.items()},
+        "pivot_kbps": _mean(list(costs.values())),
         "systems": [
             {
                 "system": name,
@@ -111,6 +103,25 @@ def measure_super_resolution(
             for name in names
         ],
     }
+
+
+def _measure_clip(
+    path: Path, seconds: float, weights: tuple[Weights, Weights], networks: Networks
+) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """Every system's measures, and what the pivots cost in kbit/s."""
+    frames = read_frames(path, FPS)[: round(seconds * FPS)]
+    if frames[0].shape[:2] != (SIDE, SIDE) or len(frames) < FPS:
+        raise InputError(f"{path.name}: give clips of {SIDE}x{SIDE} pixels and at least a second")
+    pivots = choose_pivots(PIVOT_1S, frames, FPS)
+    small = choose_pivots(PIVOT_1S, [_reduced(frame) for frame in frames], FPS)
+    kbps = {"pivot_512": pivots.kbps(len(frames), FPS), "pivot_256": small.kbps(len(frames), FPS)}
+    meshes = find_meshes(frames)
+    if all(landmarks is None for landmarks in meshes):
+        raise InputError(f"{path.name}: no face found")
+    keypoints = find_keypoints(MeshDetector(), frames, meshes)[0]
+    shown = _show(_systems(*weights), pivots.pictures, pivots.starts, keypoints)
+    judge = _Judge(frames, networks)
+    return {name: judge.judge(video) for name, video in shown.items()}, kbps
 
 
 def _systems(guided: Weights, alone: Weights) -> dict[str, tuple[SuperResolver, bool]]:
@@ -173,10 +184,8 @@ class _Judge:
     @torch.inference_mode()
     def judge(self, video: _Shown) -> dict[str, float]:
         frames, networks = video.frames, self._networks
-        lpips = [networks.alex.compare(self._alex[i], networks.alex.features(_tensor(frames[i]))) for i in self._looks]
-        dists = [
-            networks.dists.compare(self._dists[i], networks.dists.features(_tensor(frames[i]))) for i in self._deep
-        ]
+        lpips = [_distance(networks.alex, truth, frames[index]) for index, truth in self._alex.items()]
+        dists = [_distance(networks.dists, truth, frames[index][FACE, FACE]) for index, truth in self._dists.items()]
         faces = [(self._faces[index], self._embed(frames[index])) for index in self._deep]
         aed = [embedding_distance(a, b) for a, b in faces if a is not None and b is not None]
         seams = float(np.mean([seam_contrast(frames[index]) for index in self._looks]))
