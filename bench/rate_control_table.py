@@ -8,7 +8,7 @@ from typing import Any
 
 def rows(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """One row for each stretch of one capacity of each case of results/rate_control.json."""
-    made = []
+    made: list[tuple[str, ...]] = []
     for case in results["cases"]:
         for part in case["stretches"]:
             converged = part["converged_s"]

@@ -16,6 +16,7 @@ from avcall.common.errors import ProtocolError
 
 TYPE = 9
 STAMP_BITS = 16
+STAMP_MODULUS = 1 << STAMP_BITS
 MAX_EARLIER = 24
 MAX_STAMP_GAP_MS = 255
 HELD_UNIT_MS = 4
@@ -72,8 +73,8 @@ def parse_report(data: bytes) -> Report:
     count, rest = divmod(len(data) - _HEAD.size, _EARLIER.size)
     if rest or not 0 <= count <= MAX_EARLIER:
         raise ProtocolError(f"a report of {len(data)} bytes")
-    _, *fields = _HEAD.unpack_from(data)
+    _, stamp, arrived_ms, held, received, received_bytes = _HEAD.unpack_from(data)
     earlier = tuple(Earlier(*pair) for pair in _EARLIER.iter_unpack(data[_HEAD.size :]))
     if any(part.stamp_gap_ms == 0 for part in earlier):
         raise ProtocolError("a report that lists a packet twice")
-    return Report(*fields, earlier)
+    return Report(stamp, arrived_ms, held, received, received_bytes, earlier)

@@ -142,9 +142,9 @@ def stamp(packet: Packet) -> int | None:
     for packets that reports are not about."""
     match packet:
         case Bundle():
-            return packet.capture_ms[-1] % 2**report_format.STAMP_BITS
+            return packet.capture_ms[-1] % report_format.STAMP_MODULUS
         case KeypointPacket() | VoicePacket():
-            return packet.capture_ms % 2**report_format.STAMP_BITS
+            return packet.capture_ms % report_format.STAMP_MODULUS
         case _:
             return None
 

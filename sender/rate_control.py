@@ -123,7 +123,7 @@ class RateController:
         silent_ms = self._silent_ms(now_ms)
         if silent_ms > 0.0:
             self.state = State.SILENT
-            return max(self._min_kbps, self._rate * SILENT_FALL ** (1.0 + silent_ms / 1000.0))
+            return max(self._min_kbps, self._rate * math.pow(SILENT_FALL, 1.0 + silent_ms / 1000.0))
         drain = max(0.5, 1.0 - max(0.0, self.queue_ms - CALM * self._overuse_ms) / DRAIN_MS)
         return max(self._min_kbps, self._rate * drain)
 

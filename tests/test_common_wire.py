@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from avcall.common import bundle_format, wire
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoints import COUNT
+from avcall.common.report_format import Earlier
 
 DOCS = Path(__file__).parents[1] / "docs" / "wire.md"
 POINTS = (np.arange(20, dtype=np.float32).reshape(COUNT, 2) - 10) / 16
@@ -26,6 +27,7 @@ VECTORS: dict[str, wire.Packet] = {
     "pivot-slice": wire.PivotSlice(7, 0, 1, 5, b"hello"),
     "voice": wire.VoicePacket(259, 1_000_020, b"\x0b\xe4", talk_start=True),
     "pivot-ack": wire.PivotAck(7, frozenset({0, 2, 33})),
+    "report": wire.Report(0x1234, 0x5678, 5, 258, 772, (Earlier(120, 30), Earlier(80, -2))),
     "bundle": wire.Bundle(
         65535,
         (1_000_000, 1_000_040, 1_000_081),
@@ -118,7 +120,7 @@ def hostile(count: int, seeds: list[bytes]) -> Iterator[bytes]:
     rng = random.Random(20)
     for _ in range(count):
         if rng.random() < 0.3:
-            yield bytes([rng.choice([*range(7), *range(0x80, 0xA1)])]) + rng.randbytes(rng.randrange(120))
+            yield bytes([rng.choice([*range(10), *range(0x80, 0xA1)])]) + rng.randbytes(rng.randrange(120))
             continue
         damaged = bytearray(rng.choice(seeds))
         for _ in range(rng.randrange(4)):
