@@ -32,6 +32,8 @@ def check_send(config: SendConfig) -> None:
     _check_range("--voice-kbps", config.voice_kbps, 6, 64, "such as 8")
     check_span(config.span_ms)
     _check_range("--pivot-kbps", config.pivot_kbps, 0.5, 500, "such as 6")
+    if config.pivot_size % 16 or not 0 <= config.pivot_size <= 512:
+        raise ConfigError(f"--pivot-size {config.pivot_size}: give 0, or a multiple of 16 up to 512")
     _check_range("--pivot-kbytes", config.pivot_kbytes, 1, 200, "such as 5")
     _check_range("--pivot-max-age-s", config.pivot_max_age_s, 0.2, 3600, "such as 10")
     _check_range("--max-kbps", config.max_kbps, 10, 500, "such as 30")

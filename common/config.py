@@ -74,6 +74,9 @@ class SendConfig(CallConfig):
         "inter", "code each pivot against the one before it, or (intra) on its own", choices=("inter", "intra")
     )
     pivot_kbps: float = flag(6.0, "aim for at most this much for the pivots of --pivots inter", metavar="KBPS")
+    pivot_size: int = flag(
+        0, "side of the pivots' pictures where the budget allows, 512 at most; 0: as --size", metavar="PIXELS"
+    )
     pivot_kbytes: float = flag(5.0, "aim for pivots of --pivots intra of at most this many kilobytes", metavar="KB")
     pivot_max_age_s: float = flag(10.0, "send a fresh pivot at least this often", metavar="SECONDS")
     rate_control: bool = flag(True, "send no more than the path is found to carry (--wire coded)")

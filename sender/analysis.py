@@ -37,6 +37,15 @@ class Analysis:
     """The head is not well inside the current crop."""
     track_ms: float
     detect_ms: float
+    frame: Image | None = None
+    """All of it, for pivots larger than the views."""
+
+    def picture(self, side: int) -> Image:
+        """The current crop at `side` pixels, or as the view has it where the frame holds no more than that."""
+        crop = self.current.crop
+        if self.frame is None or crop.side < side or side <= self.current.image.shape[0]:
+            return self.current.image
+        return crop.cut(self.frame, side)
 
 
 class FaceAnalyser:
@@ -89,4 +98,5 @@ class FaceAnalyser:
             leaving=self._controller.leaving,
             track_ms=tracked_ms - begin_ms,
             detect_ms=self._clock() - tracked_ms,
+            frame=frame.image,
         )

@@ -15,7 +15,7 @@ from avcall.common.pivot_format import SLICE_DATA_BYTES, PivotAck, PivotBody, ro
 from avcall.common.stats import Stats
 from avcall.common.trace import Trace
 from avcall.common.wire import Packet
-from avcall.models.pivot_video import CodedPivot, IntraPivotEncoder, PivotEncoder, PivotVideoEncoder
+from avcall.models.pivot_video import SETTLED_LINKS, CodedPivot, IntraPivotEncoder, PivotEncoder, PivotVideoEncoder
 from avcall.sender.adaptive_selector import AdaptiveSelector
 from avcall.sender.analysis import Analysis, View
 from avcall.sender.pivot_check import PivotChecker
@@ -24,6 +24,9 @@ from avcall.sender.selector import PivotSelector, Reason, SentPivot, Sight, Simp
 
 T = TypeVar("T", covariant=True)
 
+LARGE_FROM_KBPS = 12.0
+"""Budget from which pivots are larger than the views, if `--pivot-size` says so: the next chain's, for a call begins
+with small ones, and a change of size costs a key frame."""
 PACE_FACTOR = 1.5
 """Slices leave this much faster than the budget has it, which is an average."""
 OWN_FRACTION = 0.97
@@ -77,12 +80,18 @@ class PivotStage:
         self._note_sent = note_sent
         self._encoder = make_encoder(config)
         self._slice_bytes = SLICE_DATA_BYTES
+        self._kbps = config.pivot_kbps
+        self._large_side = max(config.pivot_size, config.size)
+        self._side = config.size
+        self._small_side = config.size
+        self._links = 0
         self._sender = PivotSender()
         self._changed = asyncio.Event()
         self._next_id = 0
 
     def set_budget(self, kbps: float, slice_bytes: int, pace_kbps: float | None) -> None:
         """See `avcall.sender.pipeline.Sender.set_pivot_budget`."""
+        self._kbps = kbps
         self._encoder.set_budget(kbps)
         self.selector.set_budget(kbps, self._clock())
         self._sender.pace_kbps = PACE_FACTOR * kbps if pace_kbps is None else pace_kbps
@@ -120,9 +129,12 @@ class PivotStage:
         pivot_id = self._next_id
         self._next_id = (pivot_id + 1) % 2**16
         keypoints = rounded(view.keypoints)
+        if self._links >= SETTLED_LINKS:
+            self._side = self._large_side if self._kbps >= LARGE_FROM_KBPS else self._small_side
+        picture = analysis.picture(self._side)
 
         def code() -> tuple[CodedPivot, float]:
-            coded = self._encoder.encode(view.image)
+            coded = self._encoder.encode(picture)
             if self._checker is None:
                 return coded, 0.0
             return coded, self._checker.add(pivot_id, coded.shown, keypoints, view.image)
@@ -130,7 +142,8 @@ class PivotStage:
         (coded, flaw), took_ms = await self._compute(code)
         self._stats.add_stage("pivot_encode", took_ms)
         now_ms = self._clock()
-        height, width = view.image.shape[:2]
+        self._links = coded.link + 1
+        height, width = picture.shape[:2]
         capture_ms = round(analysis.capture_ms) % 2**32
         body = PivotBody(coded.codec, width, height, capture_ms, keypoints, coded.data, coded.chain, coded.link)
         slices = wire.slice_pivot(pivot_id, body, self._slice_bytes)
