@@ -15,7 +15,7 @@ from avcall.models.checkpoint import read_weights, write_weights
 from avcall.models.interfaces import Interpolator
 from avcall.models.interpolation.config import InterpolationConfig
 from avcall.models.interpolation.flow import FlowInterpolator
-from avcall.models.interpolation.interpolator import NetworkInterpolator
+from avcall.models.interpolation.interpolator import NetworkInterpolator, load_interpolator
 from avcall.models.interpolation.network import InterpolationNetwork, Motion, compose, warped
 from avcall.models.metrics import psnr
 from avcall.models.twins import BlendInterpolator, HoldInterpolator
@@ -136,3 +136,10 @@ def test_the_mask_is_the_share_of_the_first_picture() -> None:
     motion = Motion(torch.zeros(1, 4, 4, 4), torch.full((1, 1, 4, 4), 0.25))
     shown = compose(torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8), motion)
     assert torch.allclose(shown, torch.full((1, 3, 8, 8), 0.25))
+
+
+def test_the_shipped_network_finds_the_middle() -> None:
+    before, truth, after = (texture(256, 256, shift) for shift in (0.0, 4.0, 8.0))
+    shown = load_interpolator("cpu").interpolate(before, after, 0.5)
+    inner = (slice(16, -16), slice(16, -16))
+    assert psnr(shown[inner], truth[inner]) > psnr(BlendInterpolator().interpolate(before, after, 0.5), truth) + 6
