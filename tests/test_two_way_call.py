@@ -1,4 +1,4 @@
-"""A call in both directions on virtual time: each end is a real sender and receiver over one session (`avcall call`)."""
+"""A call in both directions on virtual time: each end a real sender and receiver over one session (`avcall call`)."""
 
 from __future__ import annotations
 
