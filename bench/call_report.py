@@ -105,6 +105,7 @@ def call_report(sender_folder: Path, receiver_folder: Path) -> dict[str, Any]:
         "wire_kbps_receiver": rates(receiver)["wire_kbps"],
         "clock_offset_ms": summary.get("clock_offset_ms"),
         "rtt_ms": summary.get("rtt_ms"),
+        "rate_control": _rate_control(sender),
         "counters": {
             "sender": _last(sender, "summary").get("counters", {}),
             "receiver": summary.get("counters", {}),
@@ -148,6 +149,16 @@ def report_back(sender_folder: Path, receiver_folder: Path) -> dict[str, Any]:
         "counters": {"sender": _last(sender, "summary").get("counters", {}), "receiver": summary.get("counters", {})},
         "input": _last(sender, "input").get("what"),
     }
+
+
+def _rate_control(sender: TraceFolder) -> dict[str, Any] | None:
+    """What the sender aimed at and why, in the mean after its first seconds; None without rate control."""
+    lines = sender.of_kind("rate_control")
+    if not lines:
+        return None
+    settled = [line for line in lines if line["at_ms"] >= lines[0]["at_ms"] + SETTLED_MS] or lines
+    keys = ("target_kbps", "path_kbps", "delivered_kbps", "other_kbps", "queue_ms", "loss", "span_ms")
+    return {key: _mean([float(line[key]) for line in settled if line.get(key) is not None]) for key in keys}
 
 
 def rates(trace: TraceFolder) -> dict[str, Any]:

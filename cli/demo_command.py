@@ -59,6 +59,7 @@ class DemoConfig:
     size: int = flag(256, "side of the square picture in pixels", metavar="PIXELS")
     fps: float = flag(25.0, "frames a second", metavar="FPS")
     voice_kbps: float = flag(8.0, "bit rate of the speech coder", metavar="KBPS")
+    max_kbps: float = flag(500.0, "send at most this much, everything on the wire counted", metavar="KBPS")
     wire: str = flag(
         "coded", "coded keypoints in bundles with the voice, or 80 bytes of keypoints a frame", choices=WIRES
     )
@@ -110,6 +111,7 @@ def _check_input(config: DemoConfig) -> None:
             size=config.size,
             fps=config.fps,
             voice_kbps=config.voice_kbps,
+            max_kbps=config.max_kbps,
             wire=config.wire,
             span_ms=config.span_ms,
             pivots=config.pivots,
@@ -183,7 +185,16 @@ def call(config: DemoConfig, source: list[str], logs: Path) -> None:
             *common,
             *source,
             *("--trace", str(config.out / "trace" / "sender"), "--seconds", f"{config.seconds:g}"),
-            *("--size", str(config.size), "--fps", f"{config.fps:g}", "--voice-kbps", f"{config.voice_kbps:g}"),
+            *(
+                "--size",
+                str(config.size),
+                "--fps",
+                f"{config.fps:g}",
+                "--voice-kbps",
+                f"{config.voice_kbps:g}",
+                "--max-kbps",
+                f"{config.max_kbps:g}",
+            ),
             *("--wire", config.wire, "--span-ms", config.span_ms),
             *("--pivots", config.pivots, "--pivot-kbps", f"{config.pivot_kbps:g}"),
         )
@@ -207,7 +218,18 @@ def two_way_call(config: DemoConfig, source: list[str], logs: Path) -> None:
         signaling = children.start("signal", "--host", "127.0.0.1", "--port", "0")
         common = [*("--room", "demo", "--bind", "127.0.0.1", "--model", config.model, "--device", config.device)]
         common += ["--signal", signaling.wait_for("signaling on ", START_S).split()[-1], "--wait-s", f"{EXTRA_S:g}"]
-        common += [*("--size", str(config.size), "--fps", f"{config.fps:g}", "--voice-kbps", f"{config.voice_kbps:g}")]
+        common += [
+            *(
+                "--size",
+                str(config.size),
+                "--fps",
+                f"{config.fps:g}",
+                "--voice-kbps",
+                f"{config.voice_kbps:g}",
+                "--max-kbps",
+                f"{config.max_kbps:g}",
+            )
+        ]
         common += ["--wire", config.wire, "--span-ms", config.span_ms, "--no-play", "--quality", config.quality]
         traces = config.out / "trace"
         second = children.start(

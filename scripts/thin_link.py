@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -76,7 +77,13 @@ class ThinNetwork(Network):
 
 def has_netem() -> bool:
     """Whether this kernel can delay and lose packets."""
-    return subprocess.run(["modprobe", "-n", "sch_netem"], capture_output=True, check=False).returncode == 0
+    name = f"avcall-{os.getpid()}-netem"
+    subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False)
+    try:
+        adding = ["ip", "netns", "exec", name, "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
+        return subprocess.run(adding, capture_output=True, check=False).returncode == 0
+    finally:
+        subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
 
 
 def measure(link: Link, video: Path, seconds: float, folder: Path) -> dict[str, Any]:
