@@ -27,6 +27,8 @@ T = TypeVar("T", covariant=True)
 LARGE_FROM_KBPS = 12.0
 """Budget from which pivots are larger than the views, if `--pivot-size` says so: the next chain's, for a call begins
 with small ones, and a change of size costs a key frame."""
+CHECK_SHARE = 0.1
+"""Of the time: checks take no more, however slow the machine is."""
 PACE_FACTOR = 1.5
 """Slices leave this much faster than the budget has it, which is an average."""
 OWN_FRACTION = 0.97
@@ -85,6 +87,7 @@ class PivotStage:
         self._side = config.size
         self._small_side = config.size
         self._links = 0
+        self._next_check_ms = float("-inf")
         self._sender = PivotSender()
         self._changed = asyncio.Event()
         self._next_id = 0
@@ -112,13 +115,14 @@ class PivotStage:
 
     async def check(self, sight: Sight, view: View) -> None:
         """Lets the selector see what the other end would show, where it is time for that."""
-        if self._checker is None:
+        if self._checker is None or self._clock() < self._next_check_ms:
             return
         chosen = [pivot.pivot_id for pivot in self.selector.to_check(sight, self._clock())]
         if chosen:
             look = partial(self._checker.flaws, chosen, view.image, view.keypoints)
             flaws, took_ms = await self._compute(look)
             self._stats.add_stage("pivot_check", took_ms)
+            self._next_check_ms = self._clock() + took_ms / CHECK_SHARE
             self.selector.checked(flaws, self._clock())
 
     async def send(self, analysis: Analysis, reason: Reason) -> None:

@@ -7,16 +7,35 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 from avcall.common.config import SendConfig
+from avcall.common.keypoints import Image, Keypoints
 from avcall.common.pivot_format import PivotAck
 from avcall.common.stats import Stats
 from avcall.common.trace import NullTrace
+from avcall.models.interfaces import Encoded, ModelId
 from avcall.sender.analysis import Analysis, View
 from avcall.sender.crop import Crop
+from avcall.sender.pivot_check import PivotChecker
 from avcall.sender.pivot_stage import PivotStage, make_selector
-from avcall.sender.selector import Reason, SimpleSelector
+from avcall.sender.selector import Reason, Sight, SimpleSelector
 from tests.memory_link import pair
+
+
+class StandStill:
+    """Drives nothing."""
+
+    model = ModelId("fake", "00000000")
+    device = "cpu"
+
+    def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
+        return pivot
+
+    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
+        assert isinstance(encoded, np.ndarray)
+        return encoded
+
 
 CROP = Crop(40, 40, 160)
 FRAME = np.random.default_rng(0).integers(0, 255, (24, 24, 3), dtype=np.uint8).repeat(10, 0).repeat(10, 1)
@@ -68,6 +87,43 @@ def test_large_pivots_follow_where_the_budget_allows() -> None:
 
 def test_a_crop_that_holds_no_more_is_not_enlarged() -> None:
     assert sides(256, 20.0) == [64] * 11
+
+
+@pytest.mark.parametrize(("took_ms", "checks"), [(5.0, 50), (60.0, 16)])
+def test_checks_take_a_tenth_of_the_time_at_most(took_ms: float, checks: int) -> None:
+    async def main() -> int:
+        now_ms = 0.0
+        checker = PivotChecker(StandStill())
+
+        async def slow(work: Callable[[], Any]) -> tuple[Any, float]:
+            nonlocal now_ms
+            now_ms += took_ms
+            return work(), took_ms
+
+        stats = Stats()
+        stage = PivotStage(
+            SendConfig(room="r", size=64),
+            selector=None,
+            checker=checker,
+            compute=slow,
+            link=pair()[0],
+            clock=lambda: now_ms,
+            stats=stats,
+            trace=NullTrace(),
+            note_sent=lambda packet, size: None,
+        )
+        sight = Sight(POINTS, CROP, calm=True)
+        await stage.send(ANALYSIS, Reason.START)
+        stage.acknowledge(PivotAck(0, frozenset(range(50))), now_ms)
+        done = 0
+        for frame in range(250):
+            now_ms = max(now_ms, 40.0 * frame)
+            before = now_ms
+            await stage.check(sight, ANALYSIS.current)
+            done += now_ms > before
+        return done
+
+    assert asyncio.run(main()) == pytest.approx(checks, abs=2)
 
 
 def test_without_checks_the_selector_goes_by_keypoints() -> None:
