@@ -185,16 +185,8 @@ def call(config: DemoConfig, source: list[str], logs: Path) -> None:
             *common,
             *source,
             *("--trace", str(config.out / "trace" / "sender"), "--seconds", f"{config.seconds:g}"),
-            *(
-                "--size",
-                str(config.size),
-                "--fps",
-                f"{config.fps:g}",
-                "--voice-kbps",
-                f"{config.voice_kbps:g}",
-                "--max-kbps",
-                f"{config.max_kbps:g}",
-            ),
+            *("--size", str(config.size), "--fps", f"{config.fps:g}", "--voice-kbps", f"{config.voice_kbps:g}"),
+            *("--max-kbps", f"{config.max_kbps:g}"),
             *("--wire", config.wire, "--span-ms", config.span_ms),
             *("--pivots", config.pivots, "--pivot-kbps", f"{config.pivot_kbps:g}"),
         )
@@ -218,18 +210,8 @@ def two_way_call(config: DemoConfig, source: list[str], logs: Path) -> None:
         signaling = children.start("signal", "--host", "127.0.0.1", "--port", "0")
         common = [*("--room", "demo", "--bind", "127.0.0.1", "--model", config.model, "--device", config.device)]
         common += ["--signal", signaling.wait_for("signaling on ", START_S).split()[-1], "--wait-s", f"{EXTRA_S:g}"]
-        common += [
-            *(
-                "--size",
-                str(config.size),
-                "--fps",
-                f"{config.fps:g}",
-                "--voice-kbps",
-                f"{config.voice_kbps:g}",
-                "--max-kbps",
-                f"{config.max_kbps:g}",
-            )
-        ]
+        common += [*("--size", str(config.size), "--fps", f"{config.fps:g}", "--voice-kbps", f"{config.voice_kbps:g}")]
+        common += [*("--max-kbps", f"{config.max_kbps:g}")]
         common += ["--wire", config.wire, "--span-ms", config.span_ms, "--no-play", "--quality", config.quality]
         traces = config.out / "trace"
         second = children.start(
