@@ -213,7 +213,8 @@ class Sender:
         """A control message: requests for a pivot are for this end."""
         if isinstance(message, PivotRequest):
             self._stats.count("pivot_requests")
-            self._selector.request(now_ms)
+            if not self._pivots.in_first_round:  # or a thin path would be asked for another before it has carried one
+                self._selector.request(now_ms)
 
     def set_muted(self, *, voice: bool, video: bool) -> None:
         """Switches microphone and camera off (True) or on, and tells the peer."""

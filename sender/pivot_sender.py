@@ -63,6 +63,11 @@ class PivotSender:
             return None
         return self._next_send_ms if self._queue else self._resend_ms
 
+    @property
+    def in_first_round(self) -> bool:
+        """Whether some slices of the pivot have not been sent even once."""
+        return self._round == 0 and bool(self._queue)
+
     def offer(self, pivot_id: int, slices: list[PivotSlice], now_ms: float) -> int:
         """Starts sending this pivot; whatever was missing of the one before is given up. Returns what it will take on
         the wire if nothing has to be resent."""

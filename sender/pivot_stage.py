@@ -104,6 +104,11 @@ class PivotStage:
         """The share of packets lost, as rate control sees it."""
         self._sender.reported_loss = share
 
+    @property
+    def in_first_round(self) -> bool:
+        """Whether a pivot is on its way of which nothing has been sent twice."""
+        return self._sender.in_first_round
+
     def acknowledge(self, ack: PivotAck, now_ms: float) -> bool:
         """True where the receiver has the whole pivot."""
         whole = self._sender.acknowledge(ack, now_ms)

@@ -238,6 +238,19 @@ def test_a_request_brings_a_pivot_at_once() -> None:
     assert done.heard.pivots[1].capture_ms - done.heard.pivots[0].capture_ms in (2000, 2040)
 
 
+def test_a_request_while_a_pivot_is_on_its_way_brings_no_other_one() -> None:
+    def thin(sender: Sender, now_ms: float) -> None:
+        sender.set_pivot_budget(0.5, slice_bytes=100)
+
+    def ask(sender: Sender, now_ms: float) -> None:
+        sender.on_message(PivotRequest(), now_ms)
+
+    done = call(frames=50, at_ms={0.0: thin, 500.0: ask, 1000.0: ask})
+    assert done.stats.counters["pivot_requests"] == 2
+    assert done.notes.reasons() == ["start"]
+    assert 0 < len(done.heard.slices[0]) < next(iter(done.heard.slices[0].values())).count
+
+
 def test_mute_stops_picture_and_sound_and_is_told() -> None:
     done = call(
         frames=100,

@@ -144,3 +144,16 @@ def test_half_of_everything_lost_still_arrives(seed: int) -> None:
         now_ms += 20.0
     assert not sender.busy
     assert join_slices(received, parts[0].length, 5) == b"".join(part.data for part in parts)
+
+
+def test_the_first_round_ends_with_its_last_slice() -> None:
+    sender = PivotSender(pace_kbps=60)
+    assert not sender.in_first_round
+    sender.offer(0, slices(0, 2), 1000.0)
+    assert sender.in_first_round
+    sender.take(1000.0)
+    assert sender.in_first_round
+    sender.take(1000.0 + SLICE_MS)
+    assert not sender.in_first_round  # nothing acknowledged, but all sent once
+    play(sender, 1000.0 + 2 * SLICE_MS, 3000.0)
+    assert not sender.in_first_round
