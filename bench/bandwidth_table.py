@@ -22,9 +22,9 @@ _MEASURES = (
 )
 _BRIEF = ("lpips_alex", "dists", "lip_lmd_px", "mouth_correlation", "tlp", "tof_px")
 _GOALS = {
-    "lpips": "LPIPS no worse than the best codec's",
-    "lip_lmd": "lips no farther off, px",
-    "mouth_correlation": "mouth opening correlates no less",
+    "lpips": "LPIPS no worse than the best low-delay codec's",
+    "lip_lmd": "lips no farther off than that codec's, px",
+    "mouth_correlation": "mouth opening correlates no less than that codec's",
     "tlp": "tLP 40 % below the steadiest slide show",
     "tof": "tOF 40 % below the steadiest slide show",
 }
