@@ -78,7 +78,7 @@ def _equal_quality(ours: Sequence[Point], theirs: Sequence[Point]) -> dict[str, 
 
 def _goals(system: _System, codecs: Sequence[_System], size: int) -> dict[str, Any]:
     """Each goal: avcall's figure, the codec's that it is held against, and whether it is met. Likeness is held against
-    the codec that looks best at LIKENESS_KBPS, lips and mouth against the same codec at MOTION_KBPS, its best setting."""
+    the codec that looks best at LIKENESS_KBPS, lips and mouth against that codec at MOTION_KBPS, its best setting."""
     points = [point for point in system["curves"]["moving"] if point["payload_kbps"] <= BUDGET_KBPS]
     if not points:
         return {}
