@@ -98,7 +98,8 @@ def load_enhancers(device: str) -> list[tuple[str, Enhancer]]:
 
 
 def load_interpolators(device: str) -> list[tuple[str, Interpolator]]:
-    """The interpolators of pictures with their names, the best first: the shipped network, and optical flow.
+    """The interpolators of pictures with their names, the preferred one first: optical flow, then the shipped network
+    (docs/interpolation.md says why in this order).
 
     Raises:
         CheckpointError: its weights are damaged.
@@ -108,7 +109,7 @@ def load_interpolators(device: str) -> list[tuple[str, Interpolator]]:
 
     versions: list[tuple[str, Interpolator]] = [("flow", FlowInterpolator())]
     if LITE in table():
-        versions.insert(0, ("network", NetworkInterpolator(load_weights(LITE), device)))
+        versions.append(("network", NetworkInterpolator(load_weights(LITE), device)))
     return versions
 
 
