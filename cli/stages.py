@@ -35,7 +35,7 @@ class Stages:
     prices: dict[str, Sequence[Version]]
     """What each version of each stage takes on this machine, by stage."""
     interpolators: Sequence[tuple[str, Interpolator]]
-    """The best first. They save time rather than take it, so the budget has no say in them."""
+    """The preferred one first. They save time rather than take it, so the budget has no say in them."""
 
 
 def make_stages(

@@ -34,10 +34,10 @@ Made: TypeAlias = Detailed | Image
 
 
 class Inbetween:
-    """Times drives and interpolations, and takes the best interpolator that pays; for one thread."""
+    """Times drives and interpolations, and takes the first interpolator that pays; for one thread."""
 
     def __init__(self, interpolators: Sequence[tuple[str, Interpolator]], clock: Clock, stats: Stats) -> None:
-        """`interpolators` by name, the best first."""
+        """`interpolators` by name, the preferred one first."""
         self._clock, self._stats = clock, stats
         self._candidates = [_Candidate(name, one) for name, one in interpolators]
         self._kept: list[tuple[Pose, Made]] = []
