@@ -74,7 +74,7 @@ class Receiver:
         budget: FrameBudget | None = None,
         tell: Callable[[Packet], None] | None = None,
     ) -> None:
-        """`interpolators`, the preferred one first, make pictures between two where driving is dear. `budget` is that of the
+        """`interpolators`, preferred ones first, make pictures between two where driving is dear. `budget` is that of the
         stages that are ladders (`avcall.receiver.ladders`); None where none is. `tell` sends small packets to the
         sender of what is received; None sends each at once and alone."""
         self._link, self._clock = link, clock
