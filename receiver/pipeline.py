@@ -74,8 +74,8 @@ class Receiver:
         budget: FrameBudget | None = None,
         tell: Callable[[Packet], None] | None = None,
     ) -> None:
-        """`interpolators`, preferred ones first, make pictures between two where driving is dear. `budget` is that of the
-        stages that are ladders (`avcall.receiver.ladders`); None where none is. `tell` sends small packets to the
+        """`interpolators`, preferred ones first, make pictures between two where driving is dear. `budget` is that of
+        the stages that are ladders (`avcall.receiver.ladders`); None where none is. `tell` sends small packets to the
         sender of what is received; None sends each at once and alone."""
         self._link, self._clock = link, clock
         self._stats, self._trace, self._budget = stats, trace, budget
