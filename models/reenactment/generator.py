@@ -184,11 +184,12 @@ class ReenactmentNetwork(nn.Module):
             shift, told, visible = crop.cut(correction, 4), crop.cut(told, 4), crop.cut(visible, 4)
             whole, displacement, heat = crop.cut(whole, 1), crop.cut(displacement, 1), crop.cut(heat, 2)
         finer = functional.interpolate(shift, scale_factor=4.0, mode="bilinear", align_corners=False)
-        where = (whole + finer).permute(0, 2, 3, 1)
+        shown = whole + finer
+        where = shown.permute(0, 2, 3, 1)
         warped = sample(picture, where, side)
 
         half, quarter, eighth = pivot.features
-        where_half = functional.avg_pool2d(whole + displacement + finer, 2)
+        where_half = functional.avg_pool2d(shown + displacement, 2)
         where_quarter = functional.avg_pool2d(where_half, 2)
         where_eighth = functional.avg_pool2d(where_quarter, 2)
         x = sample(eighth, where_eighth.permute(0, 2, 3, 1), side) * functional.avg_pool2d(visible, 2)
@@ -196,8 +197,9 @@ class ReenactmentNetwork(nn.Module):
         y = sample(quarter, where_quarter.permute(0, 2, 3, 1), side) * visible
         x = self.hint_half.add(self.decode_quarter(join(double(x), y, told)), code)
         y = sample(half, where_half.permute(0, 2, 3, 1), side)
-        x = self.decode_half(join(double(x), y, functional.pixel_unshuffle(warped, 2), heat))
-        painted = self.paint(x).float().contiguous()
-        repaired = torch.sigmoid(functional.pixel_shuffle(painted[:, 12:], 2))
-        made = warped * (1.0 - repaired) + functional.pixel_shuffle(painted[:, :12], 2)
+        fours = functional.pixel_unshuffle(warped, 2)
+        painted = self.paint(self.decode_half(join(double(x), y, fours, heat))).float().contiguous()
+        share = torch.sigmoid(painted[:, 12:])
+        made = functional.pixel_shuffle(fours * (1.0 - share).repeat(1, 3, 1, 1) + painted[:, :12], 2)
+        repaired = functional.pixel_shuffle(share, 2)
         return Driven(made, warped, repaired, correction, where)

@@ -43,9 +43,10 @@ def sample(source: Tensor, where: Tensor, side: int) -> Tensor:
     `align_corners=True`. Outside, the edge is repeated.
     """
     cells = source.shape[-1]
-    scale = (side - 1) / side * cells / (cells - 1)
+    if cells != side:
+        where = where * ((side - 1) / side * cells / (cells - 1))
     sampled: Tensor = functional.grid_sample(
-        source.float(), where * scale, mode="bilinear", padding_mode="border", align_corners=True
+        source.float(), where, mode="bilinear", padding_mode="border", align_corners=True
     )
     return sampled
 
