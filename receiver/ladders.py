@@ -1,6 +1,6 @@
 """Stages with several versions, behind the Protocols of `avcall.models.interfaces`: the budget says which one runs.
 
-A ladder is itself a reenactor, super-resolver, enhancer or interpolator. It runs the version that `FrameBudget` chose,
+A ladder is itself a reenactor, super-resolver or enhancer. It runs the version that `FrameBudget` chose,
 blends it in and out, times it, and where a version fails (raises, or draws no picture) the one below it stands in.
 """
 
@@ -23,7 +23,6 @@ from avcall.models.interfaces import (
     Encoded,
     Enhancer,
     Guide,
-    Interpolator,
     ModelId,
     Reenactor,
     SuperResolver,
@@ -31,8 +30,8 @@ from avcall.models.interfaces import (
 )
 from avcall.receiver.budget import FrameBudget, Version
 
-DRIVE, INTERPOLATE, UPSCALE, ENHANCE = "drive", "interpolate", "upscale", "enhance"
-ORDER = (DRIVE, ENHANCE, UPSCALE, INTERPOLATE, UPSCALE, UPSCALE)
+DRIVE, UPSCALE, ENHANCE = "drive", "upscale", "enhance"
+ORDER = (DRIVE, ENHANCE, UPSCALE, UPSCALE)
 """Of the steps up, by what they gain a viewer for their time."""
 CALIBRATION_RUNS = 4
 """The first one is slow: networks settle in it."""
@@ -179,13 +178,3 @@ class EnhancerLadder(Ladder[Enhancer]):
 
     def enhance(self, image: Image) -> Image:
         return self.run(lambda part: part.enhance(image))
-
-
-class InterpolatorLadder(Ladder[Interpolator]):
-    """An `Interpolator` of several."""
-
-    def __init__(self, parts: Named[Interpolator], clock: Clock, stats: Stats) -> None:
-        super().__init__(INTERPOLATE, parts, clock, stats)
-
-    def interpolate(self, before: Image, after: Image, fraction: float) -> Image:
-        return self.run(lambda part: part.interpolate(before, after, fraction))
