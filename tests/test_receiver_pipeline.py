@@ -20,9 +20,11 @@ from avcall.common.keypoints import Image, Keypoints
 from avcall.common.link import Channel, LinkClosed
 from avcall.common.stats import Stats
 from avcall.common.wire import KeypointPacket, PivotBody, VoicePacket
-from avcall.models.interfaces import Encoded, ModelId
+from avcall.models.interfaces import Encoded, Enhancer, ModelId
 from avcall.models.pivot_codec import encode_pivot
 from avcall.models.twins import BicubicSuperResolver, IdentityEnhancer
+from avcall.receiver.budget import FrameBudget, Version
+from avcall.receiver.ladders import ENHANCE, EnhancerLadder
 from avcall.receiver.pipeline import Receiver
 from avcall.receiver.recorder import Recorder
 from avcall.receiver.renderers import Renderer, ShownFrame
@@ -184,6 +186,7 @@ def play(
     script: Callable[[Call], Any],
     path: memory_link.Path | None = None,
     renderers: Sequence[Renderer] = (),
+    enhancers: Sequence[tuple[str, Enhancer]] = (("as drawn", IdentityEnhancer()),),
     **config: Any,
 ) -> Call:
     """Runs a receiver while `script` plays the sender."""
@@ -191,11 +194,13 @@ def play(
     async def main(loop: VirtualTimeLoop) -> Call:
         near, far = memory_link.pair(memory_link.Path(delay_ms=30), path or memory_link.Path(delay_ms=30))
         reenactor, stats, trace, gallery = ReadableReenactor(), Stats(), NoseTrace(), Gallery()
+        enhancer = EnhancerLadder(enhancers, loop.now_ms, stats)
+        enhancer.budget = FrameBudget({ENHANCE: [Version(name, 0.0) for name in enhancer.names]}, (ENHANCE,))
         receiver = Receiver(
             ReceiveConfig(room="r", **config),
             reenactor=reenactor,
             upscaler=BicubicSuperResolver(),
-            enhancer=IdentityEnhancer(),
+            enhancer=enhancer,
             renderers=[gallery, *renderers],
             speaker=SilentSpeaker(),
             link=near,
@@ -203,6 +208,7 @@ def play(
             executor=InlineExecutor(),
             stats=stats,
             trace=trace,
+            budget=enhancer.budget,
         )
         call = Call(loop, receiver, near, far, reenactor, stats, trace, gallery)
         helpers = [asyncio.create_task(call.pump()), asyncio.create_task(call.listen())]
@@ -370,6 +376,42 @@ def test_a_failing_network_leaves_the_last_picture() -> None:
     assert 0.6 < figures["ticks_filled"] < 0.75
     assert figures["freeze_longest_ms"] == pytest.approx(1000, abs=200)
     assert len(call.gallery.frames) > 65  # held pictures are shown
+
+
+class BluePaint:
+    """An enhancer that paints a corner blue, or gives up."""
+
+    fail = False
+
+    def enhance(self, image: Image) -> Image:
+        if self.fail:
+            raise FloatingPointError("NaN")
+        painted = image.copy()
+        painted[-4:, -4:] = (0, 0, 255)
+        return painted
+
+
+def test_an_enhancer_that_fails_costs_no_picture() -> None:
+    paint = BluePaint()
+
+    async def script(call: Call) -> None:
+        await call.send_pivot()
+        await call.nod(2.0)
+        paint.fail = True
+        await call.nod(1.0)
+
+    call = play(script, enhancers=[("as drawn", IdentityEnhancer()), ("blue", paint)])
+    figures = call.summary()
+    assert figures["counters"]["enhance_failed"] == 1
+    assert figures["ticks_filled"] > 0.95
+    assert 0.5 < figures["budget"]["stages"]["enhance"]["blue"] < 0.8
+    assert figures["budget"]["given_up"] == 1
+    blue = [frame.image[-1, -1, 2] > 200 and frame.image[-1, -1, 0] < 50 for frame in call.gallery.frames]
+    named = [frame.badges.stages == ("blue",) for frame in call.gallery.frames]
+    assert any(blue)
+    assert not blue[-1]
+    assert any(named)
+    assert not named[-1]
 
 
 def test_switched_off_video_is_no_freeze() -> None:
