@@ -29,7 +29,7 @@ from avcall.receiver.bundles import frames as frames_of
 from avcall.sender.bundler import Bundler
 from avcall.sender.packetiser import KeypointPacketiser
 
-PACKET_BYTES = 93
+PACKET_BYTES = 85
 """What SCTP, DTLS, UDP and IPv4 put around a packet of a call (docs/wire.md)."""
 PIVOT_CRFS = (30, 33, 36, 40, 45, 50, 55, 60)
 """Qualities of the chain of pivots, the finest first: those that `pivot_video` chooses from, and two coarser ones."""

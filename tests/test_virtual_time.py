@@ -53,8 +53,8 @@ def test_a_bottleneck_queues() -> None:
     async def main(loop: VirtualTimeLoop) -> float:
         a, b = pair(Path(delay_ms=0, rate_kbps=8))  # 1 byte a millisecond
         start_ms = loop.now_ms()
-        a.send(Channel.MEDIA, bytes(7))
-        a.send(Channel.MEDIA, bytes(7))
+        a.send(Channel.MEDIA, bytes(15))
+        a.send(Channel.MEDIA, bytes(15))
         await b.receive()
         await b.receive()
         took_ms = loop.now_ms() - start_ms
