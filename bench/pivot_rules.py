@@ -23,6 +23,8 @@ class NewestPivot:
         self._waiting = pivot
         self._current = self._current or pivot
 
+    def sending(self, pivot_id: int, now_ms: float) -> None: ...
+
     def acknowledged(self, pivot_id: int) -> None:
         if self._waiting is not None and self._waiting.pivot_id == pivot_id:
             self._current, self._waiting = self._waiting, None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 SAVED_S = 4.0
-"""So many seconds' worth can be saved up, or owed for a key frame: these are rare, and not paid back for longer."""
+"""So many seconds' worth can be saved up, unless told otherwise."""
 
 
 class PivotBudget:
     """A bucket of bits that fills at the budget's rate; it starts empty, and may go below empty."""
 
-    def __init__(self, kbps: float) -> None:
+    def __init__(self, kbps: float, saved_s: float = SAVED_S) -> None:
         self._kbps = kbps
+        self._saved_s = saved_s
         self._bits = 0.0
         self._now_ms: float | None = None
 
@@ -25,11 +26,15 @@ class PivotBudget:
         self._kbps = kbps
         self._bits = share * self._most
 
-    def spend(self, size_bytes: int, now_ms: float, *, forgiven: bool = False) -> None:
-        """Takes what a pivot costs; `forgiven`: no more than can be owed."""
+    def spend(self, size_bytes: int, now_ms: float) -> None:
+        """Takes what a pivot costs, all of it: a key frame, too, is paid for in the end."""
         self._fill(now_ms)
-        least = min(self._bits, -self._most) if forgiven else float("-inf")
-        self._bits = max(least, self._bits - size_bytes * 8.0)
+        self._bits -= size_bytes * 8.0
+
+    def affords(self, size_bytes: float, now_ms: float) -> bool:
+        """Whether so much is saved."""
+        self._fill(now_ms)
+        return self._bits >= size_bytes * 8.0
 
     def share(self, now_ms: float) -> float:
         """How full the bucket is: 1 full, 0 empty, -1 owes as much as fits in it."""
@@ -38,7 +43,7 @@ class PivotBudget:
 
     @property
     def _most(self) -> float:
-        return self._kbps * 1000.0 * SAVED_S
+        return self._kbps * 1000.0 * self._saved_s
 
     def _fill(self, now_ms: float) -> None:
         if self._now_ms is not None:

@@ -22,7 +22,8 @@ SWITCH_GAIN = 0.10
 MIN_INTERVAL_MS = 1500.0
 REQUEST_INTERVAL_MS = 500.0
 IN_FLIGHT_MS = 4000.0
-"""So long a pivot may take to arrive before another one, unless asked for at the start, replaces it."""
+"""So long a pivot may take to arrive, once all of it has left, before another one replaces it, unless asked for at the
+start."""
 GOOD_WITHIN_MS = 400.0
 """A pivot that is not urgent waits this long for a frame with open eyes and a calm face."""
 SHUT = 0.8
@@ -73,6 +74,8 @@ class SentPivot:
     keypoints: Keypoints
     sent_ms: float
     acknowledged: bool = False
+    left_ms: float = float("-inf")
+    """When a part of it was sent last, resent parts not counted."""
     size_bytes: int = 0
     key: bool = False
     """It needs no other pivot."""
@@ -94,6 +97,9 @@ class PivotSelector(Protocol):
 
     def sent(self, pivot: SentPivot) -> None:
         """The frame was sent as a pivot."""
+
+    def sending(self, pivot_id: int, now_ms: float) -> None:
+        """A part of this pivot leaves for the first time: it may take seconds until the last has left."""
 
     def to_check(self, sight: Sight, now_ms: float) -> list[SentPivot]:
         """The pivots whose look, driven to this frame, should be compared with it; none on most frames."""
@@ -121,17 +127,14 @@ class SimpleSelector:
         self._current: SentPivot | None = None
         self._pending: Reason | None = None
         self._pending_since_ms = 0.0
-        self._newest_ms = -1e12
         self._openings: deque[float] = deque(maxlen=USUAL_OVER)
 
     def set_budget(self, kbps: float, now_ms: float) -> None:
         pass
 
     def request(self, now_ms: float) -> None:
-        if self._pivots:
-            patience_ms = REQUEST_INTERVAL_MS if self._pivots[-1].acknowledged else IN_FLIGHT_MS
-            if now_ms - self._newest_ms < patience_ms:
-                return  # one is on its way, and starting over would only delay it
+        if self._pivots and now_ms < self._next_ms(REQUEST_INTERVAL_MS):
+            return  # one is on its way, and starting over would only delay it
         for pivot in self._pivots:
             pivot.acknowledged = False  # what it asks for it does not have
         self._pend(Reason.REQUEST, now_ms)
@@ -152,13 +155,17 @@ class SimpleSelector:
             return None
         if self._pending in URGENT:
             return self._pending
-        interval_ms = self._min_interval_ms if self._pivots[-1].acknowledged else IN_FLIGHT_MS
-        if now_ms - self._newest_ms < interval_ms:
+        if now_ms < self._next_ms(self._min_interval_ms):
             return None
         if sight.calm and not self._are_shut(sight.keypoints):
             return self._pending
         patient = self._pending is Reason.EYES or now_ms - self._pending_since_ms < GOOD_WITHIN_MS
         return None if patient else self._pending
+
+    def _next_ms(self, interval_ms: float) -> float:
+        """When the newest pivot may have a successor: `interval_ms` after it was sent, or when it must be lost."""
+        newest = self._pivots[-1]
+        return newest.sent_ms + interval_ms if newest.acknowledged else newest.left_ms + IN_FLIGHT_MS
 
     def _reason(self, sight: Sight, now_ms: float) -> Reason | None:
         if not self._pivots:
@@ -167,7 +174,7 @@ class SimpleSelector:
             return Reason.CROP
         if sight.returned:
             return Reason.FACE_RETURN
-        if now_ms - self._newest_ms >= self._max_age_ms:
+        if now_ms - self._pivots[-1].sent_ms >= self._max_age_ms:
             return Reason.AGE
         if sight.leaving:
             return None
@@ -195,8 +202,12 @@ class SimpleSelector:
         kept = [] if self._current is None or not self._current.acknowledged else [self._current]
         self._pivots = sorted([*arrived[len(kept) - CACHED + 1 :], *kept], key=lambda old: old.sent_ms)
         self._pivots.append(pivot)
-        self._newest_ms = pivot.sent_ms
+        pivot.left_ms = max(pivot.left_ms, pivot.sent_ms)
         self._pending = None
+
+    def sending(self, pivot_id: int, now_ms: float) -> None:
+        if self._pivots and self._pivots[-1].pivot_id == pivot_id:
+            self._pivots[-1].left_ms = now_ms
 
     def to_check(self, sight: Sight, now_ms: float) -> list[SentPivot]:
         return []

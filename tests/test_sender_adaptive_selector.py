@@ -13,8 +13,8 @@ from avcall.sender.crop import Crop
 from avcall.sender.selector import Reason, SentPivot, Sight
 
 CROP = Crop(0, 0, 256)
-LINK_BYTES = 750
-"""At 3 kbit/s: two seconds of the budget."""
+LINK_BYTES, KEY_BYTES = 750, 4412
+"""A link takes two seconds of the budget at 3 kbit/s, and so it is expected to: 0.17 of the key frame."""
 
 
 def face(x: float = 0.0) -> Keypoints:
@@ -52,7 +52,8 @@ class Played:
                 self.selector.checked({key: flaws.get(key, otherwise) for key in chosen}, now_ms)
             reason = self.selector.wants(sight(), now_ms)
             if reason is not None:
-                pivot = SentPivot(len(self.sent), CROP, face(), now_ms, size_bytes=self.size_bytes, key=not self.sent)
+                size_bytes = self.size_bytes if self.sent else KEY_BYTES
+                pivot = SentPivot(len(self.sent), CROP, face(), now_ms, size_bytes=size_bytes, key=not self.sent)
                 self.arrivals[self.frame + 4] = len(self.sent)
                 self.sent.append((now_ms, reason))
                 self.selector.sent(pivot)
@@ -68,12 +69,12 @@ class Played:
 
 def test_nothing_more_is_sent_while_all_looks_well() -> None:
     call = Played()
-    assert call.seconds(20.0, {0: 0.005}) == [(0.0, Reason.START)]
+    assert call.seconds(30.0, {0: 0.003}) == [(0.0, Reason.START)]
 
 
 def test_a_look_that_keypoints_cannot_carry_brings_a_pivot_soon() -> None:
     call = Played()
-    call.seconds(8.0, {0: 0.005})
+    call.seconds(8.0, {0: 0.003})
     (sent,) = call.seconds(2.0, {0: 0.2})  # a hand: keypoints have not moved at all
     assert sent[1] is Reason.LOOK
     assert 8000.0 < sent[0] <= 8600.0
@@ -89,9 +90,25 @@ def test_a_passing_blur_does_not_count() -> None:
 def test_a_small_lasting_flaw_waits_until_it_has_added_up() -> None:
     call = Played()
     call.seconds(8.0, {0: 0.0})
-    times = [time for time, _ in call.seconds(10.0, {0: 0.03})]
-    # 0.03 t x 0.03 > 0.005 x 2 s x exp(-1) from t = 4.1 s on (800 bytes are expected of a link: 2.13 s)
-    assert times[0] - 8000.0 == pytest.approx(4200.0, abs=300.0)
+    times = [time for time, _ in call.seconds(10.0, {0: 0.01})]
+    # 0.01 t x 0.01 > 0.005 x 2 s x exp(-3), all being saved that can be, from t = 5.0 s on
+    assert times[0] - 8000.0 == pytest.approx(5000.0, abs=250.0)
+
+
+@pytest.mark.parametrize(("size_bytes", "waited_ms"), [(LINK_BYTES, 5000.0), (LINK_BYTES // 4, 1250.0)])
+def test_a_link_is_expected_to_take_what_links_took(size_bytes: int, waited_ms: float) -> None:
+    selector = AdaptiveSelector(3.0, 1e9)
+    for number in range(21):
+        took = size_bytes if number else KEY_BYTES
+        selector.wants(sight(), 4000.0 * number)
+        selector.sent(SentPivot(number, CROP, face(), 4000.0 * number, size_bytes=took, key=not number))
+        selector.acknowledged(number)
+    selector.checked({20: 0.0}, 90_000.0)
+    now_ms = 90_000.0
+    while selector.wants(sight(), now_ms) is None:
+        now_ms += 200.0
+        selector.checked({20: 0.01}, now_ms)
+    assert now_ms - 90_000.0 == pytest.approx(waited_ms, abs=250.0)
 
 
 @pytest.mark.parametrize("kbps", [1.5, 3.0, 6.0])
@@ -130,7 +147,7 @@ def test_frames_refer_to_the_pivot_that_looks_best() -> None:
 
 def test_checks_are_few() -> None:
     call = Played()
-    call.seconds(10.0, {0: 0.01})
+    call.seconds(10.0, {0: 0.003})
     assert len(call.checked) == pytest.approx(50, abs=2)
     assert set(map(tuple, call.checked)) == {(0,)}
 

@@ -23,14 +23,16 @@ def test_a_link_is_owed_in_full() -> None:
     assert budget.share(4000.0) == pytest.approx(-1.0)
 
 
-def test_a_key_frame_is_forgiven_beyond_four_seconds() -> None:
-    budget = PivotBudget(3.0)
-    budget.share(0.0)
-    budget.spend(9000, 0.0, forgiven=True)
-    assert budget.share(0.0) == -1.0
-    budget.spend(1500, 0.0)
-    budget.spend(9000, 0.0, forgiven=True)
-    assert budget.share(0.0) == pytest.approx(-2.0)
+def test_what_is_saved_affords_as_much_and_more_can_be_saved_where_told() -> None:
+    budget = PivotBudget(3.0, saved_s=30.0)
+    assert not budget.affords(1, 0.0)
+    assert not budget.affords(7500, 19_900.0)
+    assert budget.affords(7500, 20_000.0)
+    budget.spend(9000, 20_000.0)
+    assert not budget.affords(1, 23_900.0)
+    assert budget.share(60_000.0) == 1.0
+    assert budget.affords(11_250, 60_000.0)
+    assert not budget.affords(11_251, 60_000.0)
 
 
 def test_another_rate_keeps_the_seconds() -> None:
