@@ -12,6 +12,7 @@ Also for pictures whose crop has moved: measured on four val/ clips, a link cost
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -29,12 +30,17 @@ PRESET = 6
 """Of SVT-AV1: 7 ms a link and 30 ms a key frame at 256x256; presets 4 and 5 save 7 and 2 % of a link's bytes."""
 MAX_LINKS = 2**16
 """Links count in 16 bits."""
-FAR_OFF = 10
-"""Steps of crf: about a factor of two in bytes."""
-QUICK_CRF, NEAR_BY = 50, 5
-"""A quick start's key frame takes 2.7 kB where one at crf 40 takes 5.2."""
+HALVING = 10.4
+"""Steps of crf that halve a key frame: 2.7 kB at crf 50, 6.8 at 36."""
+TOO_FINE, TOO_COARSE = 10, 5
+"""Steps of crf from which another chain is worth its key frame."""
+QUICK_CRF, COARSEST_CRF = 50, 60
 SETTLED_LINKS = 8
 """No chain is given up for its quality before it has had so many."""
+UNBOUNDED_S = 3600.0
+"""Seconds of any budget that no key frame takes."""
+LEAST_KEY_BYTES = 1500
+"""However small the budget: below this a key frame shows no face."""
 _LOW_DELAY = "pred-struct=1:lookahead=0:scd=0:lp=1"
 _BUDGETS_KBPS = (1.0, 2.0, 4.0, 8.0, 16.0)
 _RATE_FACTORS = (50, 45, 40, 36, 33, 30)
@@ -68,7 +74,12 @@ class PivotEncoder(Protocol):
         """What all pivots together should take."""
 
     def restart(self) -> None:
-        """The receiver lacks something: the next pivot must need nothing else."""
+        """The next pivot must need nothing else."""
+
+    @property
+    def successor_bytes(self) -> float | None:
+        """About what it would take to go on, after `restart`, in a quality that suits the budget; None where that is
+        not worth it."""
 
     def encode(self, image: Image) -> CodedPivot:
         """The next pivot."""
@@ -77,11 +88,20 @@ class PivotEncoder(Protocol):
 class PivotVideoEncoder:
     """Codes pictures into chains."""
 
-    def __init__(self, budget_kbps: float, *, quick_start: bool = False, preset: int = PRESET) -> None:
-        """`quick_start`: the first chain is coarse, so that its key frame arrives soon; a better one follows when it
-        has settled."""
-        self._crf = rate_factor(budget_kbps)
-        self._chain_crf = 0
+    def __init__(
+        self, budget_kbps: float, *, quick_start: bool = False, key_s: float = UNBOUNDED_S, preset: int = PRESET
+    ) -> None:
+        """
+        Args:
+            budget_kbps: what links should take together.
+            quick_start: the first chain is coarse, so that its key frame arrives soon.
+            key_s: no key frame takes more than so many seconds of the budget, as far as COARSEST_CRF and
+                LEAST_KEY_BYTES let that be: chains are as coarse as that needs.
+            preset: of SVT-AV1.
+        """
+        self._key_s = key_s
+        self.set_budget(budget_kbps)
+        self._chain_crf, self._key_bytes = 0, 0
         self._quick = quick_start
         self._preset = preset
         self._chain = CHAINS - 1
@@ -92,39 +112,57 @@ class PivotVideoEncoder:
         self._decoder = ChainDecoder(1, 1)
 
     def set_budget(self, budget_kbps: float) -> None:
-        """What links should take together. Chains begun from now on are coded for it; the
-        running one is given up only where it is far off, because its successor's key frame costs six links."""
+        """What links should take together: chains begun from now on are coded for it."""
         self._crf = rate_factor(budget_kbps)
+        self._most_key_bytes = max(LEAST_KEY_BYTES, self._key_s * budget_kbps * 1000.0 / 8.0)
 
     def restart(self) -> None:
-        """The next picture begins a new chain: the receiver lacks something of this one."""
+        """The next picture begins a new chain."""
         self._restart = True
+
+    @property
+    def successor_bytes(self) -> float | None:
+        """About what the key frame of a better chain would take, by the running chain's; None while that one is young,
+        or good enough: a key frame costs six links."""
+        if self._link < SETTLED_LINKS:
+            return None
+        fits = self._chain_crf + HALVING * math.log2(self._key_bytes / self._most_key_bytes)
+        crf = min(COARSEST_CRF, max(self._crf, fits))
+        if -TOO_FINE < self._chain_crf - crf < TOO_COARSE:
+            return None
+        return float(self._key_bytes * 2.0 ** ((self._chain_crf - crf) / HALVING))
 
     def encode(self, image: Image) -> CodedPivot:
         """The next link; a new chain where the size has changed or `restart` was called."""
         height, width = image.shape[:2]
-        if self._restart or self._outdated or self._size != (width, height) or self._link + 1 == MAX_LINKS:
-            self._begin(width, height)
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24").reformat(format="yuv420p")
+        if self._restart or self._size != (width, height) or self._link + 1 == MAX_LINKS:
+            data = self._begin(frame)
         else:
             self._link += 1
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24").reformat(format="yuv420p")
-        frame.pts = self._link
-        data = b"".join(bytes(packet) for packet in self._stream.encode(frame))
+            data = self._code(frame)
         return CodedPivot(PivotCodec.AV1_CHAIN, data, self._decoder.decode(data), self._chain, self._link)
 
-    @property
-    def _outdated(self) -> bool:
-        far = NEAR_BY if self._chain_crf == QUICK_CRF else FAR_OFF
-        return self._link >= SETTLED_LINKS and abs(self._crf - self._chain_crf) >= far
-
-    def _begin(self, width: int, height: int) -> None:
-        self._chain_crf = max(QUICK_CRF, self._crf) if self._quick else self._crf
-        self._quick = False
-        options = {"preset": str(self._preset), "crf": str(self._chain_crf), "g": "-1", "svtav1-params": _LOW_DELAY}
-        self._stream = open_svt_av1(width, height, options)
-        self._decoder = ChainDecoder(width, height)
+    def _begin(self, frame: av.VideoFrame) -> bytes:
+        """A new chain's key frame, coded again and more coarsely until it fits."""
+        width, height = frame.width, frame.height
         self._chain, self._link, self._size = (self._chain + 1) % CHAINS, 0, (width, height)
-        self._restart = False
+        self._decoder = ChainDecoder(width, height)
+        crf = max(QUICK_CRF, self._crf) if self._quick else self._crf
+        self._quick = self._restart = False
+        while True:
+            options = {"preset": str(self._preset), "crf": str(crf), "g": "-1", "svtav1-params": _LOW_DELAY}
+            self._stream = open_svt_av1(width, height, options)
+            data = self._code(frame)
+            if len(data) <= self._most_key_bytes or crf >= COARSEST_CRF:
+                self._chain_crf, self._key_bytes = crf, len(data)
+                return data
+            steps = math.ceil(HALVING * math.log2(len(data) / self._most_key_bytes))
+            crf = min(COARSEST_CRF, crf + max(1, steps))
+
+    def _code(self, frame: av.VideoFrame) -> bytes:
+        frame.pts = self._link
+        return b"".join(bytes(packet) for packet in self._stream.encode(frame))
 
 
 class IntraPivotEncoder:
@@ -139,6 +177,11 @@ class IntraPivotEncoder:
 
     def restart(self) -> None:
         """Nothing to do: each picture stands alone."""
+
+    @property
+    def successor_bytes(self) -> None:
+        """None: each picture stands alone."""
+        return None
 
     def encode(self, image: Image) -> CodedPivot:
         """The picture on its own."""

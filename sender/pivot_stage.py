@@ -18,8 +18,10 @@ from avcall.common.wire import Packet
 from avcall.models.pivot_video import SETTLED_LINKS, CodedPivot, IntraPivotEncoder, PivotEncoder, PivotVideoEncoder
 from avcall.sender.adaptive_selector import AdaptiveSelector
 from avcall.sender.analysis import Analysis, View
+from avcall.sender.pivot_budget import PivotBudget
 from avcall.sender.pivot_check import PivotChecker
 from avcall.sender.pivot_sender import PivotSender
+from avcall.sender.rate_control_allowance import MESSAGE_BYTES
 from avcall.sender.selector import PivotSelector, Reason, SentPivot, Sight, SimpleSelector
 
 T = TypeVar("T", covariant=True)
@@ -31,6 +33,12 @@ CHECK_SHARE = 0.1
 """Of the time: checks take no more, however slow the machine is."""
 PACE_FACTOR = 1.5
 """Slices leave this much faster than the budget has it, which is an average."""
+KEY_S = 6.0
+"""Seconds of the budget that a key frame may take."""
+PURSE_S = 30.0
+"""Seconds of the budget that can be saved up for a better chain."""
+SAVING = 0.3
+"""Of the budget, while a better chain would be worth its key frame."""
 OWN_FRACTION = 0.97
 """Of pivot_kbytes for the picture; the rest is keypoints and headers."""
 
@@ -52,7 +60,7 @@ def make_selector(config: SendConfig, checker: PivotChecker | None) -> PivotSele
 def make_encoder(config: SendConfig) -> PivotEncoder:
     """As `--pivots` has it."""
     if config.pivots == "inter":
-        return PivotVideoEncoder(config.pivot_kbps, quick_start=True)
+        return PivotVideoEncoder(config.pivot_kbps, quick_start=True, key_s=KEY_S)
     return IntraPivotEncoder(round(config.pivot_kbytes * 1000 * OWN_FRACTION))
 
 
@@ -83,6 +91,7 @@ class PivotStage:
         self._encoder = make_encoder(config)
         self._slice_bytes = SLICE_DATA_BYTES
         self._kbps = config.pivot_kbps
+        self._purse = PivotBudget(config.pivot_kbps, PURSE_S)
         self._large_side = max(config.pivot_size, config.size)
         self._side = config.size
         self._small_side = config.size
@@ -96,7 +105,8 @@ class PivotStage:
         """See `avcall.sender.pipeline.Sender.set_pivot_budget`."""
         self._kbps = kbps
         self._encoder.set_budget(kbps)
-        self.selector.set_budget(kbps, self._clock())
+        self._purse.set(kbps, self._clock())
+        self._share_budget()
         self._sender.pace_kbps = PACE_FACTOR * kbps if pace_kbps is None else pace_kbps
         self._slice_bytes = slice_bytes
 
@@ -133,7 +143,8 @@ class PivotStage:
     async def send(self, analysis: Analysis, reason: Reason) -> None:
         """Makes a frame a pivot."""
         view = analysis.current
-        if reason is Reason.REQUEST or self._sender.busy:  # the link before is missing there, or may be
+        missing = reason is Reason.REQUEST or self._sender.busy  # the link before, there
+        if missing or self._affords_better():
             self._encoder.restart()
         pivot_id = self._next_id
         self._next_id = (pivot_id + 1) % 2**16
@@ -160,6 +171,7 @@ class PivotStage:
         key = coded.link == 0
         sent = SentPivot(pivot_id, view.crop, keypoints, now_ms, size_bytes=size_bytes, key=key, flaw=flaw)
         self.selector.sent(sent)
+        self._share_budget()
         self._stats.count("pivots_sent")
         self._trace.event(
             "pivot",
@@ -175,12 +187,25 @@ class PivotStage:
         )
         self._changed.set()
 
+    def _affords_better(self) -> bool:
+        """Whether what was saved since the call began pays for a chain of better quality."""
+        size_bytes = self._encoder.successor_bytes
+        return size_bytes is not None and self._purse.affords(size_bytes, self._clock())
+
+    def _share_budget(self) -> None:
+        saves = self._encoder.successor_bytes is not None
+        self.selector.set_budget(self._kbps * (1.0 - SAVING if saves else 1.0), self._clock())
+
     async def run(self) -> None:
         """Sends slices when they are due, for ever."""
         while True:
             self._changed.clear()
+            first_time = self._sender.in_first_round
             for part in self._sender.take(self._clock()):
                 data = wire.pack(part)
+                self._purse.spend(len(data) + MESSAGE_BYTES, self._clock())
+                if first_time:
+                    self.selector.sending(part.pivot_id, self._clock())
                 self._stats.add_payload("pivots", len(data))
                 self._link.send(Channel.MEDIA, data)
                 self._note_sent(part, len(data))

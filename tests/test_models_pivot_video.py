@@ -83,18 +83,34 @@ def test_the_budget_sets_the_quality_and_only_a_large_change_costs_a_key_frame()
     encoder.encode(PICTURES[0])
     encoder.set_budget(3.0)
     assert [encoder.encode(PICTURES[1]).link for _ in range(8)] == list(range(1, 9))
+    assert encoder.successor_bytes is None
     encoder.set_budget(0.5)
+    assert encoder.successor_bytes is not None  # 14 steps of crf
+    encoder.restart()
     assert [encoder.encode(PICTURES[2]).link for _ in range(2)] == [0, 1]
     encoder.set_budget(100.0)
-    assert encoder.encode(PICTURES[2]).link == 2  # the chain is young
+    assert encoder.successor_bytes is None  # the chain is young
     assert len(chain(PICTURES[:1], 1.5)[0].data) < len(chain(PICTURES[:1], 12.0)[0].data) / 2
 
 
-def test_a_quick_start_is_coarse_and_does_not_last() -> None:
+@pytest.mark.parametrize(("key_s", "most"), [(4.0, 3000), (3.0, 2250), (0.1, 1500)])
+def test_a_key_frame_fits_its_seconds_of_the_budget(key_s: float, most: int) -> None:
+    noise = np.random.default_rng(0).integers(60, 200, (32, 32, 3)).repeat(4, 0).repeat(4, 1).astype(np.uint8)
+    assert len(PivotVideoEncoder(6.0).encode(noise).data) > 3000
+    coded = PivotVideoEncoder(6.0, key_s=key_s).encode(noise)
+    assert 0.5 * most < len(coded.data) <= most
+    assert np.array_equal(ChainDecoder(128, 128).decode(coded.data), coded.shown)
+
+
+def test_a_quick_start_is_coarse_and_a_better_chain_is_on_offer() -> None:
     quick, plain = PivotVideoEncoder(6.0, quick_start=True), PivotVideoEncoder(6.0)
-    coded = [quick.encode(PICTURES[0]) for _ in range(11)]
-    assert len(coded[0].data) < 0.8 * len(plain.encode(PICTURES[0]).data)
-    assert [pivot.link for pivot in coded] == [*range(9), 0, 1]
+    coded = [quick.encode(PICTURES[0]) for _ in range(9)]
+    key_bytes = len(plain.encode(PICTURES[0]).data)
+    assert len(coded[0].data) < 0.8 * key_bytes
+    assert quick.successor_bytes == pytest.approx(key_bytes, rel=0.25)
+    quick.restart()
+    coded.append(quick.encode(PICTURES[0]))
+    assert [pivot.link for pivot in coded] == [*range(9), 0]
     assert psnr(PICTURES[0], coded[9].shown) > psnr(PICTURES[0], coded[8].shown) + 0.5
 
 
