@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from avcall.bench import bandwidth_table as bandwidth_tables
-from avcall.bench import interpolation_table, rate_control_table, super_resolution_table
+from avcall.bench import interpolation_table, pivots_table, rate_control_table, super_resolution_table
 from avcall.bench.bandwidth_plot import bandwidth_svg
 from avcall.bench.stage_tables import ablation_table, enhancement_table
 from avcall.bench.training_tables import detector_table, learning_table
@@ -190,6 +190,12 @@ def thin_link_calls(results: Mapping[str, Any]) -> str:
     return _table(rate_control_table.CALLS_HEAD, rows) + "\n\n" + _source(results, "one call each")
 
 
+def pivot_rules(results: Mapping[str, Any]) -> str:
+    """When to send a pivot, from `avcall bench pivots`."""
+    seconds = f"the first {results['settings']['seconds']:g} s of each, every {results['settings']['stride']}th frame"
+    return _table(pivots_table.HEAD, pivots_table.rows(results)) + "\n\n" + _source(results, seconds)
+
+
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "enhancement": ("enhancement.json", repaired_table),
     "ablation": ("ablation.json", stages_table),
@@ -201,6 +207,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "calls_thesis": ("calls_thesis.json", calls_table),
     "speed": ("speed.json", speed_table),
     "pivot_intra": ("pivot_intra.json", intra_table),
+    "pivots": ("pivots.json", pivot_rules),
     "link": ("link.json", link_table),
     "evaluation_brief": ("evaluation.json", brief_table),
     "learning_curve": ("learning_curve.json", learning_table),
