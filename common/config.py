@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 DEFAULT_SIGNAL = "ws://127.0.0.1:8765"
-DEFAULT_MODEL = "classical"
+DEFAULT_MODEL = "lite"
 DISPLAY_FPS = 25.0
 WIRES = ("coded", "thesis")
 AUTO = "auto"
