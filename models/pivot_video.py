@@ -34,13 +34,13 @@ HALVING = 10.4
 """Steps of crf that halve a key frame: 2.7 kB at crf 50, 6.8 at 36."""
 TOO_FINE, TOO_COARSE = 10, 5
 """Steps of crf from which another chain is worth its key frame."""
-QUICK_CRF, COARSEST_CRF = 50, 60
+QUICK_CRF, COARSEST_CRF = 50, 55
 SETTLED_LINKS = 8
 """No chain is given up for its quality before it has had so many."""
 UNBOUNDED_S = 3600.0
 """Seconds of any budget that no key frame takes."""
-LEAST_KEY_BYTES = 1500
-"""However small the budget: below this a key frame shows no face."""
+LEAST_KEY_BYTES = 2700
+"""However small the budget: what a usual picture takes at QUICK_CRF."""
 _LOW_DELAY = "pred-struct=1:lookahead=0:scd=0:lp=1"
 _BUDGETS_KBPS = (1.0, 2.0, 4.0, 8.0, 16.0)
 _RATE_FACTORS = (50, 45, 40, 36, 33, 30)
