@@ -539,8 +539,9 @@ def _command(name: str, config: Any) -> str:
     for field in config.__dataclass_fields__.values():
         value = getattr(config, field.name)
         if field.metadata["required"] or value != field.default:
-            words += [
-                f"--{field.name.replace('_', '-')}",
-                value.resolve().name if isinstance(value, Path) else str(value),
-            ]
+            for each in value if isinstance(value, tuple) else (value,):
+                words += [
+                    f"--{field.name.replace('_', '-')}",
+                    each.resolve().name if isinstance(each, Path) else str(each),
+                ]
     return " ".join(words)
