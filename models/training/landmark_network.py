@@ -60,14 +60,11 @@ class Window:
         """Points (N, P, 2) of the picture in the window's own units: 1 is its edge."""
         offset = points - self.origin[:, None]
         size = self.across.square().sum(-1)[:, None]
-        return torch.stack(
-            [(offset * axis[:, None]).sum(-1) / size for axis in (self.across, self._down())],
-            -1,
-        )
+        return torch.stack([(offset * axis[:, None]).sum(-1) / size for axis in (self.across, self._down())], -1)
 
     def half(self) -> Tensor:
         """Half the windows' side (N,), in keypoint units."""
-        return self.across.norm(dim=-1)
+        return self.across.square().sum(-1).sqrt()
 
     def extent(self) -> Tensor:
         """How far (N,) a window reaches from its origin along the picture's axes."""
