@@ -98,6 +98,8 @@ class Ladder(Generic[Part]):
         start_ms = self._clock()
         made = use(self._parts[level])
         took_ms = self._clock() - start_ms
+        if made is None:  # nothing was computed: no price to learn
+            return made
         if self.budget is not None:
             self.budget.took(self.stage, level, took_ms)
         self._stats.add_stage(f"{self.stage}_{self.names[level]}".replace(" ", "_"), took_ms)

@@ -130,3 +130,17 @@ def test_a_reenactor_of_two_speeds_has_two_rungs_for_one_encoding() -> None:
     detailed = ladder.drive_detailed(encoded, points)
     assert detailed is not None
     assert (detailed.image[0, 0, 0], detailed.reference[0, 0, 0]) == (130, 131)
+
+
+def test_what_draws_no_details_teaches_no_price() -> None:
+    class Small(Large):
+        def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
+            return None
+
+    stats = Stats()
+    ladder = ReenactorLadder(Small(160, Small(100)), Clock(), stats)
+    points = np.zeros((10, 2), np.float32)
+    assert ladder.drive_detailed(ladder.encode(PICTURE, points), points) is None
+    assert not stats.stage_ms()
+    ladder.drive(ladder.encode(PICTURE, points), points)
+    assert list(stats.stage_ms()) == ["drive_warp"]
