@@ -107,7 +107,7 @@ def test_a_reader_of_lips_and_lids_adds_its_term(pack: Path, tmp_path: Path) -> 
     trainer.step()
     assert "landmarks" in trainer.terms
     write_weights(reader, "landmarks", "detector", LandmarkConfig(), {"a": torch.ones(1)})
-    with pytest.raises(CheckpointError, match="--landmarks .* holds a detector"):
+    with pytest.raises(CheckpointError, match=r"--landmarks .* holds a detector"):
         make_task(_config(pack, tmp_path, landmarks=reader))
 
 
