@@ -102,7 +102,7 @@ def test_a_server_that_dies_is_survived_and_a_peer_that_dies_is_noticed(start: S
     receiver = start("receive", "--record", str(record))
     sender.wait_for("connected", START_S)
     server.process.kill()
-    time.sleep(3.0)
+    time.sleep(6.0)  # the first face takes about three
     assert sender.process.poll() is None
     assert receiver.process.poll() is None
     receiver.process.kill()

@@ -33,7 +33,7 @@ def demo(*flags: str, cwd: Path) -> subprocess.Popen[str]:
 
 
 def test_a_face_arrives_and_the_report_says_how(tmp_path: Path) -> None:
-    running = demo("--seconds", "4", cwd=tmp_path)
+    running = demo("--seconds", "8", cwd=tmp_path)
     out, errors = running.communicate(timeout=200)
     assert running.returncode == 0, errors
     assert "built-in sample" in out
