@@ -44,7 +44,7 @@ def test_a_still_face_is_shown_as_it_is_and_counted_whole() -> None:
     assert fine.fits
     assert coarse.payload_bytes <= 4_000 < fine.payload_bytes
     assert coarse.payload["keypoints"] == fine.payload["keypoints"]
-    packets, rest = divmod(coarse.wire_bytes - coarse.payload_bytes, 93)
+    packets, rest = divmod(coarse.wire_bytes - coarse.payload_bytes, 85)
     assert rest == 0
     assert packets >= 9 + 1 + 2  # bundles of three frames, one of the last, and two pivots
     shown = runner.shown(fine)
