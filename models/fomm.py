@@ -18,6 +18,7 @@ from avcall.common.keypoints import Image, Keypoints, Landmarks
 from avcall.models.checkpoint import Weights, fill, rebuild_config
 from avcall.models.fomm_networks import Fomm, FommConfig, FommDetector, FommGenerator
 from avcall.models.interfaces import Encoded, ModelId
+from avcall.models.precision import mixed
 
 SIDE = 256
 
@@ -67,7 +68,7 @@ class FommReenactor:
         """
         if pivot.shape[:2] != (SIDE, SIDE):
             raise ValueError(f"FOMM wants pictures of {SIDE}x{SIDE}, not {pivot.shape[1]}x{pivot.shape[0]}")
-        with self._precision():
+        with mixed(self._device):  # FOMM is slow enough
             features, small = self._network.encode(_tensor(pivot, self._device))
         return FommPivot(features, small, torch.from_numpy(np.array(keypoints))[None].to(self._device))
 
@@ -76,15 +77,10 @@ class FommReenactor:
         if not isinstance(encoded, FommPivot):
             raise TypeError(f"{type(encoded).__name__} was encoded by another reenactor")
         points = torch.from_numpy(np.array(keypoints))[None].to(self._device)
-        with self._precision():
+        with mixed(self._device):  # FOMM is slow enough
             picture = self._network.drive(encoded.features, encoded.small, encoded.keypoints, points)[0].float()
         shown = (picture.permute(1, 2, 0) * 255.0 + 0.5).to(torch.uint8)
         return np.ascontiguousarray(shown.cpu().numpy())
-
-    def _precision(self) -> torch.autocast:
-        """bf16 where the processor multiplies it natively; FOMM is slow enough."""
-        native = self._device == "cuda" or bool(torch.cpu._is_avx512_bf16_supported())
-        return torch.autocast(self._device, torch.bfloat16, enabled=native)
 
 
 def fomm_of_weights(weights: Weights, device: str) -> tuple[FommPointDetector, FommReenactor]:

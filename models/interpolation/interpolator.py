@@ -24,6 +24,7 @@ from avcall.models.interpolation.flow import (
     working_size,
 )
 from avcall.models.interpolation.network import CELL, InterpolationNetwork
+from avcall.models.precision import mixed, native_bf16
 
 LITE = "lite-interpolator"
 
@@ -44,14 +45,13 @@ class NetworkInterpolator:
         self._device = torch.device(device)
         if device == "cpu":
             torch.set_num_threads(1)  # more threads gain little here, and starve capture and codecs
-        self._bf16 = device == "cuda" or bool(torch.cpu._is_avx512_bf16_supported())
         network = InterpolationNetwork(rebuild_config(InterpolationConfig, weights))
         fill(network, weights)
         for parameter in network.parameters():
             parameter.requires_grad_(False)
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-            if self._bf16:
+            if native_bf16(device):
                 parameter.data = parameter.data.to(torch.bfloat16)  # autocast would do it again for every frame
         self._network = network.to(self._device).eval()
         self._estimator = flow_estimator()
@@ -81,7 +81,7 @@ class NetworkInterpolator:
         flows = coarse_flows(self._estimator, before, after, self._network.config.scales[0])
         time = torch.tensor([fraction], device=self._device)
         pictures = (_tensor(image).to(self._device) for image in (before, after))
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+        with mixed(self._device):
             motion = self._network(*pictures, torch.from_numpy(flows)[None].to(self._device), time)[-1]
         flow = motion.flow[0].permute(1, 2, 0).contiguous().cpu().numpy()
         mask = motion.mask[0, 0].cpu().numpy()

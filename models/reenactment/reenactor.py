@@ -15,6 +15,7 @@ from avcall.common.keypoints import MESH_INDICES, Image, Keypoints, Landmarks
 from avcall.models.checkpoint import Weights, fill, rebuild_config
 from avcall.models.classical import ClassicalReenactor
 from avcall.models.interfaces import Detailed, Encoded, ModelId
+from avcall.models.precision import mixed, native_bf16
 from avcall.models.reenactment.config import NetworkConfig
 from avcall.models.reenactment.generator import Carried, Driven, EncodedPivot, ReenactmentNetwork
 from avcall.models.reenactment.motion import cell_centres, sample
@@ -59,12 +60,11 @@ class NetworkReenactor:
         self._device = torch.device(device)
         if device == "cpu":
             torch.set_num_threads(1)  # more threads gain little here, and starve capture and codecs
-        self._bf16 = device == "cuda" or bool(torch.cpu._is_avx512_bf16_supported())
         for parameter in network.parameters():
             parameter.requires_grad_(False)
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-            if self._bf16:
+            if native_bf16(device):
                 parameter.data = parameter.data.to(torch.bfloat16)  # autocast would do it again for every frame
         self._network = network.to(self._device).eval()
         self._classical = ClassicalReenactor(device)
@@ -104,7 +104,7 @@ class NetworkReenactor:
         if height != self._side:
             large, picture = picture, _resized(picture, self._side)
         points = self._points(keypoints)
-        with self._precision():
+        with mixed(self._device):
             encoded = self._network.encode(picture, points)
         return NetworkPivot(encoded, self._classical.encode(to_image(encoded.restored), keypoints), large)
 
@@ -138,14 +138,11 @@ class NetworkReenactor:
     def _drive(self, pivot: NetworkPivot, keypoints: Keypoints) -> tuple[Carried, Driven]:
         moved = self._classical.move(pivot.classical, keypoints)
         carried = Carried(moved.picture[None] / 255.0, moved.displacement.permute(2, 0, 1)[None].contiguous())
-        with self._precision():
+        with mixed(self._device):
             return carried, self._network.drive(pivot.encoded, carried, self._points(keypoints))
 
     def _points(self, keypoints: Keypoints) -> Tensor:
         return torch.from_numpy(np.asarray(keypoints, dtype=np.float32))[None].to(self._device)
-
-    def _precision(self) -> torch.autocast:
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16)
 
 
 class ClassicalDrive:

@@ -18,6 +18,7 @@ from avcall.common.errors import CheckpointError
 from avcall.common.keypoints import Image
 from avcall.models.checkpoint import Weights, fill, rebuild_config
 from avcall.models.interfaces import Guide
+from avcall.models.precision import native_bf16
 from avcall.models.super_resolution.network import CELL, SuperResolutionConfig, SuperResolutionNetwork
 from avcall.models.super_resolution.patches import Changes, choose, urgency
 from avcall.models.super_resolution.twin import blend
@@ -49,7 +50,7 @@ class PatchSuperResolver:
             CheckpointError: they are not weights of such networks.
         """
         self._device = torch.device(device)
-        self._bf16 = device == "cuda" or bool(torch.cpu._is_avx512_bf16_supported())
+        self._bf16 = native_bf16(device)
         self._alone = self._load(alone, guided=False)
         self._guided = None if guided is None else self._load(guided, guided=True)
         self._limit = limit

@@ -26,6 +26,7 @@ from avcall.common.config import flag
 from avcall.common.errors import InputError
 from avcall.common.keypoints import MESH_INDICES
 from avcall.models.checkpoint import write_weights
+from avcall.models.precision import mixed
 from avcall.models.reenactment.detector import DetectorConfig, DetectorNetwork, five_channels
 from avcall.models.segmentation import SIDE
 from avcall.models.training.pairs import MIRROR
@@ -85,7 +86,7 @@ def train_detector(config: DetectorTrainConfig) -> Path:
         for group in optimiser.param_groups:
             group["lr"] = rate
         channels, anchors, targets = draw(data, generator, config.batch, config.anchor_noise_px)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed("cpu"):
             found = network(channels if config.mesh else channels[:, :3], anchors)
         loss = functional.smooth_l1_loss(found * PIXELS, targets * PIXELS, beta=0.5)
         optimiser.zero_grad()

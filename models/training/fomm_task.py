@@ -20,6 +20,7 @@ from torch.nn import functional
 from avcall.common.config import flag
 from avcall.models.fomm_networks import Fomm, FommConfig
 from avcall.models.lpips import Lpips
+from avcall.models.precision import mixed
 from avcall.models.training.loop import train
 from avcall.models.training.losses import pyramid
 from avcall.models.training.pairs import Pack
@@ -108,7 +109,7 @@ class FommTask:
         rows = []
         for _ in range(VAL_PAIRS):
             source, driving = (self._planes(torch.from_numpy(image[None])) for image in _pair(self._val, generator))
-            with torch.autocast(self._device.type, torch.bfloat16):
+            with mixed(self._device):
                 made = average(source, driving).float()
             for name, shown in (("lpips", made), ("repeat_lpips", source)):
                 scores[name].append(float(self._lpips(shown, driving)))

@@ -19,6 +19,7 @@ from avcall.models.interpolation.config import SIZES, InterpolationConfig
 from avcall.models.interpolation.flow import FlowInterpolator, coarse_flows, flow_estimator
 from avcall.models.interpolation.network import CELL, InterpolationNetwork, Motion, compose
 from avcall.models.lpips import MIN_SIDE, Lpips
+from avcall.models.precision import mixed
 from avcall.models.training.loop import train
 from avcall.models.training.state import channels_last
 from avcall.models.training.task import Forward
@@ -132,7 +133,7 @@ class InterpolationTask:
             before, truth, after = (self._pictures(torch.from_numpy(window[[i]])) for i in (0, step, gap))
             flows = torch.from_numpy(coarse_flows(estimator, *images, self.shape.scales[0]))[None].to(self._device)
             time = torch.tensor([step / gap], device=self._device)
-            with torch.autocast(self._device.type, torch.bfloat16):
+            with mixed(self._device):
                 motion = average(before, after, flows, time)[-1]
             flowed = torch.from_numpy(twin.interpolate(*images, step / gap))[None]
             shown = {"network": compose(before, after, motion), "flow": self._pictures(flowed)}

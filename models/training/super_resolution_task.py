@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from avcall.common.config import flag
 from avcall.models.lpips import Lpips
+from avcall.models.precision import mixed
 from avcall.models.super_resolution.network import SIZES, SuperResolutionConfig, SuperResolutionNetwork
 from avcall.models.training.loop import train
 from avcall.models.training.state import channels_last
@@ -112,7 +113,7 @@ class SuperResolutionTask:
         chosen = np.unique(np.linspace(0, len(self._val.truth) - 1, JUDGED).astype(int))
         val = Batch(*(_planes(kind[chosen]) for kind in (self._val.small, self._val.reference, self._val.truth)))
         truth, reference = val.truth.to(self._device), val.reference.to(self._device)
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with mixed(self._device):
             made = self._make(average, val).clamp(0, 1)
         bicubic = functional.interpolate(val.small.to(self._device), scale_factor=2.0, mode="bicubic").clamp(0, 1)
         target = self._lpips.features(truth)

@@ -46,7 +46,7 @@ class Task(Protocol):
         """One batch, which must follow from the generator alone: a resumed run sees what an unbroken one would."""
 
     def forward(self, network: nn.Module, batch: Any, generator: np.random.Generator) -> Forward:
-        """The losses of one batch; runs under bf16 autocast."""
+        """The losses of one batch; runs under `avcall.models.precision.mixed`."""
 
     def judge(self, average: nn.Module, sheet: Path) -> dict[str, Any]:
         """Figures on the val clips, and a sheet of sample pictures written to `sheet`."""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, distributed
 
 from avcall.models.checkpoint import write_weights
+from avcall.models.precision import mixed
 from avcall.models.training.critic import PatchCritic, critic_loss, fooling_loss, frozen, ramp
 from avcall.models.training.state import Checkpoint, average_into, channels_last
 from avcall.models.training.task import Task
@@ -67,7 +68,7 @@ class Trainer:
         """One step on a fresh batch; returns the process's own loss."""
         generator = np.random.default_rng([self.config.seed, self.rank, self.steps_done])
         batch = self.task.draw(generator, self.config.batch)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with mixed(self.device):
             forward = self.task.forward(self.network, batch, generator)
             terms = dict(forward.terms)
             if self.critic is not None and forward.made is not None:
@@ -78,7 +79,7 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         if self.critic is not None and forward.made is not None and forward.truth is not None:
             frozen(self.critic, False)
-            with torch.autocast(self.device.type, torch.bfloat16):
+            with mixed(self.device):
                 terms["critic"] = critic_loss(self.critic, forward.made, forward.truth)
             terms["critic"].backward()  # type: ignore[no-untyped-call]
         flat = torch.cat([p.grad.reshape(-1) for p in self.parameters if p.grad is not None])
