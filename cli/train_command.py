@@ -47,6 +47,12 @@ PARTS = {
         "train_enhancement",
         "repairs what coder, generator and interpolator did to a face",
     ),
+    "pivot-enhancement": Part(
+        "pivot_enhancement_task",
+        "PivotEnhancementTrainConfig",
+        "train_pivot_enhancement",
+        "repairs what the coder did to a pivot, once a pivot",
+    ),
     "landmarks": Part(
         "landmark_task", "LandmarkTrainConfig", "train_landmarks", "a reader of lips and lids for reenactment's losses"
     ),
@@ -61,7 +67,7 @@ PARTS = {
     ),
 }
 DESCRIPTION = "Trains a network on a training set that 'avcall prepare' made.\n\n" + "\n".join(
-    f"  {name:16s} {part.text}" for name, part in PARTS.items()
+    f"  {name:18s} {part.text}" for name, part in PARTS.items()
 )
 EXAMPLES = """  avcall train reenactment --size lite --data pack --out run --minutes 60
   avcall train reenactment --data pack --out run --minutes 120 --resume   goes on where it stopped

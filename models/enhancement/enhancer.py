@@ -12,6 +12,7 @@ from avcall.common.errors import CheckpointError
 from avcall.common.keypoints import Image
 from avcall.models.checkpoint import Weights, fill, rebuild_config
 from avcall.models.enhancement.network import MULTIPLE, EnhancementNetwork, EnhancementShape
+from avcall.models.precision import native_bf16
 
 KIND = "enhancer"
 SIDE = 256
@@ -44,7 +45,7 @@ class NetworkEnhancer:
         if weights.kind != KIND:
             raise CheckpointError(f"weights {weights.name!r} hold a {weights.kind}, not an {KIND}")
         self._device = torch.device(device)
-        bf16 = device == "cuda" or bool(torch.cpu._is_avx512_bf16_supported())
+        bf16 = native_bf16(device)
         self._dtype = torch.bfloat16 if bf16 else torch.float32
         network = EnhancementNetwork(rebuild_config(EnhancementShape, weights))
         fill(network, weights)

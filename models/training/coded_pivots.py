@@ -12,8 +12,9 @@ from avcall.common.errors import AvcallError
 from avcall.common.keypoints import Image
 from avcall.models.svt_av1 import open_svt_av1
 
-QUALITIES = (45, 40)
-"""crf of the chains; each starts half a second after the one before: a pack holds a coded pivot every half second."""
+QUALITIES = (45, 36, 50, 40, 55)
+"""crf of the chains, from what a generous budget allows to what a call begins with; each starts a fifth of a second
+after the one before, so a pack holds five coded pivots a second."""
 _LOW_DELAY = "pred-struct=1:lookahead=0:scd=0:lp=1"
 
 

@@ -23,7 +23,9 @@ from avcall.models.dists import Dists
 from avcall.models.enhancement.enhancer import KIND
 from avcall.models.enhancement.network import MULTIPLE, SIZES, EnhancementNetwork, EnhancementShape, enhance
 from avcall.models.lpips import Lpips
+from avcall.models.precision import mixed
 from avcall.models.registry import device_from_flag, load_pair
+from avcall.models.training.crops import crop_corner, planes
 from avcall.models.training.enhancement_pairs import EnhancementClip, make_pairs, read_pairs
 from avcall.models.training.loop import train
 from avcall.models.training.pairs import Pack
@@ -31,8 +33,6 @@ from avcall.models.training.state import channels_last
 from avcall.models.training.task import Forward
 from avcall.models.training.train_config import RunConfig
 
-FACE_SHARE = 0.7
-"""Share of crops that lie on eyes or mouth; the others lie anywhere."""
 SHEET_ROWS = 8
 
 
@@ -130,12 +130,7 @@ class EnhancementTask:
         number = int(generator.integers(len(samples.frame)))
         frame = int(samples.frame[number])
         side, crop = samples.shown.shape[2], self._config.crop
-        top, left = generator.integers(0, side - crop + 1, 2)
-        if generator.random() < FACE_SHARE:
-            points = samples.clip.keypoints[frame]
-            x, y = (generator.choice(points[:4] if generator.random() < 0.5 else points[6:]) + 1) / 2 * side
-            corner = np.array([x, y]) - crop / 2 + generator.uniform(-crop / 4, crop / 4, 2)
-            left, top = np.clip(np.round(corner), 0, side - crop).astype(int)
+        left, top = crop_corner(samples.clip.keypoints[frame], side, crop, generator)
         rows, columns = slice(top, top + crop), slice(left, left + crop)
         shown = samples.shown[number][:, rows, columns]
         truth = samples.clip.frames[frame][rows, columns]
@@ -145,8 +140,8 @@ class EnhancementTask:
 
     def forward(self, network: nn.Module, batch: Threes, generator: np.random.Generator) -> Forward:
         assert isinstance(network, EnhancementNetwork)
-        shown = _planes(batch.shown.flatten(0, 1).to(self._device))
-        truth = _planes(batch.truth.to(self._device))
+        shown = planes(batch.shown.flatten(0, 1).to(self._device))
+        truth = planes(batch.truth.to(self._device))
         made = enhance(network, shown)
         count, shape = len(truth), shown.shape[1:]
         threes_in, threes_out = shown.view(count, 3, *shape), made.view(count, 3, *shape)
@@ -173,8 +168,8 @@ class EnhancementTask:
         rows: list[Tensor] = []
         for turn, samples in enumerate(clips):
             three, truth = _sample(samples, turn)
-            shown, true = _planes(three.to(self._device)), _planes(truth[None].to(self._device))
-            with torch.autocast(self._device.type, torch.bfloat16):
+            shown, true = planes(three.to(self._device)), planes(truth[None].to(self._device))
+            with mixed(self._device):
                 made = enhance(average, shown).clamp(0, 1)
             for name, pictures in (("", made), ("_given", shown)):
                 found.setdefault(f"lpips{name}", []).append(float(self._lpips(pictures[1:2], true)))
@@ -207,8 +202,3 @@ def _sample(samples: EnhancementClip, turn: int) -> tuple[Tensor, Tensor]:
     number = turn * 5 % len(samples.frame)
     shown, truth = samples.shown[number], samples.clip.frames[samples.frame[number]]
     return torch.from_numpy(np.array(shown)), torch.from_numpy(np.array(truth))
-
-
-def _planes(pictures: Tensor) -> Tensor:
-    """uint8 (N, H, W, 3) to float (N, 3, H, W) in [0, 1]."""
-    return pictures.permute(0, 3, 1, 2).float() / 255.0
