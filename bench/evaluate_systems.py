@@ -6,20 +6,34 @@ from typing import TypeAlias
 
 from avcall.bench.evaluate_config import LITE, WARP_ONLY
 from avcall.common.keypoints import Image, Keypoints
-from avcall.models.checkpoint import load_weights
-from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor
+from avcall.models.interfaces import Encoded, KeypointDetector, ModelId, Reenactor
 from avcall.models.reenactment.reenactor import NetworkReenactor, to_image
 from avcall.models.registry import load_pair
 
 Pair: TypeAlias = tuple[KeypointDetector, Reenactor]
 
 
-class WarpOnly(NetworkReenactor):
-    """The lite network's warped pivot without what it paints: what restoration and motion alone are worth."""
+class WarpOnly:
+    """The lite network's warped pivot without what it paints: what the repaired pivot and motion alone are worth."""
+
+    def __init__(self, whole: NetworkReenactor) -> None:
+        self._whole = whole
+
+    @property
+    def model(self) -> ModelId:
+        return self._whole.model
+
+    @property
+    def device(self) -> str:
+        return self._whole.device
+
+    def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
+        """See `Reenactor.encode`."""
+        return self._whole.encode(pivot, keypoints)
 
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
-        """The restored pivot moved to the driving keypoints, at the network's own size (256)."""
-        return to_image(self.look(encoded, keypoints).warped)
+        """The pivot moved to the driving keypoints, at the network's own size (256)."""
+        return to_image(self._whole.look(encoded, keypoints).warped)
 
 
 def load_system(name: str, device: str) -> Pair:
@@ -31,4 +45,5 @@ def load_system(name: str, device: str) -> Pair:
     if name != WARP_ONLY:
         return load_pair(name, device)
     detector, whole = load_pair(LITE, device)
-    return detector, WarpOnly.from_weights(load_weights(LITE), whole.model, device)
+    assert isinstance(whole, NetworkReenactor)
+    return detector, WarpOnly(whole)

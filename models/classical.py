@@ -115,8 +115,8 @@ class Moved:
 
 
 class ClassicalReenactor:
-    """Warps the pivot. Computes on `device` ("cpu" or "cuda"); does not touch torch's thread settings. Not safe for use
-    by two threads at once."""
+    """Warps the pivot. Computes on `device` ("cpu" or "cuda"); does not touch torch's thread settings. One thread
+    may encode while another drives."""
 
     def __init__(self, device: str = "cpu") -> None:
         self._device = torch.device(device)

@@ -16,7 +16,9 @@ CLASSICAL = "classical"
 SUFFIX = ".safetensors"
 FOMM_SUFFIXES = (".pth.tar", ".pth")
 ENHANCER = "lite-enhancer"
-"""Weights of face enhancement."""
+"""Weights of face enhancement, picture by picture."""
+PIVOT_ENHANCER = "lite-pivot-enhancer"
+"""Weights of the enhancement of pivots."""
 DETECTOR_SUFFIX = "-detector"
 """Weights of a detector that belongs to the reenactor of the name before it."""
 
@@ -76,11 +78,23 @@ def load_pair(name: str, device: str) -> tuple[KeypointDetector, Reenactor]:
         return fomm_of_weights(weights, device)
     if name + DETECTOR_SUFFIX not in table():  # trained on the mesh points themselves
         model = ModelId(weights.name, weights.short_hash)
-        return PointDetector(model), NetworkReenactor.from_weights(weights, model, device)
+        return PointDetector(model), NetworkReenactor.from_weights(weights, model, device, load_pivot_enhancer(device))
     found_by = load_weights(name + DETECTOR_SUFFIX)
     both = hashlib.sha256((found_by.sha256 + weights.sha256).encode()).hexdigest()
     model = ModelId(weights.name, both[:8])
-    return NetworkDetector(found_by, model), NetworkReenactor.from_weights(weights, model, device)
+    reenactor = NetworkReenactor.from_weights(weights, model, device, load_pivot_enhancer(device))
+    return NetworkDetector(found_by, model), reenactor
+
+
+def load_pivot_enhancer(device: str) -> Enhancer | None:
+    """What repairs each pivot before a network animates it; None where its weights are not shipped.
+
+    Raises:
+        CheckpointError: its weights are damaged.
+    """
+    from avcall.models.enhancement.enhancer import PIVOT_SIDE, NetworkEnhancer
+
+    return NetworkEnhancer(load_weights(PIVOT_ENHANCER), device, PIVOT_SIDE) if PIVOT_ENHANCER in table() else None
 
 
 def load_enhancers(device: str) -> list[tuple[str, Enhancer]]:

@@ -14,7 +14,7 @@ from avcall.models.reenactment.config import NetworkConfig
 from avcall.models.reenactment.generator import ReenactmentNetwork
 from avcall.models.registry import device_from_flag, load_pair, names
 
-TINY = NetworkConfig(motion=(4, 4, 4, 4), motion_features=2, encoder=(4, 4, 4), restorer=4, decoder=(4, 4, 4), code=4)
+TINY = NetworkConfig(motion=(4, 4, 4, 4), motion_features=2, encoder=(4, 4, 4), decoder=(4, 4, 4), code=4)
 
 
 def test_the_classical_pair_is_always_there() -> None:

@@ -19,7 +19,7 @@ from avcall.models.training.train_config import RunConfig
 from avcall.models.training.trainer import LAST, Trainer, learning_rate
 from tests.training_pack import make_pack
 
-TINY = NetworkConfig(motion=(4, 4, 4, 4), motion_features=2, encoder=(4, 4, 4), restorer=4, decoder=(4, 4, 4), code=4)
+TINY = NetworkConfig(motion=(4, 4, 4, 4), motion_features=2, encoder=(4, 4, 4), decoder=(4, 4, 4), code=4)
 CPU = torch.device("cpu")
 
 

@@ -11,13 +11,15 @@ from torch.nn import functional
 from avcall.common.errors import CheckpointError
 from avcall.common.keypoints import Image
 from avcall.models.checkpoint import Weights, fill, rebuild_config
-from avcall.models.enhancement.network import MULTIPLE, EnhancementNetwork, EnhancementShape
+from avcall.models.enhancement.network import EnhancementNetwork, EnhancementShape
 from avcall.models.precision import native_bf16
 
 KIND = "enhancer"
 SIDE = 256
 """The longer side of the pictures that the network was trained on. Larger ones are judged at this size, and get the
 enlarged residual: their faults are of that scale, and a large picture costs no more than a small one."""
+PIVOT_SIDE = 512
+"""Of pivots, which are repaired once: large ones at their own size."""
 SMALLEST = 16
 """Pictures with a shorter side have no face to repair and are left as they are."""
 
@@ -37,13 +39,15 @@ class UnsharpEnhancer:
 class NetworkEnhancer:
     """Runs an `EnhancementNetwork`, in bf16 where the processor multiplies it natively, else in float32."""
 
-    def __init__(self, weights: Weights, device: str) -> None:
-        """
+    def __init__(self, weights: Weights, device: str, side: int = SIDE) -> None:
+        """`side` is the longer side up to which pictures are judged at their own size.
+
         Raises:
             CheckpointError: the weights are not those of an enhancement network.
         """
         if weights.kind != KIND:
             raise CheckpointError(f"weights {weights.name!r} hold a {weights.kind}, not an {KIND}")
+        self._side = side
         self._device = torch.device(device)
         bf16 = native_bf16(device)
         self._dtype = torch.bfloat16 if bf16 else torch.float32
@@ -63,7 +67,7 @@ class NetworkEnhancer:
         height, width = picture.shape[:2]
         if min(height, width) < SMALLEST:
             return picture
-        scale = min(1.0, SIDE / max(height, width))
+        scale = min(1.0, self._side / max(height, width))
         small = picture
         if scale < 1.0:
             sides = (max(SMALLEST, round(width * scale)), max(SMALLEST, round(height * scale)))
@@ -79,7 +83,8 @@ class NetworkEnhancer:
         """(1, 3, H, W) in units of the whole range."""
         height, width = picture.shape[:2]
         planes = torch.from_numpy(picture).to(self._device).permute(2, 0, 1)[None].to(self._dtype) / 255.0
-        padding = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
+        multiple = self._network.shape.multiple
+        padding = (0, -width % multiple, 0, -height % multiple)
         if any(padding):
             planes = functional.pad(planes, padding, mode="replicate")
         residual = self._network(planes.contiguous(memory_format=torch.channels_last))[..., :height, :width].float()

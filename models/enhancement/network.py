@@ -14,9 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-MULTIPLE = 8
-"""Sides must be divisible by this."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnhancementShape:
@@ -28,6 +25,11 @@ class EnhancementShape:
     blocks: int = 3
     eighth: int = 0
     deep_blocks: int = 0
+
+    @property
+    def multiple(self) -> int:
+        """Sides must be divisible by this."""
+        return 8 if self.eighth else 4
 
 
 SIZES = {"lite": EnhancementShape(), "full": EnhancementShape(half=64, quarter=160, blocks=8)}
@@ -65,7 +67,7 @@ class _Deep(nn.Module):
 
 
 class EnhancementNetwork(nn.Module):
-    """Pictures (N, 3, H, W), RGB in [0, 1], sides divisible by MULTIPLE, to residuals of the same shape."""
+    """Pictures (N, 3, H, W), RGB in [0, 1], sides divisible by `shape.multiple`, to residuals of the same shape."""
 
     def __init__(self, shape: EnhancementShape) -> None:
         super().__init__()

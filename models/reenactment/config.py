@@ -20,8 +20,6 @@ class NetworkConfig:
     """Length of the code that tells every level the shape of mouth and lids, in the pivot and now."""
     encoder: tuple[int, int, int] = (20, 40, 80)
     """Pivot features at a half, a quarter, an eighth."""
-    restorer: int = 32
-    """Restoration of the pivot at a half."""
     decoder: tuple[int, int, int] = (24, 40, 80)
     blocks: int = 1
     """Residual blocks at each level of the generator."""
@@ -32,7 +30,6 @@ FULL = NetworkConfig(
     motion=(64, 128, 192, 256),
     motion_features=32,
     encoder=(64, 128, 256),
-    restorer=128,
     decoder=(64, 128, 256),
     blocks=2,
 )

@@ -1,9 +1,9 @@
 """The reenactment network: stands on the classical warp and repairs what a warp cannot know.
 
-Once a pivot it takes the coder's faults out of it; the classical reenactor then warps the restored pivot. Once a frame
-it corrects that warp's flow and lays its own painting over the classical picture under a learned mask: the inside of
-mouths, lids, what the head uncovers. So skin, hair and background stay as sharp as the pivot and stand still where
-nothing moves. No normalisation layers: what holds for a crop in training holds for the whole picture.
+The classical reenactor warps the pivot. Once a frame the network corrects that warp's flow and lays its own painting
+over the classical picture under a learned mask: the inside of mouths, lids, what the head uncovers. So skin, hair and
+background stay as sharp as the pivot and stand still where nothing moves. No normalisation layers: what holds for a
+crop in training holds for the whole picture.
 """
 
 from __future__ import annotations
@@ -37,10 +37,8 @@ _KEEP_WARP = -4.0
 
 @dataclass(frozen=True, slots=True)
 class EncodedPivot:
-    """What depends on the pivot alone: the restored picture (N, 3, S, S), a quarter of it, features at S/2, S/4, S/8,
-    points."""
+    """What depends on the pivot alone: a quarter of the picture (N, 3, S/4, S/4), features at S/2, S/4, S/8, points."""
 
-    restored: Tensor
     small: Tensor
     features: tuple[Tensor, Tensor, Tensor]
     keypoints: Tensor
@@ -131,8 +129,6 @@ class ReenactmentNetwork(nn.Module):
         self.encode_eighth = nn.Sequential(
             convolution(quarter, eighth, 2), *(Block(eighth) for _ in range(config.blocks))
         )
-        self.restore_lift = nn.Conv2d(quarter, half, 1)
-        self.restore = nn.Sequential(convolution(2 * half, config.restorer), nn.Conv2d(config.restorer, 12, 3, 1, 1))
         self.code = ShapeCode(config)
         self.motion = MotionCorrection(config)
         told = config.motion_features
@@ -153,7 +149,7 @@ class ReenactmentNetwork(nn.Module):
             *(SingleBlock(out_half) for _ in range(config.blocks)),
         )
         self.paint = nn.Conv2d(out_half, 16, 3, 1, 1)
-        silence(self.restore[1], self.paint)
+        silence(self.paint)
         assert self.paint.bias is not None
         with torch.no_grad():
             self.paint.bias[12:] = _KEEP_WARP
@@ -163,11 +159,9 @@ class ReenactmentNetwork(nn.Module):
         half = self.encode_half(functional.pixel_unshuffle(picture, 2))
         quarter = self.encode_quarter(half)
         eighth = self.encode_eighth(quarter)
-        faults = self.restore(join(half, double(self.restore_lift(quarter))))
-        restored = picture + functional.pixel_shuffle(faults.float().contiguous(), 2)
-        small = functional.avg_pool2d(restored, 4)
+        small = functional.avg_pool2d(picture, 4)
         # sampling works on float32 maps: convert once here, not in every frame
-        return EncodedPivot(restored, small, (half.float(), quarter.float(), eighth.float()), keypoints)
+        return EncodedPivot(small, (half.float(), quarter.float(), eighth.float()), keypoints)
 
     def drive(self, pivot: EncodedPivot, carried: Carried, driving: Tensor, crop: Crop | None = None) -> Driven:
         """The pivot moved to the driving keypoints (N, K, 2); only inside the crops where they are given."""

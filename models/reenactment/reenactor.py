@@ -14,7 +14,7 @@ from avcall.common.errors import CheckpointError
 from avcall.common.keypoints import MESH_INDICES, Image, Keypoints, Landmarks
 from avcall.models.checkpoint import Weights, fill, rebuild_config
 from avcall.models.classical import ClassicalReenactor
-from avcall.models.interfaces import Detailed, Encoded, ModelId
+from avcall.models.interfaces import Detailed, Encoded, Enhancer, ModelId
 from avcall.models.precision import mixed, native_bf16
 from avcall.models.reenactment.config import NetworkConfig
 from avcall.models.reenactment.generator import Carried, Driven, EncodedPivot, ReenactmentNetwork
@@ -50,11 +50,18 @@ class PointDetector:
 
 class NetworkReenactor:
     """Runs a `ReenactmentNetwork` on the classical reenactor, in bf16 where the processor multiplies it natively, else
-    in float32. Not safe for use by two threads at once."""
+    in float32. One thread may encode while another drives."""
 
-    def __init__(self, network: ReenactmentNetwork, model: ModelId, device: str, side: int = SIDE) -> None:
+    def __init__(
+        self,
+        network: ReenactmentNetwork,
+        model: ModelId,
+        device: str,
+        side: int = SIDE,
+        pivot_enhancer: Enhancer | None = None,
+    ) -> None:
         """`model` is the id that it shares with its detector, `side` what the network was trained at. The network is
-        laid out anew and must not be trained on."""
+        laid out anew and must not be trained on. `pivot_enhancer` repairs each pivot before anything is made of it."""
         self._model = model
         self._side = side
         self._device = torch.device(device)
@@ -68,9 +75,12 @@ class NetworkReenactor:
                 parameter.data = parameter.data.to(torch.bfloat16)  # autocast would do it again for every frame
         self._network = network.to(self._device).eval()
         self._classical = ClassicalReenactor(device)
+        self._enhancer = pivot_enhancer
 
     @classmethod
-    def from_weights(cls, weights: Weights, model: ModelId, device: str) -> Self:
+    def from_weights(
+        cls, weights: Weights, model: ModelId, device: str, pivot_enhancer: Enhancer | None = None
+    ) -> Self:
         """
         Raises:
             CheckpointError: the weights are not those of a reenactment network.
@@ -79,7 +89,7 @@ class NetworkReenactor:
             raise CheckpointError(f"weights {weights.name!r} hold a {weights.kind}, not a reenactor")
         network = ReenactmentNetwork(rebuild_config(NetworkConfig, weights))
         fill(network, weights)
-        return cls(network, model, device)
+        return cls(network, model, device, SIDE, pivot_enhancer)
 
     @property
     def model(self) -> ModelId:
@@ -99,6 +109,8 @@ class NetworkReenactor:
         height, width = pivot.shape[:2]
         if height != width:
             raise ValueError(f"a pivot of {width}x{height}: the network wants squares")
+        if self._enhancer is not None:
+            pivot = self._enhancer.enhance(pivot)
         picture = torch.from_numpy(np.ascontiguousarray(pivot)).to(self._device).permute(2, 0, 1)[None].float() / 255.0
         large = None
         if height != self._side:
@@ -106,7 +118,7 @@ class NetworkReenactor:
         points = self._points(keypoints)
         with mixed(self._device):
             encoded = self._network.encode(picture, points)
-        return NetworkPivot(encoded, self._classical.encode(to_image(encoded.restored), keypoints), large)
+        return NetworkPivot(encoded, self._classical.encode(to_image(picture), keypoints), large)
 
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
         """The pivot moved to the driving keypoints, in the pivot's size."""
@@ -146,7 +158,7 @@ class NetworkReenactor:
 
 
 class ClassicalDrive:
-    """Drives what a `NetworkReenactor` encoded without its network: the restored pivot under the classical warp."""
+    """Drives what a `NetworkReenactor` encoded without its network: the same pivot under the classical warp."""
 
     def __init__(self, classical: ClassicalReenactor) -> None:
         self._classical = classical

@@ -21,7 +21,7 @@ from avcall.common.config import flag
 from avcall.common.errors import ConfigError
 from avcall.models.dists import Dists
 from avcall.models.enhancement.enhancer import KIND
-from avcall.models.enhancement.network import MULTIPLE, SIZES, EnhancementNetwork, EnhancementShape, enhance
+from avcall.models.enhancement.network import SIZES, EnhancementNetwork, EnhancementShape, enhance
 from avcall.models.lpips import Lpips
 from avcall.models.precision import mixed
 from avcall.models.registry import device_from_flag, load_pair
@@ -60,8 +60,9 @@ def train_enhancement(config: EnhancementTrainConfig) -> Path:
     Raises:
         ConfigError: --crop does not fit. Others: as `avcall.models.training.loop.train` and `make_pairs`.
     """
-    if config.crop % MULTIPLE or config.crop < 64:
-        raise ConfigError(f"--crop {config.crop}: give a multiple of {MULTIPLE} from 64, such as 128")
+    multiple = SIZES[config.size].multiple
+    if config.crop % multiple or config.crop < 64:
+        raise ConfigError(f"--crop {config.crop}: give a multiple of {multiple} from 64, such as 128")
     packs = {split: Pack(config.data, split) for split in ("val", "train")}
     if not all((config.pairs / split / clip.name).exists() for split, pack in packs.items() for clip in pack.clips):
         device = device_from_flag(config.device)

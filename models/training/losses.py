@@ -24,7 +24,7 @@ ATTENTION_SIGMA = 0.07
 class LossWeights:
     pixels: float = 1.0
     warp: float = 0.5
-    """On the warp alone, which teaches the flow; the pivot's restoration is left to what is shown, or it would blur."""
+    """On the warp alone, which teaches the flow."""
     perceptual: float = 1.0
     smoothness: float = 0.02
     repair: float = 0.002

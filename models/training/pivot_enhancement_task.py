@@ -21,7 +21,7 @@ from avcall.common.config import flag
 from avcall.common.errors import ConfigError
 from avcall.models.dists import Dists
 from avcall.models.enhancement.enhancer import KIND
-from avcall.models.enhancement.network import MULTIPLE, PIVOT_SIZES, EnhancementNetwork, EnhancementShape, enhance
+from avcall.models.enhancement.network import PIVOT_SIZES, EnhancementNetwork, EnhancementShape, enhance
 from avcall.models.lpips import Lpips
 from avcall.models.precision import mixed
 from avcall.models.training.crops import crop_corner, planes
@@ -53,8 +53,9 @@ def train_pivot_enhancement(config: PivotEnhancementTrainConfig) -> Path:
     Raises:
         ConfigError: --crop does not fit. Others: as `avcall.models.training.loop.train`.
     """
-    if config.crop % MULTIPLE or config.crop < 64:
-        raise ConfigError(f"--crop {config.crop}: give a multiple of {MULTIPLE} from 64, such as 128")
+    multiple = PIVOT_SIZES[config.size].multiple
+    if config.crop % multiple or config.crop < 64:
+        raise ConfigError(f"--crop {config.crop}: give a multiple of {multiple} from 64, such as 128")
     return train(config, make_task)
 
 

@@ -16,7 +16,7 @@ from avcall.models.checkpoint import fill, read_weights, rebuild_config
 from avcall.models.lpips import Lpips
 from avcall.models.reenactment.config import SIZES, NetworkConfig
 from avcall.models.reenactment.generator import Carried, Crop, ReenactmentNetwork
-from avcall.models.reenactment.motion import cell_centres, sample
+from avcall.models.reenactment.motion import cell_centres
 from avcall.models.training.judge import Judge
 from avcall.models.training.landmark_network import LandmarkConfig, LandmarkNetwork
 from avcall.models.training.loop import train
@@ -101,9 +101,6 @@ class ReenactmentTask:
         displacement, carried = batch.displacement.to(self._device), batch.carried.to(self._device)
         pivot_points, points = batch.pivot_keypoints.to(self._device), batch.driving_keypoints.to(self._device)
         encoded = network.encode(pivot, pivot_points)
-        # the classical picture is linear in the pivot: what restoration adds is carried along
-        where = self._grid + displacement.permute(0, 2, 3, 1)
-        carried = carried + sample(encoded.restored - pivot, where, pivot.shape[-1])
         crop = Crop(batch.crop_left, batch.crop_top, CROP_EIGHTHS)
         driven = network.drive(encoded, Carried(carried, displacement), points, crop)
         weights, truth = crop.cut(attention(points, self._grid), 1), crop.cut(driving, 1)
