@@ -53,6 +53,7 @@ async def call(sending: SendConfig, receiving: ReceiveConfig) -> None:
         sent_trace.event("input", what=what)
         # two workers: a picture being drawn must not delay the next one's capture time
         tracking, drawing = (stack.enter_context(one_worker(name)) for name in ("sender", "receiver"))
+        preparing = stack.enter_context(one_worker("pivots", 5))
         hello = Hello(
             protocol=wire.VERSION,
             version=version("avcall"),
@@ -70,7 +71,16 @@ async def call(sending: SendConfig, receiving: ReceiveConfig) -> None:
             say(f"connected to avcall {session.peer.version}; Ctrl-C ends the call")
             sender = make_sender(sending, source, microphone, detector, session, tracking, sent, sent_trace)
             receiver = make_receiver(
-                receiving, stages, renderers, speaker, session, drawing, received, received_trace, sender.attach
+                receiving,
+                stages,
+                renderers,
+                speaker,
+                session,
+                drawing,
+                preparing,
+                received,
+                received_trace,
+                sender.attach,
             )
             buttons.quit, buttons.mute = receiver.stop, receiver.toggle_sound
             start_ms = monotonic_ms()

@@ -53,7 +53,7 @@ async def receive(config: ReceiveConfig) -> None:
         stats = Stats()
         stages = stages_of(config, reenactor, stats)
         trace = open_trace(config, stack, model=reenactor.model.name, weights=reenactor.model.weights, device=device)
-        executor = stack.enter_context(one_worker("receiver"))
+        drawing, preparing = stack.enter_context(one_worker("receiver")), stack.enter_context(one_worker("pivots", 5))
         hello = Hello(
             protocol=wire.VERSION,
             version=version("avcall"),
@@ -69,7 +69,7 @@ async def receive(config: ReceiveConfig) -> None:
         say(f"waiting for the call of room {config.room} at {config.signal}")
         async with open_session(config, hello, monotonic_ms, stats) as session:
             say(f"connected to avcall {session.peer.version}; Ctrl-C ends the call")
-            receiver = make_receiver(config, stages, renderers, speaker, session, executor, stats, trace)
+            receiver = make_receiver(config, stages, renderers, speaker, session, drawing, preparing, stats, trace)
             buttons.quit, buttons.mute = receiver.stop, receiver.toggle_sound
             start_ms = monotonic_ms()
             try:
@@ -112,6 +112,7 @@ def make_receiver(
     speaker: Speaker,
     session: Session,
     executor: Executor,
+    pivot_executor: Executor,
     stats: Stats,
     trace: Trace,
     tell: Callable[[Packet], None] | None = None,
@@ -128,6 +129,7 @@ def make_receiver(
         link=session.link,
         clock=monotonic_ms,
         executor=executor,
+        pivot_executor=pivot_executor,
         stats=stats,
         trace=PrintedRates(trace) if config.stats else trace,
         tell=tell,

@@ -54,7 +54,7 @@ _PAYLOAD = {KeypointPacket: "keypoints", PivotSlice: "pivots", VoicePacket: "voi
 
 class Receiver:
     """An `avcall.common.link.Endpoint`. `run` ends with `stop`, the peer's bye, or cancellation; the caller owns (and
-    closes) renderers, speaker, link and executor."""
+    closes) renderers, speaker, link and executors."""
 
     def __init__(
         self,
@@ -68,15 +68,18 @@ class Receiver:
         link: Link,
         clock: Clock,
         executor: Executor,
+        pivot_executor: Executor,
         stats: Stats,
         trace: Trace,
         interpolators: Sequence[tuple[str, Interpolator]] = (),
         budget: FrameBudget | None = None,
         tell: Callable[[Packet], None] | None = None,
     ) -> None:
-        """`interpolators`, preferred ones first, make pictures between two where driving is dear. `budget` is that of
-        the stages that are ladders (`avcall.receiver.ladders`); None where none is. `tell` sends small packets to the
-        sender of what is received; None sends each at once and alone."""
+        """Pictures are made in `executor`; pivots, which take longer than a picture may, are made ready in
+        `pivot_executor`, so that no picture waits for them. `interpolators`, preferred ones first, make pictures
+        between two where driving is dear. `budget` is that of the stages that are ladders (`avcall.receiver.ladders`);
+        None where none is. `tell` sends small packets to the sender of what is received; None sends each at once and
+        alone."""
         self._link, self._clock = link, clock
         self._stats, self._trace, self._budget = stats, trace, budget
         self._tell = tell or self._send_alone
@@ -88,7 +91,7 @@ class Receiver:
             link=link,
             tell=self._tell,
             clock=clock,
-            executor=executor,
+            executor=pivot_executor,
             stats=stats,
         )
         self._poses = PoseBuffer()

@@ -34,7 +34,7 @@ from tests.memory_link import MemoryLink
 from tests.test_receiver_opus_decoder import encode as encode_speech
 from tests.test_receiver_opus_decoder import speechlike
 from tests.test_receiver_recorder import onsets, read, settle
-from tests.virtual_time import InlineExecutor, VirtualTimeLoop, run
+from tests.virtual_time import InlineExecutor, LateExecutor, VirtualTimeLoop, run
 
 SPEECH = encode_speech(speechlike(8.0), bit_rate=8_000)
 
@@ -187,6 +187,7 @@ def play(
     path: memory_link.Path | None = None,
     renderers: Sequence[Renderer] = (),
     enhancers: Sequence[tuple[str, Enhancer]] = (("as drawn", IdentityEnhancer()),),
+    pivots_take_ms: float = 0.0,
     **config: Any,
 ) -> Call:
     """Runs a receiver while `script` plays the sender."""
@@ -206,6 +207,7 @@ def play(
             link=near,
             clock=loop.now_ms,
             executor=InlineExecutor(),
+            pivot_executor=LateExecutor(loop, pivots_take_ms),
             stats=stats,
             trace=trace,
             budget=enhancer.budget,
@@ -248,6 +250,21 @@ def test_a_clean_call() -> None:
     assert call.requests == 0
     assert call.gallery.frames[0].display.shape == (512, 512, 3)
     assert sum(kind == "rate" for kind, _ in call.trace.events) >= 5
+
+
+def test_pictures_do_not_wait_while_a_pivot_is_made_ready() -> None:
+    async def two_pivots(call: Call) -> None:
+        await call.send_pivot()
+        await call.nod(2.0)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(call.send_pivot(2))
+            tasks.create_task(call.nod(0.8))
+        await call.nod(2.0, pivot_id=2)
+
+    call = play(two_pivots, pivots_take_ms=400.0)
+    assert call.reenactor.encoded == 2
+    assert call.summary()["freeze_longest_ms"] < 90
+    assert {picture["pivot_id"] for picture in call.trace.pictures} == {1, 2}
 
 
 def test_pictures_show_the_pose_of_their_media_time() -> None:

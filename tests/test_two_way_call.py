@@ -68,6 +68,7 @@ async def end(loop: VirtualTimeLoop, link: MemoryLink, seconds: float, span_ms: 
         link=link,
         clock=clock,
         executor=executor,
+        pivot_executor=executor,
         stats=received,
         trace=Log(),
         tell=sender.attach,

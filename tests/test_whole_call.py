@@ -194,6 +194,7 @@ async def call(
         link=b,
         clock=clock,
         executor=executor,
+        pivot_executor=executor,
         stats=stats_b,
         trace=log_b,
     )

@@ -54,6 +54,23 @@ class InlineExecutor(concurrent.futures.Executor):
         return future
 
 
+class LateExecutor(InlineExecutor):
+    """Runs each job at once, and gives its result `took_ms` of virtual time later."""
+
+    def __init__(self, loop: VirtualTimeLoop, took_ms: float) -> None:
+        self._loop, self._took_ms = loop, took_ms
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[T]:
+        done, late = super().submit(fn, *args, **kwargs), concurrent.futures.Future[T]()
+
+        def give() -> None:
+            error = done.exception()
+            late.set_result(done.result()) if error is None else late.set_exception(error)
+
+        self._loop.call_later(self._took_ms / 1000, give)
+        return late
+
+
 def run(main: Callable[[VirtualTimeLoop], Coroutine[Any, Any, T]], limit_s: float = 600.0) -> T:
     """Runs `main(loop)` on virtual time; a task left behind, or `limit_s` virtual seconds, fails the test."""
     loop = VirtualTimeLoop()
