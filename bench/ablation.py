@@ -50,6 +50,7 @@ class Chain:
     """One setting of the receiver's chain; the defaults are all stages on."""
 
     classical: bool = False
+    repaired_pivots: bool = True
     coded_keypoints: bool = True
     every: int = 2
     """Keypoints of every frame (1) or every second one (2) are sent."""
@@ -69,11 +70,13 @@ VARIANTS = {
     "interpolated by keypoints": Chain(between="keypoints"),
     "held instead of interpolated": Chain(between="hold"),
     "each pivot coded alone": Chain(inter_pivots=False),
-    "not enhanced": Chain(enhanced=False),
+    "pivots not repaired": Chain(repaired_pivots=False),
+    "pictures not enhanced": Chain(enhanced=False),
 }
 LARGE_VARIANTS = {
     FULL: Chain(every=1),
-    "not enhanced": Chain(every=1, enhanced=False),
+    "pivots not repaired": Chain(every=1, repaired_pivots=False),
+    "pictures not enhanced": Chain(every=1, enhanced=False),
     "enlarged by the twin": Chain(every=1, enlarged=False),
 }
 
@@ -83,6 +86,8 @@ class Parts:
     """What the chain is made of."""
 
     pair: tuple[KeypointDetector, Reenactor]
+    plain: tuple[KeypointDetector, Reenactor]
+    """The same, without repair of pivots."""
     classical: tuple[KeypointDetector, Reenactor]
     interpolator: Interpolator
     enhancer: Enhancer
@@ -104,6 +109,7 @@ def shipped_parts(model: str) -> Parts:
     enhancers, upscalers = load_enhancers("cpu"), load_super_resolvers("cpu")
     return Parts(
         load_pair(model, "cpu"),
+        load_pair(model, "cpu", enhance_pivots=False),
         load_pair(CLASSICAL, "cpu"),
         interpolator[1],
         enhancers[-1][1],
@@ -219,7 +225,8 @@ class _Clip:
         key = replace(chain, between="keypoints", enhanced=True, enlarged=True)
         if key in self._driven:
             return self._driven[key]
-        _, reenactor = self._parts.classical if chain.classical else self._parts.pair
+        whole = self._parts.pair if chain.repaired_pivots else self._parts.plain
+        _, reenactor = self._parts.classical if chain.classical else whole
         points, pivots = self._keypoints(chain), self.pivots(chain.inter_pivots)
         made: list[tuple[Image, Image | None]] = []
         began = time.thread_time()

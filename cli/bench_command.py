@@ -133,7 +133,10 @@ class EnhancementConfig:
         (), "reenactor whose pictures are repaired (classical and lite if none is given)", metavar="NAME"
     )
     weights: Path | None = flag(
-        None, "measure with this weights file instead of the shipped one", metavar="FILE.safetensors"
+        None, "repair pictures with this weights file instead of the shipped one", metavar="FILE.safetensors"
+    )
+    pivot_weights: Path | None = flag(
+        None, "repair pivots with this weights file instead of the shipped one", metavar="FILE.safetensors"
     )
     seconds: float = flag(5.0, "only the first seconds of each clip", metavar="SECONDS")
     limit: int = flag(0, "only the first N clips; 0 means all", metavar="N")
@@ -397,15 +400,20 @@ def _enhancement(config: EnhancementConfig) -> dict[str, Any]:
     from avcall.bench.enhancement import measure_enhancement
     from avcall.bench.stage_tables import enhancement_table
     from avcall.cli.quiet import one_thread_each
-    from avcall.models.checkpoint import load_weights, read_weights
-    from avcall.models.registry import ENHANCER
+    from avcall.models.checkpoint import load_weights, read_weights, table
+    from avcall.models.registry import ENHANCER, PIVOT_ENHANCER
 
     _check_length(config.seconds, config.limit)
     clips = clips_in(config.clips, config.limit)
     one_thread_each()
-    weights = load_weights(ENHANCER) if config.weights is None else read_weights(config.weights)
+    weights, pivot_weights = (
+        read_weights(given) if given is not None else load_weights(name) if name in table() else None
+        for given, name in ((config.weights, ENHANCER), (config.pivot_weights, PIVOT_ENHANCER))
+    )
     models = config.models or ("classical", "lite")
-    results = measure_enhancement(clips, models, weights, config.seconds, lambda line: print(line, flush=True))
+    results = measure_enhancement(
+        clips, models, weights, pivot_weights, config.seconds, lambda line: print(line, flush=True)
+    )
     print(enhancement_table(results))
     return results
 

@@ -43,12 +43,13 @@ def device_from_flag(flag: str) -> str:
     return flag
 
 
-def load_pair(name: str, device: str) -> tuple[KeypointDetector, Reenactor]:
+def load_pair(name: str, device: str, *, enhance_pivots: bool = True) -> tuple[KeypointDetector, Reenactor]:
     """The detector and the reenactor of a model; they belong together and carry the same id.
 
     Args:
         name: one of `names()`, or the path of a weights file that `avcall train` wrote, or of a FOMM checkpoint.
         device: "cpu" or "cuda", from `device_from_flag`.
+        enhance_pivots: whether avcall's own networks repair each pivot first.
 
     Raises:
         ConfigError: no such model. CheckpointError: its weights are missing or damaged.
@@ -76,14 +77,14 @@ def load_pair(name: str, device: str) -> tuple[KeypointDetector, Reenactor]:
         from avcall.models.fomm import fomm_of_weights
 
         return fomm_of_weights(weights, device)
+    enhancer = load_pivot_enhancer(device) if enhance_pivots else None
     if name + DETECTOR_SUFFIX not in table():  # trained on the mesh points themselves
         model = ModelId(weights.name, weights.short_hash)
-        return PointDetector(model), NetworkReenactor.from_weights(weights, model, device, load_pivot_enhancer(device))
+        return PointDetector(model), NetworkReenactor.from_weights(weights, model, device, enhancer)
     found_by = load_weights(name + DETECTOR_SUFFIX)
     both = hashlib.sha256((found_by.sha256 + weights.sha256).encode()).hexdigest()
     model = ModelId(weights.name, both[:8])
-    reenactor = NetworkReenactor.from_weights(weights, model, device, load_pivot_enhancer(device))
-    return NetworkDetector(found_by, model), reenactor
+    return NetworkDetector(found_by, model), NetworkReenactor.from_weights(weights, model, device, enhancer)
 
 
 def load_pivot_enhancer(device: str) -> Enhancer | None:

@@ -84,13 +84,14 @@ def test_a_clip_that_is_too_short_is_named(clip: Path) -> None:
 
 
 def test_a_network_that_does_nothing_scores_as_none(clip: Path, untrained: Weights) -> None:
-    results = measure_enhancement([clip], ("classical",), untrained, 1.0, lambda line: None)
+    results = measure_enhancement([clip], ("classical",), untrained, untrained, 1.0, lambda line: None)
     by_name = {entry["enhancer"]: entry["metrics"] for entry in results["systems"]}
-    assert set(by_name) == {"none", "unsharp", "network"}
+    assert list(by_name) == ["none", "unsharp", "pivots repaired", "pictures repaired", "both repaired"]
     for name in ("lpips_alex", "dists", "flicker", "psnr"):
-        assert by_name["network"][name] == by_name["none"][name]
+        for network in ("pivots repaired", "pictures repaired", "both repaired"):
+            assert by_name[network][name] == by_name["none"][name]
         assert by_name["unsharp"][name] != by_name["none"][name]
-    assert "| classical | network |" in enhancement_table(results)
+    assert "| classical | both repaired |" in enhancement_table(results)
 
 
 def test_every_stage_is_switched_off_in_one_row(clip: Path, clips_dir: Path) -> None:
