@@ -100,7 +100,7 @@ class Block(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.leaky_relu(x + self.second(functional.leaky_relu(self.first(x), 0.1)), 0.1)
+        return functional.leaky_relu_(self.second(functional.leaky_relu_(self.first(x), 0.1)).add_(x), 0.1)
 
 
 class SingleBlock(nn.Module):
@@ -111,7 +111,7 @@ class SingleBlock(nn.Module):
         self.only = nn.Conv2d(channels, channels, 3, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.leaky_relu(x + self.only(x), 0.1)
+        return functional.leaky_relu_(self.only(x).add_(x), 0.1)
 
 
 class ReenactmentNetwork(nn.Module):

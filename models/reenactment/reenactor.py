@@ -13,11 +13,12 @@ from torch.nn import functional
 from avcall.common.errors import CheckpointError
 from avcall.common.keypoints import MESH_INDICES, Image, Keypoints, Landmarks
 from avcall.models.checkpoint import Weights, fill, rebuild_config
-from avcall.models.classical import ClassicalReenactor
+from avcall.models.classical import ClassicalReenactor, Moved
 from avcall.models.interfaces import Detailed, Encoded, Enhancer, ModelId
 from avcall.models.precision import mixed, native_bf16
 from avcall.models.reenactment.config import NetworkConfig
 from avcall.models.reenactment.generator import Carried, Driven, EncodedPivot, ReenactmentNetwork
+from avcall.models.reenactment.lean import Drawn, LeanNetwork
 from avcall.models.reenactment.motion import cell_centres, sample
 
 SIDE = 256
@@ -74,6 +75,7 @@ class NetworkReenactor:
             if native_bf16(device):
                 parameter.data = parameter.data.to(torch.bfloat16)  # autocast would do it again for every frame
         self._network = network.to(self._device).eval()
+        self._lean = LeanNetwork(self._network) if device == "cpu" else None
         self._classical = ClassicalReenactor(device)
         self._enhancer = pivot_enhancer
 
@@ -123,7 +125,7 @@ class NetworkReenactor:
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
         """The pivot moved to the driving keypoints, in the pivot's size."""
         detailed = self.drive_detailed(encoded, keypoints)
-        return to_image(self.look(encoded, keypoints).picture) if detailed is None else _joined(detailed)
+        return self._draw(_ours(encoded), keypoints)[1].image if detailed is None else _joined(detailed)
 
     @property
     def cheap(self) -> ClassicalDrive:
@@ -136,22 +138,30 @@ class NetworkReenactor:
         pivot = _ours(encoded)
         if pivot.large is None:
             return None
-        carried, driven = self._drive(pivot, keypoints)
+        moved, drawn = self._draw(pivot, keypoints)
         side = pivot.large.shape[-1]
-        flow = _resized(carried.displacement, side) + _resized(driven.correction, side)
+        flow = _resized(_carried(moved).displacement, side) + _resized(drawn.correction, side)
         where = cell_centres(side, side, self._device)[None] + flow.permute(0, 2, 3, 1)
-        return Detailed(to_image(driven.picture), to_image(sample(pivot.large, where, side)))
+        return Detailed(drawn.image, to_image(sample(pivot.large, where, side)))
 
     @torch.inference_mode()
     def look(self, encoded: Encoded, keypoints: Keypoints) -> Driven:
         """What `drive` rounds, at the network's side, and what it was made from."""
-        return self._drive(_ours(encoded), keypoints)[1]
+        pivot = _ours(encoded)
+        return self._driven(pivot, self._classical.move(pivot.classical, keypoints), keypoints)
 
-    def _drive(self, pivot: NetworkPivot, keypoints: Keypoints) -> tuple[Carried, Driven]:
+    @torch.inference_mode()
+    def _draw(self, pivot: NetworkPivot, keypoints: Keypoints) -> tuple[Moved, Drawn]:
         moved = self._classical.move(pivot.classical, keypoints)
-        carried = Carried(moved.picture[None] / 255.0, moved.displacement.permute(2, 0, 1)[None].contiguous())
+        if self._lean is None:
+            driven = self._driven(pivot, moved, keypoints)
+            return moved, Drawn(to_image(driven.picture), driven.correction)
         with mixed(self._device):
-            return carried, self._network.drive(pivot.encoded, carried, self._points(keypoints))
+            return moved, self._lean.drive(pivot.encoded, moved, self._points(keypoints))
+
+    def _driven(self, pivot: NetworkPivot, moved: Moved, keypoints: Keypoints) -> Driven:
+        with mixed(self._device):
+            return self._network.drive(pivot.encoded, _carried(moved), self._points(keypoints))
 
     def _points(self, keypoints: Keypoints) -> Tensor:
         return torch.from_numpy(np.asarray(keypoints, dtype=np.float32))[None].to(self._device)
@@ -188,6 +198,10 @@ def _joined(detailed: Detailed) -> Image:
     )
     small, side = image.shape[-1], own.shape[-1]
     return to_image(_resized(image, side) + own - _resized(_resized(own, small), side))
+
+
+def _carried(moved: Moved) -> Carried:
+    return Carried(moved.picture[None] / 255.0, moved.displacement.permute(2, 0, 1)[None].contiguous())
 
 
 def _ours(encoded: Encoded) -> NetworkPivot:
