@@ -16,10 +16,13 @@ from avcall.models.reenactment.detector import (
     DetectorConfig,
     DetectorNetwork,
     NetworkDetector,
+    Window,
     draw_mesh,
     five_channels,
+    windows,
 )
-from avcall.models.training.detector_training import DetectorTrainConfig, draw, load_split, steady, train_detector
+from avcall.models.training.detector_teacher import Taught
+from avcall.models.training.detector_training import DetectorTrainConfig, draw, find, train_detector
 from tests.training_pack import make_pack
 
 
@@ -47,33 +50,76 @@ def test_the_mesh_is_drawn_where_it_is() -> None:
     assert drawn.shape == (64, 64)
     assert drawn.max() == 255
     assert drawn[:, :32].max() == drawn[:32].max() == 0
-    stacked = five_channels(np.full((128, 128, 3), 7, dtype=np.uint8), landmarks, np.full((64, 64), 9, dtype=np.uint8))
+    whole = Window(np.zeros(2), 1.0)
+    mask = np.full((64, 64), 9, dtype=np.uint8)
+    stacked = five_channels(np.full((128, 128, 3), 7, dtype=np.uint8), landmarks, mask, whole)
     assert (stacked[..., :3] == 7).all()
     assert np.array_equal(stacked[..., 3], drawn)
     assert (stacked[..., 4] == 9).all()
 
 
-def test_deformed_pictures_carry_their_points_along(tmp_path: Path) -> None:
-    data = load_split(make_pack(tmp_path), "train")
-    data.channels[:] = 0
-    for number, points in enumerate(data.mesh):  # one bright cell at the nose
-        x, y = np.round((points[5] + 1) * 31.5).astype(int)
-        data.channels[number, y, x] = 255
-        data.steady[number, 5] = np.array([x, y]) / 31.5 - 1
-    channels, _, targets = draw(data, np.random.default_rng(0), 16, 0.0)
-    for picture, target in zip(channels[:, 3].numpy(), targets[:, 5].numpy(), strict=True):
+def test_a_window_shows_what_lies_in_it() -> None:
+    picture, mask = np.zeros((256, 256, 3), dtype=np.uint8), np.zeros((64, 64), dtype=np.uint8)
+    picture[100:104, 60:64] = 255  # a cell of the mask, centre (61.5, 101.5)
+    mask[25, 15] = 255
+    window = Window(np.array([61.5, 101.5]) / 127.5 - 1 + 0.04, 0.25)
+    seen = five_channels(picture, _landmarks(), mask, window)
+    where = window.inside(np.array([61.5, 101.5]) / 127.5 - 1)
+    for channel in (0, 4):
+        weights = seen[..., channel] / seen[..., channel].sum()
+        rows, columns = np.indices((64, 64))
+        centre = np.array([(columns * weights).sum(), (rows * weights).sum()])
+        assert np.abs(centre - ((where * 255 / 256 + 1) * 32 - 0.5)).max() < 0.1
+    assert np.abs(window.outside(where) - (np.array([61.5, 101.5]) / 127.5 - 1)).max() < 1e-6
+
+
+def test_windows_hold_their_keypoints_and_stand_still() -> None:
+    face = _landmarks()
+    jitter = np.random.default_rng(1).normal(scale=0.1 / 127.5, size=(30, 468, 3))
+    eyes, rest = windows(face)
+    for window, part in ((eyes, [6, 7, 8, 9]), (rest, [0, 1, 2, 3, 4, 5])):
+        assert np.abs(window.inside(face[np.array(MESH_INDICES)[part], :2])).max() < 0.75
+    places = {(*eyes.centre, eyes.half) for eyes, _ in (windows(face + each) for each in jitter)}
+    assert len(places) <= 4
+    windows(np.zeros((468, 3), dtype=np.float32))  # a degenerate mesh has windows too
+
+
+def _dotted(count: int) -> Taught:
+    """Pictures with a bright square, and meshes whose every point is its middle."""
+    generator = np.random.default_rng(0)
+    pictures, points = [], []
+    for _ in range(count):
+        picture = np.zeros((256, 256, 3), dtype=np.uint8)
+        x, y = generator.integers(90, 160, 2)
+        picture[y - 4 : y + 5, x - 4 : x + 5] = 255
+        pictures.append(picture)
+        points.append(np.array([x, y]) / 127.5 - 1)
+    views = np.broadcast_to(np.array(points, dtype=np.float32)[:, None, None], (count, 6, 468, 2)).copy()
+    views += generator.uniform(-0.3, 0.3, (1, 1, 468, 1)).astype(np.float32) * (np.arange(468) != 1)[:, None]
+    return Taught(pictures, np.full((count, 64, 64), 255, np.uint8), views, np.zeros(count, dtype=np.int32))
+
+
+@pytest.mark.parametrize("mesh", [True, False])
+def test_deformed_pictures_carry_their_points_along(mesh: bool) -> None:
+    batch = draw(_dotted(8), np.random.default_rng(0), 16, mesh)
+    nose = 5
+    for number, target in enumerate(batch.targets[:, nose].numpy()):
+        picture = batch.channels[number, -1, :3].mean(0).numpy()
         weights = picture / picture.sum()
         rows, columns = np.indices(picture.shape)
-        centre = np.array([(columns * weights).sum(), (rows * weights).sum()]) / 31.5 - 1
-        assert np.abs(centre - target).max() < 0.025
+        cells = np.array([(columns * weights).sum(), (rows * weights).sum()])
+        inside = ((cells + 0.5) / 32 - 1) * 256 / 255
+        centre = inside * float(batch.halves[number, -1]) + batch.centres[number, -1].numpy()
+        assert np.abs(centre - target).max() * 127.5 < (0.6 if mesh else 1.5)
 
 
-def test_steady_targets_lose_jitter_and_keep_blinks() -> None:
-    jitter = np.random.default_rng(0).normal(scale=0.15 / 127.5, size=(50, 10, 2)).astype(np.float32)
-    assert np.abs(np.diff(steady(jitter), 2, axis=0)).mean() < 0.6 * np.abs(np.diff(jitter, 2, axis=0)).mean()
-    blink = np.zeros((9, 10, 2), dtype=np.float32)
-    blink[4, 6, 1] = 5 / 127.5
-    assert np.array_equal(steady(blink), blink)
+def test_both_deformations_lead_back_to_the_same_points() -> None:
+    batch = draw(_dotted(4), np.random.default_rng(1), 5, mesh=True)
+    first, second = batch.deformation.back(batch.targets).chunk(2)
+    assert (first - second).abs().max() * 127.5 < 0.01
+    assert (batch.targets[:5] - batch.targets[5:]).abs().mean() * 127.5 > 1.0
+    untrained = find(DetectorNetwork(DetectorConfig()), batch)
+    assert (untrained - batch.targets).abs().max() * 127.5 < 0.2
 
 
 def test_training_writes_a_detector_that_loads(tmp_path: Path) -> None:

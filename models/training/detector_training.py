@@ -1,9 +1,9 @@
-"""Trains the keypoint detector as a student of the mesh points, steadier than they are.
+"""Trains the keypoint detector as a student of the mesh, steadier than it.
 
-The target is the mesh point, smoothed over three frames where the face hardly moves, so that the mesh's jitter is not
-learned. The anchor is the mesh point with noise, so that the network must look at the picture to find the point. Every
-picture is seen under a random affine deformation together with its target, which makes the detector equivariant: the
-points of a moved picture are the moved points.
+The anchor is one of the teacher's views of a frame (detector_teacher.py), the target the mean of all its others: so the
+network sees the mesh's own noise and learns what of it the picture gives away. Each frame is seen twice, under two
+random deformations (an affine map and a thin-plate spline, as in FOMM) with two views as anchors: both must find the
+same points, which is the thesis's equivariance, and steadiness too.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,18 +24,31 @@ from torch import Tensor
 from torch.nn import functional
 
 from avcall.common.config import flag
-from avcall.common.errors import InputError
-from avcall.common.keypoints import MESH_INDICES
+from avcall.common.keypoints import COUNT, MESH_INDICES
 from avcall.models.checkpoint import write_weights
 from avcall.models.precision import mixed
-from avcall.models.reenactment.detector import DetectorConfig, DetectorNetwork, five_channels
+from avcall.models.reenactment.detector import (
+    EYES,
+    IMAGE_SIDE,
+    DetectorConfig,
+    DetectorNetwork,
+    Window,
+    as_input,
+    at,
+    draw_mesh,
+    look,
+    windows,
+)
+from avcall.models.reenactment.motion import cell_centres
 from avcall.models.segmentation import SIDE
+from avcall.models.training.deformation import Deformation
+from avcall.models.training.detector_teacher import Taught, load_taught
 from avcall.models.training.pairs import MIRROR
 from avcall.models.training.state import average_into, channels_last
 
-STILL_PX = 0.8
-"""A point whose second difference stays below this many pixels (at 256) hardly moves: there the target is smoothed."""
 PIXELS = 127.5
+_NODES = 9
+"""A deformation is computed at this many nodes of a window's side and is linear between them."""
 _log = logging.getLogger(__name__)
 
 
@@ -44,33 +58,41 @@ class DetectorTrainConfig:
 
     data: Path = flag(Path(), "training pack, made by avcall prepare", metavar="DIR", required=True)
     out: Path = flag(Path(), "file to write the weights to", metavar="FILE.safetensors", required=True)
-    minutes: float = flag(4.0, "how long to train", metavar="MINUTES")
+    teacher: Path = flag(Path(), "folder that keeps the teacher's answers for the next time", metavar="DIR")
+    frames: int = flag(24, "frames of each clip to learn from; the teacher takes some 40 ms a frame", metavar="N")
+    minutes: float = flag(10.0, "how long to train", metavar="MINUTES")
     steps: int = flag(0, "train for this many steps instead of by time; 0 means by time", metavar="N")
-    batch: int = flag(32, "pictures a step", metavar="N")
+    batch: int = flag(6, "frames a step, each seen twice", metavar="N")
     learning_rate: float = flag(2e-3, "largest learning rate of Adam", metavar="RATE")
     mesh: bool = flag(True, "see mesh and segmentation besides RGB, anchored to the mesh")
-    anchor_noise_px: float = flag(0.7, "deviation of the anchors' noise in pixels at 256", metavar="PIXELS")
+    equivariance: float = flag(0.5, "weight of both deformations' agreement", metavar="WEIGHT")
     name: str = flag("lite-detector", "name of the weights", metavar="NAME")
     seed: int = flag(0, "seed of weights and pictures", metavar="N")
 
 
 @dataclass(frozen=True, slots=True)
-class DetectorData:
-    """One split: channels uint8 (n, 64, 64, 5), mesh points and targets float32 (n, K, 2), the clip of each frame."""
+class Batch:
+    """Frames seen each twice, first all under one deformation, then all under another.
 
-    channels: NDArray[np.uint8]
-    mesh: NDArray[np.float32]
-    steady: NDArray[np.float32]
-    clip: NDArray[np.int32]
+    Channels (2N, windows, C, 64, 64) in [0, 1]; anchors (2N, windows, K, 2) in the windows' units; centres
+    (2N, windows, 2) and halves (2N, windows) of the windows; targets (2N, K, 2) in the deformed pictures.
+    """
+
+    channels: Tensor
+    anchors: Tensor
+    centres: Tensor
+    halves: Tensor
+    targets: Tensor
+    deformation: Deformation
 
 
 def train_detector(config: DetectorTrainConfig) -> Path:
     """Trains, writes the weights, logs the figures on val, and returns the path of the weights.
 
     Raises:
-        InputError: no pack in `data`. OutputError: the weights cannot be written.
+        InputError: no pack in `data`. OutputError: the weights or the teacher's answers cannot be written.
     """
-    data, val = load_split(config.data, "train"), load_split(config.data, "val")
+    data, val = (load_taught(config.data, split, config.frames, config.teacher) for split in ("train", "val"))
     torch.manual_seed(config.seed)
     torch.set_num_threads(1)
     shape = DetectorConfig(mesh=config.mesh)
@@ -79,116 +101,130 @@ def train_detector(config: DetectorTrainConfig) -> Path:
     channels_last(network)
     channels_last(average)
     optimiser = torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.9, 0.99), fused=True)
-    start, step, progress = time.monotonic(), 0, 0.0
+    start, step, progress, recent = time.monotonic(), 0, 0.0, np.zeros(2)
     while progress < 1.0:
         generator = np.random.default_rng([config.seed, step])
         rate = config.learning_rate * min(1.0, (step + 1) / 100) * (0.02 + 0.49 * (1 + np.cos(np.pi * progress)))
         for group in optimiser.param_groups:
             group["lr"] = rate
-        channels, anchors, targets = draw(data, generator, config.batch, config.anchor_noise_px)
+        batch = draw(data, generator, config.batch, config.mesh)
         with mixed("cpu"):
-            found = network(channels if config.mesh else channels[:, :3], anchors)
-        loss = functional.smooth_l1_loss(found * PIXELS, targets * PIXELS, beta=0.5)
+            found = find(network, batch)
+        fit = functional.smooth_l1_loss(found * PIXELS, batch.targets * PIXELS, beta=0.5)
+        first, second = batch.deformation.back(found).chunk(2)
+        agreement = functional.smooth_l1_loss(first * PIXELS, second * PIXELS, beta=0.5)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        (fit + config.equivariance * agreement).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         average_into(average, network, min(0.995, (1 + step) / (10 + step)))
+        recent += float(fit.detach()), float(agreement.detach())
         step += 1
         progress = step / config.steps if config.steps else (time.monotonic() - start) / (60 * config.minutes)
-        if step % 200 == 0:
-            _log.info("step %d %.0f%% loss %.4f", step, 100 * progress, float(loss.detach()))
+        if step % 100 == 0:
+            _log.info("step %d %.0f%% fit %.4f agreement %.4f", step, 100 * progress, *(recent / 100))
+            recent[:] = 0.0
     figures = judge(average, val)
-    figures |= {"steps": step, "pictures": step * config.batch, "minutes": round((time.monotonic() - start) / 60, 1)}
+    minutes = round((time.monotonic() - start) / 60, 1)
+    figures |= {"steps": step, "pictures": 2 * step * config.batch, "minutes": minutes}
     write_weights(config.out, config.name, "detector", shape, average.state_dict())
     _log.info("val %s", json.dumps(figures))
     return config.out
 
 
-def load_split(folder: Path, split: str) -> DetectorData:
-    """All frames of a split at 64x64.
-
-    Raises:
-        InputError: no pack there, or an empty split.
-    """
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text())
-        names = [clip["name"] for clip in manifest["clips"] if clip["split"] == split]
-        parts = [_load_clip(folder / split / name, number) for number, name in enumerate(names)]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"--data {folder} is no training pack ({error}): make one with avcall prepare") from error
-    if not parts:
-        raise InputError(f"--data {folder} has no {split} clips: make the pack again with avcall prepare")
-    return DetectorData(*(np.concatenate([getattr(part, name) for part in parts]) for name in DetectorData.__slots__))
+def find(network: DetectorNetwork, batch: Batch) -> Tensor:
+    """Keypoints (2N, K, 2) in the deformed pictures."""
+    channels = batch.channels.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    inside: Tensor = network(channels, batch.anchors.flatten(0, 1)).view(batch.anchors.shape)
+    points: Tensor = inside * batch.halves[..., None, None] + batch.centres[..., None, :]
+    if points.shape[1] == 1:
+        return points[:, 0]
+    return torch.where(torch.from_numpy(EYES)[:, None], points[:, 0], points[:, 1])
 
 
-def _load_clip(folder: Path, number: int) -> DetectorData:
-    frames = np.load(folder / "frames.npy", mmap_mode="r")
-    landmarks, segmentation = np.load(folder / "landmarks.npy"), np.load(folder / "segmentation.npy")
-    channels = np.stack(
-        [five_channels(np.asarray(frames[i]), landmarks[i], segmentation[i]) for i in range(len(frames))]
-    )
-    mesh = np.ascontiguousarray(landmarks[:, list(MESH_INDICES), :2])
-    return DetectorData(channels, mesh, steady(mesh), np.full(len(frames), number, dtype=np.int32))
+def draw(data: Taught, generator: np.random.Generator, count: int, mesh: bool, deform: bool = True) -> Batch:
+    """`count` frames, each twice; without `deform` as they are."""
+    return _batch(data, generator.integers(0, len(data.frames), count), generator, mesh, deform)
 
 
-def steady(mesh: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The points (n, K, 2) of consecutive frames, averaged over three where they hardly move."""
-    result = mesh.copy()
-    middle = mesh[1:-1]
-    smoothed = 0.25 * mesh[:-2] + 0.5 * middle + 0.25 * mesh[2:]
-    bend = np.linalg.norm(mesh[:-2] - 2 * middle + mesh[2:], axis=-1, keepdims=True) * PIXELS
-    weight = np.clip(2.0 - bend / STILL_PX, 0.0, 1.0)
-    result[1:-1] = weight * smoothed + (1.0 - weight) * middle
-    return result
+def _batch(
+    data: Taught, chosen: NDArray[np.integer[Any]], generator: np.random.Generator, mesh: bool, deform: bool
+) -> Batch:
+    count = len(chosen)
+    deformation = Deformation.draw(generator, count) if deform else Deformation.none(2 * count)
+    both = np.concatenate([chosen, chosen])
+    views = data.views[both]
+    rows = np.arange(2 * count)
+    anchor = generator.integers(0, views.shape[1], 2 * count) if deform else np.zeros(2 * count, dtype=int)
+    others = (views.sum(1) - views[rows, anchor]) / max(1, views.shape[1] - 1)
+    sources = torch.from_numpy(np.concatenate([views[rows, anchor], others[:, list(MESH_INDICES)]], 1))
+    moved = deformation.forth(sources).numpy()
+    meshes, targets = moved[:, : views.shape[2]], moved[:, views.shape[2] :]
+    own = meshes[:, list(MESH_INDICES)]
+    places = [windows(each) if mesh else [Window(np.zeros(2), 1.0)] for each in meshes]
+    centres = torch.from_numpy(np.array([[w.centre for w in row] for row in places], dtype=np.float32))
+    halves = torch.from_numpy(np.array([[w.half for w in row] for row in places], dtype=np.float32))
+    channels = [
+        _look(data, int(index), mesh, meshes[row], places[row][number], where[number])
+        for row, (index, where) in enumerate(zip(both, _wheres(deformation, centres, halves), strict=True))
+        for number in range(len(places[row]))
+    ]
+    seen = as_input(np.stack(channels)).view(2 * count, -1, channels[0].shape[-1], SIDE, SIDE)
+    anchors = torch.from_numpy(np.stack([[w.inside(p) for w in row] for row, p in zip(places, own, strict=True)]))
+    mirrored = deformation.mirrored
+    swap = torch.from_numpy(np.where(mirrored[:, None], np.array(MIRROR), np.arange(COUNT)))
+    anchors = anchors.gather(2, swap[:, None, :, None].expand_as(anchors))
+    aims = torch.from_numpy(targets)
+    aims = aims.gather(1, swap[..., None].expand_as(aims))
+    if deform:
+        gain = torch.from_numpy(generator.uniform(0.8, 1.2, (2 * count, 1, 3, 1, 1))).float()
+        seen[:, :, :3] = (seen[:, :, :3] * gain).clamp(0, 1)
+    return Batch(seen, anchors, centres, halves, aims, deformation)
 
 
-def draw(
-    data: DetectorData, generator: np.random.Generator, count: int, noise_px: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Channels (N, 5, 64, 64) in [0, 1], anchors and targets (N, K, 2), each under a random affine deformation."""
-    chosen = generator.integers(0, len(data.channels), count)
-    points = np.stack([data.mesh[chosen], data.steady[chosen]])
-    pictures, moved = [], []
-    for number, index in enumerate(chosen):
-        angle, scale = generator.normal(scale=0.12), np.exp(generator.normal(scale=0.12))
-        shift = generator.normal(scale=0.08, size=2)
-        stretch = np.exp(generator.normal(scale=0.05, size=2))
-        turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * stretch
-        picture, pair = data.channels[index], points[:, number]
-        if generator.random() < 0.5:
-            picture, pair = picture[:, ::-1], pair[:, list(MIRROR)] * np.array([-1.0, 1.0])
-        half = (SIDE - 1) / 2
-        # points in cells: the corner cells' centres lie a little inside those of the corner pixels
-        unit = half * (255 / 256) * SIDE / (SIDE - 1)
-        offset = half + unit * shift - turn @ np.array([half, half])
-        matrix = np.concatenate([turn, offset[:, None]], 1)
-        pictures.append(
-            cv2.warpAffine(np.ascontiguousarray(picture), matrix, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
-        )
-        moved.append(pair @ turn.T + shift)
-    both = np.stack(moved, 1)
-    anchors = both[0] + generator.normal(size=both[0].shape) * (noise_px / PIXELS) * generator.random((count, 1, 1))
-    channels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255.0
-    gain = torch.from_numpy(generator.uniform(0.8, 1.2, (count, 3, 1, 1))).float()
-    channels[:, :3] = (channels[:, :3] * gain).clamp(0, 1)
-    return channels, torch.from_numpy(anchors).float(), torch.from_numpy(both[1]).float()
+def _wheres(deformation: Deformation, centres: Tensor, halves: Tensor) -> Iterator[NDArray[np.float32]]:
+    """For each picture the places (windows, 64, 64, 2) in its source that its windows' cells show."""
+    count, parts = halves.shape
+    edge = cell_centres(IMAGE_SIDE, SIDE)[0, 0, 0].abs()
+    axis = torch.linspace(-1, 1, _NODES) * edge
+    nodes = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).view(1, 1, -1, 2)
+    there = nodes * halves[..., None, None] + centres[:, :, None]
+    back = deformation.back(there.flatten(1, 2)).view(count * parts, _NODES, _NODES, 2).permute(0, 3, 1, 2)
+    fine = functional.interpolate(back, (SIDE, SIDE), mode="bilinear", align_corners=True)
+    yield from fine.permute(0, 2, 3, 1).reshape(count, parts, SIDE, SIDE, 2).contiguous().numpy()
+
+
+def _look(
+    data: Taught, index: int, mesh: bool, landmarks: NDArray[np.float32], window: Window, where: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """What a window shows of a deformed frame, five channels or RGB alone."""
+    picture = np.asarray(data.frames[index])
+    if mesh:
+        return look(picture, data.segmentation[index], draw_mesh(window.inside(landmarks)), where)
+    small = np.asarray(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    cells = (where * ((IMAGE_SIDE - 1) / IMAGE_SIDE) + 1.0) * (SIDE / 2) - 0.5
+    return at(small, cells)
 
 
 @torch.inference_mode()
-def judge(network: DetectorNetwork, data: DetectorData) -> dict[str, Any]:
-    """Distance to the mesh, and the jitter (second difference) of both in still stretches, in pixels at 256."""
-    found = []
-    for start in range(0, len(data.channels), 64):
-        part = slice(start, start + 64)
-        channels = torch.from_numpy(data.channels[part]).permute(0, 3, 1, 2).float() / 255.0
-        anchors = torch.from_numpy(data.mesh[part])
-        found.append(network(channels if network.config.mesh else channels[:, :3], anchors).numpy())
-    points = np.concatenate(found)
-    bends = [np.linalg.norm(p[:-2] - 2 * p[1:-1] + p[2:], axis=-1) * PIXELS for p in (data.mesh, points)]
-    still = (data.clip[:-2] == data.clip[2:])[:, None] & (bends[0] < STILL_PX)
-    distance = np.linalg.norm(points - data.mesh, axis=-1) * PIXELS
+def judge(network: DetectorNetwork, data: Taught) -> dict[str, Any]:
+    """Mean distances in pixels at 256, with the pack's mesh as the anchor: to the mesh, to the teacher, the mesh's own
+    to the teacher, and the mean shift of a clip's points against its mesh."""
+    found, aims = [], []
+    for start in range(0, len(data.frames), 32):
+        chosen = np.arange(start, min(start + 32, len(data.frames)))
+        batch = _batch(data, chosen, np.random.default_rng(0), network.config.mesh, deform=False)
+        found.append(find(network, batch)[: len(chosen)].numpy())
+        aims.append(batch.targets[: len(chosen)].numpy())
+    points, taught = np.concatenate(found), np.concatenate(aims)
+    own = data.views[:, 0, list(MESH_INDICES)]
+    shifts = [(points - own)[data.clip == clip].mean(0) for clip in np.unique(data.clip)]
     return {
-        "distance_px": round(float(distance.mean()), 3),
-        "mesh_jitter_px": round(float(bends[0][still].mean()), 3),
-        "jitter_px": round(float(bends[1][still].mean()), 3),
+        "to_mesh_px": _distance_px(points - own),
+        "to_teacher_px": _distance_px(points - taught),
+        "mesh_to_teacher_px": _distance_px(own - taught),
+        "shift_px": _distance_px(np.array(shifts)),
     }
+
+
+def _distance_px(difference: NDArray[np.floating[Any]]) -> float:
+    return round(float(np.linalg.norm(difference, axis=-1).mean()) * PIXELS, 3)
