@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avcall.bench.detector import PIXELS, jitter_px, measure_detectors, still
+from avcall.bench.detector import PIXELS, blink_px_and_ms, blinks, coded_bytes, jitter_px, measure_detectors, still
 from avcall.common.errors import InputError
 
 
@@ -36,6 +36,28 @@ def test_stillness_is_the_meshs_and_jitter_the_detectors() -> None:
     assert jitter_px(other, where) == pytest.approx(2.0)
 
 
+def test_blinks_are_found_and_lateness_is_seen() -> None:
+    lids = np.zeros(40)
+    lids[19:22] = (2.0, 4.0, 2.0)
+    points, late = np.zeros((2, 40, 10, 2))
+    points[:, 6:8, 1] = lids[:, None] / PIXELS
+    late[1:] = points[:-1] / 2
+    assert blinks(points) == [20]
+    assert blinks(np.zeros((40, 10, 2))) == []
+    depth, when = blink_px_and_ms(points, 20)
+    less, later = blink_px_and_ms(late, 20)
+    assert depth == pytest.approx(4.0)
+    assert less == pytest.approx(2.0)
+    assert later - when == pytest.approx(40.0)
+
+
+def test_jitter_costs_bytes() -> None:
+    generator = np.random.default_rng(0)
+    still_points = np.broadcast_to(generator.uniform(-0.5, 0.5, (1, 10, 2)), (30, 10, 2)).astype(np.float32)
+    noisy = still_points + generator.normal(scale=0.5 / PIXELS, size=still_points.shape).astype(np.float32)
+    assert 0 < coded_bytes(still_points) < coded_bytes(noisy) < 40
+
+
 def test_what_cannot_be_measured_is_said() -> None:
     with pytest.raises(InputError, match="no clip shows a face"):
         measure_detectors([], (), 6.0, print)
@@ -45,7 +67,10 @@ def test_what_cannot_be_measured_is_said() -> None:
 def test_a_real_clip_has_jitter_and_a_time(clips_dir: Path) -> None:
     path = sorted((clips_dir / "test").glob("*.mp4"))[0]
     results = measure_detectors([path], (), 2.0, print)
-    (row,) = results["rows"]
-    assert row["distance_to_mesh_px"] == 0.0
-    assert 0.0 < row["jitter_px"] < 5.0
-    assert row["detect_path_ms"] > 0.0
+    row, carried = results["rows"]
+    assert row["distance_to_mesh_px"] == row["shift_px"] == 0.0
+    assert 0.0 < carried["jitter_px"] < row["jitter_px"] < 5.0
+    assert 0.0 < carried["coded_bytes"] <= row["coded_bytes"] < 40.0
+    assert 0.0 < row["error_px"] < 2.0
+    assert carried["shift_px"] < 0.2
+    assert 0.0 < row["detect_path_ms"] < carried["detect_path_ms"]
