@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from avcall.common.errors import InputError
-from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LOWER_LIP, MOUTH_LEFT, MOUTH_RIGHT, UPPER_LIP
+from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LOWER_LIP, MOUTH_LEFT, MOUTH_RIGHT, UPPER_LIP, Image
 from avcall.models.reenactment.motion import cell_centres, sample
 from avcall.models.training.pairs import CROP_EIGHTHS, Pack, face_shape, mirror
+from avcall.models.training.repaired_pivots import repair_pivots
 from tests.training_pack import make_pack
 
 
@@ -87,3 +88,20 @@ def test_a_folder_that_is_no_pack_says_what_to_do(tmp_path: Path) -> None:
     frames.write_bytes(frames.read_bytes()[:100])
     with pytest.raises(InputError, match="damaged clip"):
         Pack(tmp_path, "train")
+
+
+def test_repaired_pivots_take_the_place_of_coded_ones(tmp_path: Path) -> None:
+    class Brighter:
+        def enhance(self, image: Image) -> Image:
+            return np.asarray(np.clip(image.astype(int) + 9, 0, 255), dtype=np.uint8)
+
+    folder = make_pack(tmp_path / "pack")
+    plain = Pack(folder, "train")
+    repair_pivots(plain, Brighter(), tmp_path / "pivots" / "train")
+    for clip, before in zip(Pack(folder, "train", tmp_path / "pivots").clips, plain.clips, strict=True):
+        assert np.array_equal(clip.coded_index, before.coded_index[::2])
+        expected = [Brighter().enhance(np.array(picture)) for picture in before.coded[::2]]
+        assert np.array_equal(clip.coded, expected)
+        assert np.array_equal(clip.frames, before.frames)
+    with pytest.raises(InputError, match="damaged clip"):
+        Pack(folder, "val", tmp_path / "pivots")  # of this split there are none

@@ -39,8 +39,8 @@ class _Case:
 class Judge:
     """Two protocols, as in `avcall evaluate`: the first frame as only pivot, and a coded pivot of the last second."""
 
-    def __init__(self, data: Path, device: torch.device) -> None:
-        pack = Pack(data, "val")
+    def __init__(self, data: Path, device: torch.device, pivots: Path | None = None) -> None:
+        pack = Pack(data, "val", pivots)
         self._device, self._side = device, pack.resolution
         self._lpips = Lpips("alex").to(device)
         self._mesh = FaceMesh(video=False)

@@ -78,8 +78,9 @@ class Pairs:
 class Pack:
     """The clips of one split of a pack."""
 
-    def __init__(self, folder: Path, split: str) -> None:
-        """
+    def __init__(self, folder: Path, split: str, pivots: Path | None = None) -> None:
+        """`pivots`, from `avcall.models.training.repaired_pivots`, takes the place of the pack's own coded pivots.
+
         Raises:
             InputError: no pack there, or an empty split.
         """
@@ -90,7 +91,9 @@ class Pack:
         self.resolution = int(manifest["resolution"])
         self.fps = float(manifest["fps"])
         self._carrier: Carrier | None = None
-        self.clips = [_load(folder / split / c["name"], c["name"]) for c in manifest["clips"] if c["split"] == split]
+        names = [clip["name"] for clip in manifest["clips"] if clip["split"] == split]
+        coded = folder if pivots is None else pivots
+        self.clips = [_load(folder / split / name, coded / split / name, name) for name in names]
         if not self.clips:
             raise InputError(f"--data {folder} has no {split} clips: make the pack again with avcall prepare")
         lengths = np.array([len(clip.frames) for clip in self.clips], dtype=np.float64)
@@ -213,7 +216,7 @@ def eye_height(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray((left + right) / 2 / apart, dtype=np.float32)
 
 
-def _load(folder: Path, name: str) -> TrainingClip:
+def _load(folder: Path, coded: Path, name: str) -> TrainingClip:
     try:
         landmarks = np.load(folder / "landmarks.npy", mmap_mode="r")
         keypoints = np.ascontiguousarray(landmarks[:, list(MESH_INDICES), :2])
@@ -222,8 +225,8 @@ def _load(folder: Path, name: str) -> TrainingClip:
         return TrainingClip(
             name,
             np.load(folder / "frames.npy", mmap_mode="r"),
-            np.load(folder / "coded.npy", mmap_mode="r"),
-            np.load(folder / "coded_index.npy"),
+            np.load(coded / "coded.npy", mmap_mode="r"),
+            np.load(coded / "coded_index.npy"),
             landmarks,
             np.load(folder / "segmentation.npy", mmap_mode="r"),
             keypoints,

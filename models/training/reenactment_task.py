@@ -17,11 +17,13 @@ from avcall.models.lpips import Lpips
 from avcall.models.reenactment.config import SIZES, NetworkConfig
 from avcall.models.reenactment.generator import Carried, Crop, ReenactmentNetwork
 from avcall.models.reenactment.motion import cell_centres
+from avcall.models.registry import device_from_flag, load_pivot_enhancer
 from avcall.models.training.judge import Judge
 from avcall.models.training.landmark_network import LandmarkConfig, LandmarkNetwork
 from avcall.models.training.loop import train
 from avcall.models.training.losses import LossWeights, attention, landmark_loss, reenactment_losses
 from avcall.models.training.pairs import CROP_EIGHTHS, Pack, Pairs
+from avcall.models.training.repaired_pivots import repair_pivots
 from avcall.models.training.state import channels_last
 from avcall.models.training.task import Forward
 from avcall.models.training.train_config import RunConfig
@@ -32,6 +34,11 @@ class ReenactmentTrainConfig(RunConfig):
     """`avcall train reenactment`."""
 
     resolution: int = flag(256, "side of the pictures; must be the pack's", metavar="PIXELS")
+    pivots: Path | None = flag(
+        None,
+        "folder of the pack's coded pivots as the shipped enhancement repairs them; made where it is missing",
+        metavar="DIR",
+    )
     perceptual: float = flag(3.0, "weight of LPIPS", metavar="W")
     landmarks: Path | None = flag(
         None,
@@ -42,7 +49,18 @@ class ReenactmentTrainConfig(RunConfig):
 
 
 def train_reenactment(config: ReenactmentTrainConfig) -> Path:
-    """Trains and returns the last checkpoint's path; raises as `avcall.models.training.loop.train`."""
+    """Trains and returns the last checkpoint's path; repairs the pack's pivots first where that is asked for.
+
+    Raises:
+        ConfigError: --pivots without a shipped enhancer. Others: as `avcall.models.training.loop.train` and
+        `repair_pivots`.
+    """
+    if config.pivots is not None:
+        enhancer = load_pivot_enhancer(device_from_flag(config.device))
+        if enhancer is None:
+            raise ConfigError("--pivots: no enhancement of pivots is shipped; leave the flag out")
+        for split in ("val", "train"):
+            repair_pivots(Pack(config.data, split), enhancer, config.pivots / split)
     return train(config, make_task)
 
 
@@ -62,7 +80,7 @@ class ReenactmentTask:
             InputError: no pack. ConfigError: a pack of another resolution. CheckpointError: damaged --landmarks.
         """
         self._config = config
-        self._pack = Pack(config.data, "train")
+        self._pack = Pack(config.data, "train", config.pivots)
         if self._pack.resolution != config.resolution:
             held = self._pack.resolution
             raise ConfigError(f"--resolution {config.resolution}: the pack holds {held}; prepare it again")
@@ -116,7 +134,7 @@ class ReenactmentTask:
     def judge(self, average: nn.Module, sheet: Path) -> dict[str, Any]:
         assert isinstance(average, ReenactmentNetwork)
         if self._judge is None:
-            self._judge = Judge(self._config.data, self._device)
+            self._judge = Judge(self._config.data, self._device, self._config.pivots)
         return self._judge.judge(average, sheet)
 
 
