@@ -10,7 +10,7 @@ import torch
 
 from avcall.common.errors import CheckpointError, InputError
 from avcall.common.keypoints import MESH_INDICES
-from avcall.models.checkpoint import read_weights
+from avcall.models.checkpoint import read_weights, write_weights
 from avcall.models.interfaces import ModelId
 from avcall.models.reenactment.detector import (
     DetectorConfig,
@@ -21,6 +21,7 @@ from avcall.models.reenactment.detector import (
     five_channels,
     windows,
 )
+from avcall.models.segmentation import Segmenter
 from avcall.models.training.detector_teacher import Taught
 from avcall.models.training.detector_training import DetectorTrainConfig, draw, find, train_detector
 from tests.training_pack import make_pack
@@ -142,3 +143,19 @@ def test_wrong_data_and_wrong_weights_are_refused(tmp_path: Path) -> None:
     weights.tensors.pop("enter.0.bias")
     with pytest.raises(CheckpointError, match=r"enter\.0\.bias"):
         NetworkDetector(weights, ModelId("x", "00000000"))
+
+
+def test_a_segmentation_serves_while_its_windows_stand_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(Segmenter, "segment", lambda _, image: asked.append(image) or np.zeros((64, 64), np.uint8))
+    write_weights(tmp_path / "d", "d", "detector", DetectorConfig(), DetectorNetwork(DetectorConfig()).state_dict())
+    detector = NetworkDetector(read_weights(tmp_path / "d"), ModelId("x", "00000000"))
+    picture, face = np.full((256, 256, 3), 90, dtype=np.uint8), _landmarks()
+    for _ in range(10):
+        detector.detect(picture, face)
+        detector.detect(picture, face * 0.7)  # the other crop of a sender that changes crops
+    assert len(asked) == 2
+    detector.detect(picture, face)
+    assert len(asked) == 3
+    detector.detect(picture, face + np.float32(0.2))
+    assert len(asked) == 4

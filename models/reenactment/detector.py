@@ -33,8 +33,8 @@ from avcall.common.keypoints import (
 )
 from avcall.models.checkpoint import Weights, fill, rebuild_config
 from avcall.models.interfaces import ModelId
-from avcall.models.reenactment.carried_points import CarriedPoints
-from avcall.models.reenactment.motion import cell_centres, convolution, double, silence
+from avcall.models.reenactment.carried_points import KEPT, CarriedPoints
+from avcall.models.reenactment.motion import cell_centres, convolution, double, sample, silence
 from avcall.models.segmentation import SIDE, Segmenter
 
 IMAGE_SIDE = 256
@@ -43,11 +43,16 @@ _SHIFT = 4
 """OpenCV draws at sixteenths of a pixel."""
 _ANCHOR_CELLS = 1.5
 """Deviation of the anchor's Gaussian in cells."""
+_REACH = 3
+"""Cells from the anchor to the edge of its heat map, which lies where the anchor lies, not on whole cells: what is seen
+around a point that is found well looks always the same, and a little error is a little shift."""
 EYES = np.isin(np.arange(COUNT), (LID_LEFT, LID_RIGHT, EYE_LEFT, EYE_RIGHT))
 """Keypoints of the first window; the others are found in the second."""
 _MARGIN = 1.5
 """Side of a window in units of its keypoints' extent, and at least _FACE_SHARE of the whole mesh's extent."""
 _FACE_SHARE = 0.5
+_MASK_USES = 10
+"""Frames that one segmentation may serve."""
 _SIDE_STEP = 0.1
 """Windows change in steps, so that a still face has still windows: their side by a tenth, their place by 1/16."""
 _LIPS = (61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91)
@@ -66,7 +71,7 @@ class DetectorConfig:
 
 
 class DetectorNetwork(nn.Module):
-    """A small UNet that gives one heat map a keypoint."""
+    """A small UNet that gives one heat map a keypoint: 7x7 places around its anchor, or the whole grid without one."""
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
@@ -76,24 +81,32 @@ class DetectorNetwork(nn.Module):
         self.down = nn.Sequential(convolution(first, second, 2), convolution(second, second))
         self.deep = nn.Sequential(convolution(second, third, 2), convolution(third, third), nn.Conv2d(third, second, 1))
         self.up = nn.Sequential(convolution(2 * second, second), nn.Conv2d(second, first, 1))
-        squeeze = nn.Sequential(nn.Conv2d(2 * first, first, 1), nn.LeakyReLU(0.1, inplace=True))
-        self.heat = nn.Sequential(squeeze, nn.Conv2d(first, config.keypoints, 3, 1, 1))
-        silence(self.heat[1])
+        self.squeeze = nn.Sequential(nn.Conv2d(2 * first, first, 1), nn.LeakyReLU(0.1, inplace=True))
+        if config.mesh:
+            places = (2 * _REACH + 1) ** 2
+            self.heat: Tensor = nn.Parameter(torch.zeros(config.keypoints, places * first, places))
+        else:
+            self.heat_map = nn.Conv2d(first, config.keypoints, 3, 1, 1)
+            silence(self.heat_map)
 
     def forward(self, channels: Tensor, anchors: Tensor) -> Tensor:
         """Keypoints (N, K, 2) from the channels (N, 5 or 3, 64, 64) and the mesh's own points (N, K, 2)."""
         first = self.enter(channels)
         second = self.down(first)
         x = self.up(torch.cat([double(self.deep(second)), second], 1))
-        logits = self.heat(torch.cat([double(x), first], 1)).float()
+        features = self.squeeze(torch.cat([double(x), first], 1))
         grid = cell_centres(IMAGE_SIDE, SIDE, channels.device)
         if not self.config.mesh:
-            heat = torch.softmax(logits.flatten(2), -1)
+            heat = torch.softmax(self.heat_map(features).float().flatten(2), -1)
             return torch.einsum("nkp,pc->nkc", heat, grid.reshape(-1, 2))
-        cell = float(grid[0, 1, 0] - grid[0, 0, 0])
-        distance = (grid[None, None] - anchors[:, :, None, None]).square().sum(-1)
-        heat = torch.softmax((logits - distance / (2 * (_ANCHOR_CELLS * cell) ** 2)).flatten(2), -1)
-        return torch.einsum("nkp,pc->nkc", heat, grid.reshape(-1, 2))
+        axis = torch.arange(-_REACH, _REACH + 1, device=channels.device, dtype=torch.float32)
+        cells = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).view(-1, 2)
+        offsets = cells * (grid[0, 1, 0] - grid[0, 0, 0])
+        around = sample(features, anchors[:, :, None] + offsets, IMAGE_SIDE)  # (N, C, K, places)
+        seen = around.permute(0, 2, 1, 3).flatten(2)
+        logits = torch.einsum("nkf,kfp->nkp", seen, self.heat.float())
+        heat = torch.softmax(logits - cells.square().sum(-1) / (2 * _ANCHOR_CELLS**2), -1)
+        return anchors + torch.einsum("nkp,pc->nkc", heat, offsets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +191,7 @@ class NetworkDetector:
         self._network = network.eval()
         self._segmenter = Segmenter() if network.config.mesh else None
         self._carried = CarriedPoints() if carry else None
+        self._masks: list[_Mask] = []
         torch.set_num_threads(1)
 
     @property
@@ -194,7 +208,8 @@ class NetworkDetector:
             seen = np.asarray(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
             points = self._network(as_input(seen[None]), torch.empty(1, COUNT, 2))[0].numpy()
         else:
-            segmentation, places = self._segmenter.segment(image), windows(landmarks)
+            places = windows(landmarks)
+            segmentation = self._segment(image, places)
             channels = np.stack([five_channels(small, landmarks, segmentation, place) for place in places])
             own = landmarks[list(MESH_INDICES), :2]
             anchors = torch.from_numpy(np.stack([place.inside(own) for place in places]))
@@ -202,6 +217,28 @@ class NetworkDetector:
             points = np.where(EYES[:, None], places[0].outside(eyes), places[1].outside(rest))
         points = np.clip(points, -4.0, 4.0).astype(np.float32)
         return points if self._carried is None else self._carried.steady(small, points)
+
+    def _segment(self, image: Image, places: list[Window]) -> NDArray[np.uint8]:
+        """Segmentation (64, 64): the last one again while the windows stand still, which saves half of the time."""
+        assert self._segmenter is not None
+        where = tuple((*place.centre, place.half) for place in places)
+        for mask in self._masks:
+            if mask.where == where and mask.uses < _MASK_USES:
+                mask.uses += 1
+                return mask.segmentation
+        segmentation = self._segmenter.segment(image)
+        kept = [mask for mask in self._masks if mask.where != where]
+        self._masks = [_Mask(where, segmentation), *kept][:KEPT]
+        return segmentation
+
+
+@dataclass(slots=True)
+class _Mask:
+    """A segmentation, the windows it was made for, and how often it served."""
+
+    where: tuple[tuple[float, ...], ...]
+    segmentation: NDArray[np.uint8]
+    uses: int = 1
 
 
 def as_input(channels: NDArray[np.uint8]) -> Tensor:

@@ -101,7 +101,7 @@ def train_detector(config: DetectorTrainConfig) -> Path:
     channels_last(network)
     channels_last(average)
     optimiser = torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.9, 0.99), fused=True)
-    start, step, progress, recent = time.monotonic(), 0, 0.0, np.zeros(2)
+    start, step, progress, recent = time.monotonic(), 0, 0.0, np.zeros(3)
     while progress < 1.0:
         generator = np.random.default_rng([config.seed, step])
         rate = config.learning_rate * min(1.0, (step + 1) / 100) * (0.02 + 0.49 * (1 + np.cos(np.pi * progress)))
@@ -111,17 +111,20 @@ def train_detector(config: DetectorTrainConfig) -> Path:
         with mixed("cpu"):
             found = find(network, batch)
         fit = functional.smooth_l1_loss(found * PIXELS, batch.targets * PIXELS, beta=0.5)
+        own = functional.smooth_l1_loss(outside(batch, batch.anchors) * PIXELS, batch.targets * PIXELS, beta=0.5)
         first, second = batch.deformation.back(found).chunk(2)
         agreement = functional.smooth_l1_loss(first * PIXELS, second * PIXELS, beta=0.5)
         optimiser.zero_grad()
         (fit + config.equivariance * agreement).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         average_into(average, network, min(0.995, (1 + step) / (10 + step)))
-        recent += float(fit.detach()), float(agreement.detach())
+        recent += float(fit.detach()), float(own), float(agreement.detach())
         step += 1
         progress = step / config.steps if config.steps else (time.monotonic() - start) / (60 * config.minutes)
         if step % 100 == 0:
-            _log.info("step %d %.0f%% fit %.4f agreement %.4f", step, 100 * progress, *(recent / 100))
+            _log.info(
+                "step %d %.0f%% fit %.4f (the anchors %.4f) agreement %.4f", step, 100 * progress, *(recent / 100)
+            )
             recent[:] = 0.0
     figures = judge(average, val)
     minutes = round((time.monotonic() - start) / 60, 1)
@@ -135,6 +138,11 @@ def find(network: DetectorNetwork, batch: Batch) -> Tensor:
     """Keypoints (2N, K, 2) in the deformed pictures."""
     channels = batch.channels.flatten(0, 1).contiguous(memory_format=torch.channels_last)
     inside: Tensor = network(channels, batch.anchors.flatten(0, 1)).view(batch.anchors.shape)
+    return outside(batch, inside)
+
+
+def outside(batch: Batch, inside: Tensor) -> Tensor:
+    """Keypoints (2N, K, 2) of the pictures, of what each window says (2N, windows, K, 2) in its own units."""
     points: Tensor = inside * batch.halves[..., None, None] + batch.centres[..., None, :]
     if points.shape[1] == 1:
         return points[:, 0]
