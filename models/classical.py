@@ -37,7 +37,7 @@ from avcall.models.classical_shapes import Array
 from avcall.models.classical_sheet import back_to_front, sheet_triangles, sheet_vertices
 from avcall.models.classical_still import hold_background, person_masks
 from avcall.models.classical_tps import spline_displacement
-from avcall.models.classical_warp import base_grid, enlarge, mesh_displacement, sample
+from avcall.models.classical_warp import Drawing, Window, base_grid, enlarge, mesh_displacements, sample
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import Detailed, Encoded, ModelId
 from avcall.models.segmentation import Segmenter
@@ -103,6 +103,8 @@ class _Moved:
 
     displacement: Tensor
     motion: Motion | None
+    windows: tuple[Window | None, ...] = ()
+    """Of the holes of the mesh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,10 @@ class ClassicalReenactor:
         side = len(encoded.image)
         motion = self._moved(small, keypoints)
         image = self._paint(sample(small.picture, self._base(DETAILED_SIDE) + motion.displacement), small, motion)
-        larger = replace(motion, displacement=enlarge(motion.displacement, side))
+        windows = (
+            () if motion.motion is None or encoded.face is None else _windows(encoded.face.model, motion.motion, side)
+        )
+        larger = replace(motion, displacement=enlarge(motion.displacement, side), windows=windows)
         reference = sample(encoded.picture, self._base(side) + larger.displacement)
         return Detailed(_to_image(image), _to_image(self._paint(reference, encoded, larger, mouth=False)))
 
@@ -211,15 +216,17 @@ class ClassicalReenactor:
         target, source = self._tensor(moved[:, :2]), self._tensor(own)
         order = back_to_front(moved)
         grid = min(max(side // 2, _COARSEST_GRID), _FINEST_GRID)
-        coarse, covered = mesh_displacement(target, source, self._triangles(order), grid)
-        displacement = enlarge(hold_background(coarse, covered, face.person, self._base(grid)), side)
-        for hole, near in enumerate(face.near):
-            window = hole_window(motion.moved, face.model, hole, side)
+        windows = _windows(face.model, motion, side)
+        drawings = [Drawing(self._triangles(order), grid, Window(0, 0, grid, grid))]
+        for near, window in zip(face.near, windows, strict=True):
             if window is not None:  # lids and lips meet in seams that the coarse map would smear
-                fine, covered = mesh_displacement(target, source, self._triangles(order[near[order]]), side, window)
-                part = displacement[window.slices]
-                part.copy_(torch.where(covered[..., None], fine, part))
-        return _Moved(displacement, motion)
+                drawings.append(Drawing(self._triangles(order[near[order]]), side, window))
+        (coarse, covered), *fine = mesh_displacements(target, source, drawings)
+        displacement = enlarge(hold_background(coarse, covered, face.person, self._base(grid)), side)
+        for drawing, (field, covered) in zip(drawings[1:], fine, strict=True):
+            part = displacement[drawing.window.slices]
+            part.copy_(torch.where(covered[..., None], field, part))
+        return _Moved(displacement, motion, windows)
 
     def _paint(self, result: Tensor, encoded: EncodedPivot, moved: _Moved, *, mouth: bool = True) -> Tensor:
         """Opens and closes eyes and mouth in `result` (3, S, S), about [0, 255]; returns it."""
@@ -227,8 +234,7 @@ class ClassicalReenactor:
         if face is None or motion is None:
             return result
         base = self._base(result.shape[-1])
-        for hole in range(len(CONTOURS)):
-            window = hole_window(motion.moved, face.model, hole, len(base))
+        for hole, window in enumerate(moved.windows):
             if window is None:
                 continue
             if hole != MOUTH:
@@ -251,6 +257,10 @@ class ClassicalReenactor:
 
     def _tensor(self, array: Array) -> Tensor:
         return torch.from_numpy(array.astype(np.float32)).to(self._device)
+
+
+def _windows(face: FaceModel, motion: Motion, side: int) -> tuple[Window | None, ...]:
+    return tuple(hole_window(motion.moved, face, hole, side) for hole in range(len(CONTOURS)))
 
 
 def _believable(keypoints: Keypoints, pivot_keypoints: Keypoints) -> bool:

@@ -15,6 +15,7 @@ keypoints give the pivot's own mesh.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -225,42 +226,49 @@ def _spread(model: FaceModel, residual: Array) -> Array:
 
 
 def _pose(points: Array, fit: Array, model: FaceModel, jaw: bool, hinge: Array | None = None) -> Array:
+    """Points (N, 3) under one fit (7,), or (M, N, 3) under several (M, 7)."""
     shape = model.jaw_shape if hinge is None else hinge
-    local = points - model.centre + (fit[6] * shape if jaw else 0.0)
-    turned = np.exp(fit[3]) * local @ _rotation(fit[:3]).T + model.centre
-    turned[:, :2] += fit[4:6] * model.unit
+    local = points - model.centre
+    if jaw:
+        local = local + fit[..., 6, None, None] * shape
+    grown = np.exp(fit[..., 3, None, None]) * _rotation(fit[..., :3]).swapaxes(-1, -2)
+    turned = local @ grown + model.centre
+    turned[..., :2] += fit[..., None, 4:6] * model.unit
     return np.asarray(turned)
 
 
 def _fit_pose(model: FaceModel, mesh: Array, target: Array) -> Array:
     """Turn (3), log scale, shift (2) in face units, jaw: the most plausible that brings the points to `target`."""
     points, shape = mesh[_DRIVEN], model.jaw_shape[_DRIVEN]
-    trust = np.array([[_TRUST[i], _TRUST[i]] for i in range(len(_DRIVEN))])
-    trust[[LID_LEFT, LID_RIGHT], 1] = _LID_TRUST_DOWN
-    weight = (trust / (_POINT_SPREAD * model.unit)).ravel()
+    weight = _weights().ravel() / (_POINT_SPREAD * model.unit)
     fit = np.zeros(7)
     step = 1e-4
+    nudges = np.vstack([np.zeros(7), step * np.eye(7)])
     for _ in range(3):
-        now = _pose(points, fit, model, True, shape)[:, :2].ravel()
-        jacobian = np.empty((now.size, 7))
-        for i in range(7):
-            nudged = fit.copy()
-            nudged[i] += step
-            jacobian[:, i] = (_pose(points, nudged, model, True, shape)[:, :2].ravel() - now) / step
+        now, *nudged = _pose(points, fit + nudges, model, True, shape)[:, :, :2].reshape(8, -1)
+        jacobian = (np.array(nudged) - now).T / step
         rows = np.vstack([jacobian * weight[:, None], np.diag(1.0 / _PRIOR)])
         left = np.concatenate([(target.ravel() - now) * weight, -fit / _PRIOR])
-        fit = fit + np.linalg.lstsq(rows, left, rcond=None)[0]
+        fit = fit + np.linalg.solve(rows.T @ rows, rows.T @ left)  # the prior keeps it well conditioned
         fit[:3] = np.clip(fit[:3], -_TURN_LIMIT, _TURN_LIMIT)
         fit[3] = np.clip(fit[3], -_SCALE_LIMIT, _SCALE_LIMIT)
         fit[6] = np.clip(fit[6], -0.2, 0.6)
     return fit
 
 
+@functools.cache
+def _weights() -> Array:
+    """Trust (10, 2) in each driven point, across and down."""
+    trust = np.array([[_TRUST[i], _TRUST[i]] for i in range(len(_DRIVEN))])
+    trust[[LID_LEFT, LID_RIGHT], 1] = _LID_TRUST_DOWN
+    return trust
+
+
 def _rotation(turn: Array) -> Array:
-    """Rodrigues' formula."""
-    angle = float(np.linalg.norm(turn))
-    if angle < 1e-9:
-        return np.eye(3)
-    x, y, z = turn / angle
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    """Rodrigues' formula: (..., 3, 3) of turns (..., 3)."""
+    angle = np.sqrt((turn * turn).sum(axis=-1))[..., None, None]
+    axis = turn / np.maximum(angle[..., 0], 1e-9)
+    cross = np.zeros((*turn.shape, 3))
+    cross[..., 2, 1], cross[..., 0, 2], cross[..., 1, 0] = axis[..., 0], axis[..., 1], axis[..., 2]
+    cross -= cross.swapaxes(-1, -2).copy()
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross)

@@ -7,6 +7,8 @@ inside a mouth is in `avcall.models.classical_mouth`.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -29,11 +31,13 @@ from avcall.models.classical_warp import Window, sample
 
 CONTOURS = (*LIDS, (INNER_UPPER_LIP, INNER_LOWER_LIP))
 """(upper, lower) contour of left eye, right eye, mouth."""
+_CONTOURS = tuple((np.array(upper), np.array(lower)) for upper, lower in CONTOURS)
+_OUTLINES = tuple(np.array(upper + lower[-2:0:-1]) for upper, lower in CONTOURS)
 MOUTH = 2
 _SURROUNDINGS = (
-    (*UPPER_LIDS[0], *LOWER_LIDS[0], *BROWS[0]),
-    (*UPPER_LIDS[1], *LOWER_LIDS[1], *BROWS[1]),
-    (*OUTER_UPPER_LIP, *OUTER_LOWER_LIP, 2, 164, 18, 200),
+    np.array((*UPPER_LIDS[0], *LOWER_LIDS[0], *BROWS[0])),
+    np.array((*UPPER_LIDS[1], *LOWER_LIDS[1], *BROWS[1])),
+    np.array((*OUTER_UPPER_LIP, *OUTER_LOWER_LIP, 2, 164, 18, 200)),
 )
 _FEATHER = 0.02
 """Softness of the edge of an eye, in outer-eye-corner distances."""
@@ -43,9 +47,13 @@ a rim of eye white or tooth on a closed lid shows."""
 _NEAR, _MARGIN = 0.3, 0.08
 """How far about a hole triangles are drawn finely, and how far pixels are, in eye distances."""
 
+_RIDGE = 1e-12 * np.eye(3)
+"""Keeps the affine map of surroundings that have collapsed into a line solvable."""
+
 CONSTANTS = (_FEATHER, _TRIM, _NEAR, _MARGIN)
 
 
+@functools.cache
 def fill_corners() -> NDArray[np.int64]:
     """Mesh index of each of the strips' own corners (58): upper then lower contour of each hole."""
     return np.array([index for upper, lower in CONTOURS for index in (*upper, *lower)])
@@ -73,16 +81,16 @@ def strip_sources(face: FaceModel, motion: Motion) -> tuple[Array, Array]:
     """
     skin = face.mesh[:, :2].astype(np.float64)
     filled = []
-    for (upper, lower), (trim_upper, trim_lower) in zip(CONTOURS, _TRIM, strict=True):
-        above, below = skin[list(upper)], skin[list(lower)]
+    for hole, ((upper, lower), (trim_upper, trim_lower)) in enumerate(zip(_CONTOURS, _TRIM, strict=True)):
+        above, below = skin[upper], skin[lower]
         middle = len(upper) // 2
         closed = closing(face, motion, upper[middle], lower[middle])
         down = _unit(below[middle] - above[middle])
         trimmed_above = above - down * (trim_upper * closed * face.unit)
         trimmed_below = below + down * (trim_lower * closed * face.unit)
-        skin[list(upper[1:-1])] = trimmed_above[1:-1]
-        skin[list(lower[1:-1])] = trimmed_below[1:-1]
-        rim = trimmed_below if upper is INNER_UPPER_LIP else trimmed_above
+        skin[upper[1:-1]] = trimmed_above[1:-1]
+        skin[lower[1:-1]] = trimmed_below[1:-1]
+        rim = trimmed_below if hole == MOUTH else trimmed_above
         filled += [above + closed * (rim - above), below + closed * (rim - below)]
     return skin, np.concatenate(filled)
 
@@ -116,8 +124,7 @@ def near_triangles(face: FaceModel, triangles: NDArray[np.int64], vertices: Arra
 
 def outline(points: Array, hole: int) -> Array:
     """The hole's edge as a polygon (N, 2)."""
-    upper, lower = CONTOURS[hole]
-    return points[list(upper + lower[-2:0:-1]), :2]
+    return points[_OUTLINES[hole], :2]
 
 
 def paint_eye(
@@ -127,37 +134,38 @@ def paint_eye(
     """Within the moved lids the eye stays with the skull; `stretched` (h, w, 2) is the displacement of the strip."""
     rows, columns = window.slices
     where = base[rows, columns]
-    share = depth_inside(where, outline(motion.moved, hole)).div(face.unit * _FEATHER).clamp(0.0, 1.0)
+    share = depth_inside(where, outline(motion.moved, hole)).div_(face.unit * _FEATHER).clamp_(0.0, 1.0)
     solid = back_to_pivot(where, motion, face, hole) - where
     # opened wider than the pivot's eye there is nothing behind the lid: stretch instead
     upper, lower = CONTOURS[hole]
     down = torch.tensor(_unit(face.mesh[lower[4], :2] - face.mesh[upper[4], :2]), dtype=torch.float32).to(base.device)
-    further = ((stretched - solid) @ down).clamp(min=0.0)
+    further = ((stretched - solid) * down).sum(-1).clamp_(min=0.0)
     eye = sample(picture, where + solid + further[..., None] * down)
     result[:, rows, columns] += share * (eye - result[:, rows, columns])
 
 
 def back_to_pivot(where: Tensor, motion: Motion, face: FaceModel, hole: int) -> Tensor:
     """Where `where` (h, w, 2) was in the pivot, moving with the skull: the affine map of the hole's surroundings."""
-    at = list(_SURROUNDINGS[hole])
+    at = _SURROUNDINGS[hole]
     moved = motion.posed[at, :2]
     design = np.concatenate([moved, np.ones((len(at), 1))], axis=1)
-    matrix = np.linalg.lstsq(design, face.mesh[at, :2] - moved, rcond=None)[0]
+    matrix = np.linalg.solve(design.T @ design + _RIDGE, design.T @ (face.mesh[at, :2] - moved))
     m = torch.tensor(matrix, dtype=torch.float32, device=where.device)
-    return where + where @ m[:2] + m[2]
+    return where + where[..., :1] * m[0] + where[..., 1:] * m[1] + m[2]
 
 
 def depth_inside(where: Tensor, polygon: Array) -> Tensor:
     """Distance of each of `where` (h, w, 2) to the edge of `polygon` (N, 2), negative outside: (h, w)."""
-    p = torch.tensor(polygon, dtype=torch.float32, device=where.device)
+    p = torch.tensor(polygon, dtype=torch.float32, device=where.device)[:, :, None, None]
     edge = torch.roll(p, -1, dims=0) - p
-    x, y = where[..., 0, None] - p[:, 0], where[..., 1, None] - p[:, 1]  # (h, w, N)
-    along = ((x * edge[:, 0] + y * edge[:, 1]) / (edge * edge).sum(-1).clamp(min=1e-12)).clamp(0.0, 1.0)
-    distance = ((x - along * edge[:, 0]).square() + (y - along * edge[:, 1]).square()).amin(-1).sqrt()
+    ex, ey = edge[:, 0], edge[:, 1]
+    x, y = where[..., 0] - p[:, 0], where[..., 1] - p[:, 1]  # (N, h, w)
+    along = ((x * ex + y * ey) / (ex * ex + ey * ey).clamp(min=1e-12)).clamp_(0.0, 1.0)
+    distance = ((x - along * ex).square_() + (y - along * ey).square_()).amin(0).sqrt_()
     # a ray to the right crosses the edge an odd number of times from inside
-    spans = (y < 0.0) != (y < edge[:, 1])
-    hits = spans & ((x * edge[:, 1] - y * edge[:, 0] < 0.0) == (edge[:, 1] > 0.0))
-    return torch.where(hits.sum(-1) % 2 == 1, distance, -distance)
+    spans = (y < 0.0) != (y < ey)
+    hits = spans & ((x * ey - y * ex < 0.0) == (ey > 0.0))
+    return torch.where(hits.sum(0) % 2 == 1, distance, -distance)
 
 
 def _unit(vector: Array) -> Array:

@@ -47,15 +47,16 @@ def sheet_vertices(face: FaceModel, motion: Motion) -> tuple[Array, Array]:
     # what the face's edge does of its own (a dropping jaw) takes its surroundings along
     own = (motion.moved - motion.posed)[oval, :2]
     skin, strips = strip_sources(face, motion)
-    rings, moved_rings = [], []
-    for index, (reach, share) in enumerate(_RINGS):
-        ring = centre + reach * (outline - centre)
-        ring[:, 2] = outline[:, 2] + _RECEDE * face.unit * (reach - 1.0)
-        shift = (carry(face, motion, ring) - ring)[:, :2] + max(0.0, 1.0 - (reach - 1.0) / _OWN_REACH) * own
-        rings.append(ring[:, :2])
-        moved_rings.append(np.column_stack([ring[:, :2] + share * shift, np.full(len(oval), _BEHIND + index)]))
-    target = np.concatenate([motion.moved, *moved_rings, motion.moved[fill_corners()]])
-    return target, np.concatenate([skin, *rings, strips])
+    reach, share = np.array(_RINGS).T[:, :, None, None]
+    rings = centre + reach * (outline - centre)  # (ring, point, 3)
+    rings[..., 2] = outline[:, 2] + _RECEDE * face.unit * (reach[..., 0] - 1.0)
+    shift = (carry(face, motion, rings.reshape(-1, 3)).reshape(rings.shape) - rings)[..., :2]
+    shift += np.maximum(0.0, 1.0 - (reach - 1.0) / _OWN_REACH) * own
+    moved_rings = np.empty_like(rings)
+    moved_rings[..., :2] = rings[..., :2] + share * shift
+    moved_rings[..., 2] = _BEHIND + np.arange(len(_RINGS))[:, None]
+    target = np.concatenate([motion.moved, moved_rings.reshape(-1, 3), motion.moved[fill_corners()]])
+    return target, np.concatenate([skin, rings[..., :2].reshape(-1, 2), strips])
 
 
 def back_to_front(target: Array) -> NDArray[np.int64]:

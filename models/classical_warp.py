@@ -5,6 +5,8 @@ Positions are (x, y) in the keypoint convention (`align_corners=True`). One path
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +35,15 @@ class Window:
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Triangles (T, 3) to be drawn in a window of a `side` x `side` grid."""
+
+    triangles: Tensor
+    side: int
+    window: Window
+
+
 def mesh_displacement(
     target: Tensor, source: Tensor, triangles: Tensor, side: int, window: Window | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -42,12 +53,24 @@ def mesh_displacement(
     `target` and `source` (V, 2) are the corners' new and old positions. Where triangles overlap (a fold, a cheek
     behind a nose) the later one in `triangles` (T, 3) wins; where there is none the displacement is zero.
     """
+    return mesh_displacements(target, source, [Drawing(triangles, side, window or Window(0, 0, side, side))])[0]
+
+
+def mesh_displacements(target: Tensor, source: Tensor, drawings: Sequence[Drawing]) -> list[tuple[Tensor, Tensor]]:
+    """As `mesh_displacement`, several at once: each operation costs more to begin than to do."""
     device = target.device
-    window = window or Window(0, 0, side, side)
-    scale = (side - 1) / 2.0
-    origin = torch.tensor([window.left, window.top], dtype=torch.float32, device=device)
-    size = torch.tensor([window.width, window.height], dtype=torch.float32, device=device)
-    corners = ((target + 1.0) * scale - origin)[triangles]  # (T, 3, 2) in grid pixels
+    triangles = torch.cat([drawing.triangles for drawing in drawings])
+    windows = [drawing.window for drawing in drawings]
+    starts = [0, *itertools.accumulate(window.height * window.width for window in windows)]
+    places = [
+        ((drawing.side - 1) / 2.0, window.left, window.top, window.width, window.height, start)
+        for drawing, window, start in zip(drawings, windows, starts, strict=False)
+    ]
+    lengths = torch.tensor([len(drawing.triangles) for drawing in drawings])
+    of_each = torch.repeat_interleave(torch.tensor(places, dtype=torch.float32), lengths, dim=0).to(device)
+    scale, origin, size, width, start = of_each[:, :1], of_each[:, 1:3], of_each[:, 3:5], of_each[:, 3], of_each[:, 5]
+
+    corners = (target + 1.0)[triangles] * scale[:, None] - origin[:, None]  # (T, 3, 2) in the window's pixels
     low = corners.amin(dim=1).ceil().clamp(min=0.0)
     high = torch.minimum(corners.amax(dim=1).floor(), size - 1.0)
     extent = torch.minimum((high - low + 1.0).clamp(min=0.0), size).long()
@@ -59,31 +82,37 @@ def mesh_displacement(
     to_b = torch.stack([ac[:, 1], -ac[:, 0], ac[:, 0] * a[:, 1] - ac[:, 1] * a[:, 0]], dim=1) / safe[:, None]
     to_c = torch.stack([-ab[:, 1], ab[:, 0], ab[:, 1] * a[:, 0] - ab[:, 0] * a[:, 1]], dim=1) / safe[:, None]
 
-    # every pixel of every triangle's box, as one ragged list
-    owner = torch.repeat_interleave(torch.arange(len(triangles), device=device), count)
-    offset = torch.arange(len(owner), device=device) - (count.cumsum(0) - count).index_select(0, owner)
-    table = torch.cat([to_b.T, to_c.T, low.T, extent[:, :1].T.float()]).index_select(1, owner)
-    row = torch.floor((offset + 0.5) / table[8])
-    x = table[6] + offset - row * table[8]
-    y = table[7] + row
-    b = table[0] * x + table[1] * y + table[2]
-    c = table[3] * x + table[4] * y + table[5]
+    # every pixel of every triangle's box, as one ragged list: x and y count from the box's corner
+    x0, y0 = low.T
+    b0, c0 = (to[:, 0] * x0 + to[:, 1] * y0 + to[:, 2] for to in (to_b, to_c))
+    first = count.cumsum(0) - count
+    table = [*to_b.T[:2], b0, *to_c.T[:2], c0, extent[:, 0].float(), y0 * width + x0 + start, width]
+    owner = torch.repeat_interleave(torch.arange(len(triangles), dtype=torch.int32, device=device), count)
+    bx, by, b0, cx, cy, c0, across, corner, width = torch.stack(table).index_select(1, owner)
+    x = (torch.arange(len(owner), device=device) - first.index_select(0, owner)).float()
+    y = torch.floor((x + 0.5) / across)
+    x -= y * across
+    b = b0.addcmul_(bx, x).addcmul_(by, y)
+    c = c0.addcmul_(cx, x).addcmul_(cy, y)
     inside = torch.minimum(torch.minimum(b, c), 1.0 - b - c) >= -1e-3
-    pixel = (y * window.width + x).long()
-    winner = torch.full((window.height * window.width,), -1, dtype=torch.long, device=device)
-    winner.scatter_reduce_(0, pixel, torch.where(inside, owner, -1), reduce="amax")
+    pixel = corner.add_(x).addcmul_(y, width).long()
+    winner = torch.zeros(starts[-1], dtype=torch.int32, device=device)  # 0 is "no triangle"
+    winner.scatter_reduce_(0, pixel, (owner + 1) * inside, reduce="amax")
 
     moved = (source - target)[triangles]  # (T, 3, 2); within a triangle the displacement is affine
     slope_b, slope_c = moved[:, 1] - moved[:, 0], moved[:, 2] - moved[:, 0]
     affine = slope_b[:, :, None] * to_b[:, None, :] + slope_c[:, :, None] * to_c[:, None, :]
     affine[:, :, 2] += moved[:, 0]
-    affine = torch.cat([affine, affine.new_zeros(1, 2, 3)])  # the last one is "no triangle"
-    chosen = affine.view(-1, 6).T.index_select(1, winner.where(winner >= 0, len(triangles)))
-    chosen = chosen.view(2, 3, window.height, window.width)
-    across = torch.arange(window.width, device=device, dtype=torch.float32)
-    down = torch.arange(window.height, device=device, dtype=torch.float32)
-    field = chosen[:, 0] * across + chosen[:, 1] * down[:, None] + chosen[:, 2]
-    return field.permute(1, 2, 0), (winner >= 0).view(window.height, window.width)
+    affine = torch.cat([affine.new_zeros(1, 2, 3), affine])
+    chosen = affine.view(-1, 6).T.index_select(1, winner).view(2, 3, -1)
+    drawn = []
+    for window, begin, end in zip(windows, starts[:-1], starts[1:], strict=True):
+        slopes = chosen[:, :, begin:end].view(2, 3, window.height, window.width)
+        right = torch.arange(window.width, device=device, dtype=torch.float32)
+        down = torch.arange(window.height, device=device, dtype=torch.float32)
+        field = slopes[:, 0] * right + slopes[:, 1] * down[:, None] + slopes[:, 2]
+        drawn.append((field.permute(1, 2, 0), (winner[begin:end] > 0).view(window.height, window.width)))
+    return drawn
 
 
 def enlarge(displacement: Tensor, side: int) -> Tensor:

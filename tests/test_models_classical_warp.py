@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from avcall.models.classical_warp import Window, base_grid, enlarge, mesh_displacement, sample
+from avcall.models.classical_warp import (
+    Drawing,
+    Window,
+    base_grid,
+    enlarge,
+    mesh_displacement,
+    mesh_displacements,
+    sample,
+)
 
 SQUARE = torch.tensor([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
 TWO = torch.tensor([[0, 1, 2], [0, 2, 3]])
@@ -61,3 +69,16 @@ def test_enlarging_keeps_a_linear_field(side: int) -> None:
 def test_sampling_in_place_gives_the_picture_back() -> None:
     picture = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(0)) * 255.0
     assert torch.allclose(sample(picture, base_grid(24, torch.device("cpu"))), picture[0], atol=0.05)
+
+
+def test_several_drawings_at_once_are_each_of_them_alone() -> None:
+    target = SQUARE * 0.8 + 0.1
+    drawings = [
+        Drawing(TWO, 40, Window(0, 0, 40, 40)),
+        Drawing(TWO[:1], 70, Window(top=5, left=12, height=20, width=9)),
+        Drawing(TWO[:0], 70, Window(top=0, left=0, height=3, width=4)),
+    ]
+    for drawing, (field, covered) in zip(drawings, mesh_displacements(target, SQUARE, drawings), strict=True):
+        alone, alone_covered = mesh_displacement(target, SQUARE, drawing.triangles, drawing.side, drawing.window)
+        assert torch.equal(field, alone)
+        assert torch.equal(covered, alone_covered)
