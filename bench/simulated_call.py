@@ -18,6 +18,10 @@ GREEDY = Wants(voice_kbps=8.0, span_ms=120, pivot_kbps=1e6)
 TICK_MS = 40.0
 ACK_EVERY = 2
 """Messages for each acknowledgement of the transport."""
+FRAME_MS = 10.0
+"""One frame, which is the least of a bundle, takes as much as the frames and the voice of so many ms."""
+FIRST_PIVOT_BYTES = 2800
+"""Of the picture that a call begins with."""
 
 
 @dataclass
@@ -30,6 +34,8 @@ class Log:
     queue_ms: list[tuple[float, float]] = field(default_factory=list)
     """What a bundle found before it at the bottleneck."""
     lost: int = 0
+    first_pivot_ms: float | None = None
+    """From the flow's beginning until the first pivot was there."""
 
 
 class Flow:
@@ -52,11 +58,13 @@ class Flow:
         self.history, self.reporter = SentHistory(), Reporter()
         self.reports = self.report_bytes = 0
         self._simulation, self._way, self._back = simulation, way, back
-        self._wants, self._pauses_ms = wants, pauses_ms
+        self._wants, self._start_ms, self._pauses_ms = wants, start_ms, pauses_ms
+        self._first_slices: list[int] | None = None
+        self._next_slice_ms = start_ms
         self._allowance: Allowance | None = None
         self._down_bytes = self._arrivals = self._acks_bytes = 0
         self._other_kbps = 0.0
-        self._next_bundle_ms = start_ms
+        self._next_bundle_ms = self._bundle_ms = start_ms
         self._budget_bytes = 0.0
         self._riding: list[bytes] = []
         simulation.at(start_ms, self._tick)
@@ -71,21 +79,34 @@ class Flow:
             self._tell(report)
         target = self.controller.target_kbps(now_ms)
         self.log.target_kbps.append((now_ms, target))
+        first_pivot = self._first_slices is None or bool(self._first_slices)
+        if first_pivot:
+            target = self.controller.start_kbps(now_ms)
         if any(begin <= now_ms < end for begin, end in self._pauses_ms):
             self._next_bundle_ms = now_ms
             return
         self._allowance = allow(
-            target, self._wants, loss=self.controller.loss, other_kbps=self._other_kbps, before=self._allowance
+            target,
+            self._wants,
+            loss=self.controller.loss,
+            other_kbps=self._other_kbps,
+            first_pivot=first_pivot,
+            before=self._allowance,
         )
-        if now_ms >= self._next_bundle_ms:
+        if now_ms >= self._next_bundle_ms or now_ms == self._start_ms + TICK_MS:  # before and after the first slice
             self._send_bundle(self._allowance, now_ms)
-        self._send_pivots(self._allowance)
+        if first_pivot:
+            self._send_first_pivot(self._allowance, now_ms)
+        else:
+            self._send_pivots(self._allowance)
 
     def _send_bundle(self, allowance: Allowance, now_ms: float) -> None:
         self.log.span_ms.append((now_ms, allowance.span_ms))
         if self._way.bottleneck is not None:
             self.log.queue_ms.append((now_ms, self._way.bottleneck.waiting_ms()))
-        payload = (allowance.voice_kbps + KEYPOINTS_KBPS[allowance.span_ms]) * allowance.span_ms / 8.0
+        gathered_ms = min(max(now_ms - self._bundle_ms, FRAME_MS), allowance.span_ms)
+        payload = (allowance.voice_kbps + KEYPOINTS_KBPS[allowance.span_ms]) * gathered_ms / 8.0
+        self._bundle_ms = now_ms
         riding, self._riding = self._riding, []
         size = round(payload) + MESSAGE_BYTES + sum(1 + len(part) for part in riding)
         stamp = round(now_ms)
@@ -110,6 +131,22 @@ class Flow:
             self._way.send(size, lambda size=size: self._arrived(size))  # type: ignore[misc]
             self.history.sent_unstamped(size)
             self._budget_bytes -= size
+
+    def _send_first_pivot(self, allowance: Allowance, now_ms: float) -> None:
+        if self._first_slices is None:
+            whole, rest = divmod(FIRST_PIVOT_BYTES, allowance.slice_bytes)
+            self._first_slices = [*[allowance.slice_bytes] * whole, rest]
+        while self._first_slices and now_ms + TICK_MS / 2 >= self._next_slice_ms:
+            size = self._first_slices.pop() + MESSAGE_BYTES
+            last = not self._first_slices
+            self._way.send(size, lambda size=size, last=last: self._slice_arrived(size, last))  # type: ignore[misc]
+            self.history.sent_unstamped(size)
+            self._next_slice_ms = max(self._next_slice_ms, now_ms - TICK_MS) + 8.0 * size / allowance.pace_kbps
+
+    def _slice_arrived(self, size: int, last: bool) -> None:
+        self._arrived(size)
+        if last:
+            self.log.first_pivot_ms = self._simulation.now_ms - self._start_ms
 
     def _arrived(self, size: int) -> None:
         self._down_bytes += size

@@ -44,6 +44,9 @@ LOST_BUNDLES = 4
 """So many in a row are worth a longer play-out delay."""
 _LATE_TICK_MS = 30.0
 """A tick that starts later than this is missed."""
+_FIRST_LOOK_MS = 320.0
+"""No picture is shown before the first whole bundle of the longest span can have come: those before it, which are short
+and fast, say nothing about the play-out delay."""
 _HELD_MS = 400.0
 """A picture that has stood this long is marked."""
 _LOCK = 0.05
@@ -118,6 +121,7 @@ class Receiver:
         self._stopped = asyncio.Event()
         self._start_ms = clock()
         self._first_packet_ms: float | None = None
+        self._first_bundle_ms: float | None = None
         self._ticks_from_ms = 0.0
         self._second = (self._start_ms, self._stats.payload_bytes.copy(), link.wire_bytes())
         self._kbps = 0.0
@@ -173,6 +177,8 @@ class Receiver:
         self._observe([media_ms], bridged, now_ms)
 
     def _take_bundle(self, bundle: Bundle, now_ms: float) -> None:
+        if self._first_bundle_ms is None:
+            self._first_bundle_ms = now_ms
         for voice in bundle.voice:
             self._sound.take(voice, self._media_ms(voice.capture_ms, now_ms), now_ms)
         times_ms = [self._media_ms(capture_ms, now_ms) for capture_ms in bundle.capture_ms]
@@ -260,6 +266,8 @@ class Receiver:
             return
         if self._display.first_face_ms is None:
             self._playout.settle()
+            if self._first_bundle_ms is not None and now_ms - self._first_bundle_ms < _FIRST_LOOK_MS:
+                return
         due_ms = now_ms + self._display.render_ms
         media_ms = self._playout.media_ms(due_ms)
         sample = self._poses.at(media_ms)

@@ -20,10 +20,13 @@ from avcall.common.report_format import (
 )
 
 EVERY_MS = 450.0
-EARLY_MS, EARLY_EVERY_MS = 8_000.0, 100.0
-"""At the beginning of a call the sender's rate rises fast, and has to be stopped fast."""
+EARLY_MS, EARLY_EVERY_MS = 8_000.0, 30.0
+"""At the beginning of a call the sender's rate rises fast, and has to be stopped fast: every packet is reported."""
 ALONE_EVERY_MS, ALONE_EARLY_EVERY_MS = 900.0, 200.0
 """The same where reports have no bundle to ride in and cost ten times as much."""
+FIRST_ALONE_MS = 100.0
+"""A first report so soon is about the first packet alone: two that came together with a train between them would say
+nothing about the bytes that came."""
 SOONEST_MS = 110.0
 """Between two reports when the network turns worse."""
 LATER_BY_MS = 50.0
@@ -52,6 +55,7 @@ class Reporter:
         self._first_ms: float | None = None
         self._reported_ms = float("-inf")
         self._urgent = False
+        self._reports = 0
 
     def arrived(self, stamp: int, wire_bytes: int, now_ms: float) -> None:
         """A packet with this stamp; `wire_bytes` have crossed the socket downwards so far, it included."""
@@ -63,6 +67,8 @@ class Reporter:
             self._newest = arrival
         self._fresh.append(arrival)
         del self._fresh[: -4 * MAX_EARLIER]
+        if self._early(now_ms, EARLY_MS):
+            return  # all are reported, and the first packets, which are short, would be the fastest for long
         transit_ms = (now_ms - stamp) % _MODULUS
         if self._transits and _apart(transit_ms, min(self._transits)) > LATER_BY_MS:
             self._urgent = True
@@ -72,16 +78,20 @@ class Reporter:
         """The report to send now, if one is due."""
         if not self._fresh or self._newest is None or now_ms - self._reported_ms < self._every_ms(now_ms):
             return None
-        newest = self._newest
+        fresh, waiting = self._fresh, []
+        if self._reports == 0 and self._early(now_ms, FIRST_ALONE_MS):  # bytes are counted from the first packet on
+            fresh, waiting = fresh[:1], fresh[1:]
+        newest = self._newest if not waiting else fresh[0]
         report = Report(
             newest.stamp,
             round(newest.arrived_ms) % _MODULUS,
             min(round((now_ms - newest.arrived_ms) / HELD_UNIT_MS), MAX_HELD_MS // HELD_UNIT_MS),
-            self._received,
+            (self._received - len(waiting)) % _MODULUS,
             newest.wire_bytes // BYTES_UNIT % _MODULUS,
-            _earlier(newest, self._fresh),
+            _earlier(newest, fresh),
         )
-        self._fresh.clear()
+        self._fresh = waiting
+        self._reports += 1
         self._reported_ms = now_ms
         self._urgent = False
         return report
@@ -89,8 +99,10 @@ class Reporter:
     def _every_ms(self, now_ms: float) -> float:
         if self._urgent:
             return SOONEST_MS
-        early = self._first_ms is not None and now_ms - self._first_ms < EARLY_MS
-        return self._early_ms if early else self._usually_ms
+        return self._early_ms if self._early(now_ms, EARLY_MS) else self._usually_ms
+
+    def _early(self, now_ms: float, within_ms: float) -> bool:
+        return self._first_ms is not None and now_ms - self._first_ms < within_ms
 
 
 def _earlier(newest: _Arrival, fresh: list[_Arrival]) -> tuple[Earlier, ...]:

@@ -31,6 +31,7 @@ class Bundler:
         self._pivot: Keypoints | None = None
         self._voice: tuple[VoicePacket, ...] = ()
         self._attached: list[bytes] = []
+        self._hurry = False
         self._poses_since_ms = self._voice_since_ms = self._attached_since_ms = float("-inf")
         self._last_pose_ms = self._last_voice_ms = float("-inf")
         self._before: tuple[Sequence[KeypointPacket], int] | None = None
@@ -45,6 +46,11 @@ class Bundler:
     @span_ms.setter
     def span_ms(self, value: float) -> None:
         self._span_ms = min(max(value, SPANS_MS[0]), SPANS_MS[1])
+
+    @property
+    def has_poses(self) -> bool:
+        """Some poses wait."""
+        return bool(self._poses)
 
     @property
     def due_ms(self) -> float | None:
@@ -69,7 +75,7 @@ class Bundler:
         self._last_pose_ms = now_ms
         spoken = now_ms - self._last_voice_ms <= self._span_ms
         full = min(bundle_format.MAX_BUNDLE_FRAMES, max(1, round(self._span_ms * self._fps / 1000)) + spoken)
-        if len(self._poses) >= full or packet.face_lost:
+        if len(self._poses) >= full or packet.face_lost or self._hurry:
             ready += self.flush()
         return ready
 
@@ -87,18 +93,21 @@ class Bundler:
             complete = now_ms - self._last_pose_ms > self._span_ms
         return ready + (self.flush() if complete else [])
 
-    def attach(self, data: bytes, now_ms: float) -> list[Packet]:
-        """Takes a packed packet that rides in the next bundle; at once, alone, where no bundle is expected."""
+    def attach(self, data: bytes, now_ms: float, *, hurry: bool = False) -> list[Packet]:
+        """Takes a packed packet that rides in the next bundle; at once, alone, where no bundle is expected. In a hurry
+        the next bundle leaves as soon as it has a pose."""
         if not self._attached:
             self._attached_since_ms = now_ms
         self._attached.append(data)
         expected = self._poses or now_ms - self._last_pose_ms <= self._span_ms
-        return [] if expected and len(self._attached) < bundle_format.MAX_ATTACHED else self.flush()
+        self._hurry = self._hurry or hurry
+        full = len(self._attached) >= bundle_format.MAX_ATTACHED or (self._hurry and bool(self._poses))
+        return [] if expected and not full else self.flush()
 
     def flush(self) -> list[Packet]:
         """All that waits."""
         poses, voice, attached = self._poses, self._voice, self._attached
-        self._poses, self._voice, self._attached = [], (), []
+        self._poses, self._voice, self._attached, self._hurry = [], (), [], False
         if not poses:
             return [*voice, *map(wire.parse, attached)]
         assert self._pivot is not None

@@ -11,7 +11,7 @@ from avcall.common.frames import Pose
 from avcall.common.keypoints import Keypoints
 from avcall.common.link import Channel, Link
 from avcall.common.stats import Stats
-from avcall.common.wire import Bundle, KeypointPacket, Packet, VoicePacket
+from avcall.common.wire import Bundle, KeypointPacket, Packet, Report, VoicePacket
 from avcall.sender.bundler import Bundler
 from avcall.sender.packetiser import KeypointPacketiser
 
@@ -34,6 +34,8 @@ class Outlet:
         self._packetiser = KeypointPacketiser()
         self._sent = sent
         self._changed = asyncio.Event()
+        self.urgent_reports = 0
+        """So many of the next receiver reports do not wait for a bundle to be full."""
 
     def set_span(self, span_ms: float) -> None:
         """What each bundle covers from now on, 40 to 200 ms (kept within); nothing without bundles."""
@@ -44,6 +46,11 @@ class Outlet:
         """Whether each bundle repeats a frame of the one before, coarsely; nothing without bundles."""
         if self._bundler is not None:
             self._bundler.copies = on
+
+    @property
+    def has_poses(self) -> bool:
+        """Some poses wait for their bundle to be full."""
+        return self._bundler is not None and self._bundler.has_poses
 
     def pose(self, pose: Pose, pivot: Keypoints) -> None:
         """`pivot` are the keypoints of the pivot that the pose refers to."""
@@ -56,8 +63,13 @@ class Outlet:
 
     def attach(self, packet: Packet) -> None:
         """A small packet of a kind in `wire.ATTACHABLE`: it rides in the next bundle, or leaves alone where none comes
-        within a span."""
-        self._send([packet] if self._bundler is None else self._bundler.attach(wire.pack(packet), self._clock()))
+        within a span. Reports that are urgent leave with the next pose."""
+        if self._bundler is None:
+            self._send([packet])
+            return
+        hurry = isinstance(packet, Report) and self.urgent_reports > 0
+        self.urgent_reports -= hurry
+        self._send(self._bundler.attach(wire.pack(packet), self._clock(), hurry=hurry))
 
     async def run(self) -> None:
         """Sends what has waited for a span, for ever; without bundles nothing ever waits."""

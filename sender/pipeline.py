@@ -22,7 +22,7 @@ from avcall.common.link import Channel, Link
 from avcall.common.pivot_format import SLICE_DATA_BYTES
 from avcall.common.stats import Stats
 from avcall.common.trace import Trace
-from avcall.common.wire import Packet, PivotAck, Report
+from avcall.common.wire import Packet, PivotAck, PivotSlice, Report
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import KeypointDetector
 from avcall.sender.analysis import Analysis, FaceAnalyser, View
@@ -52,6 +52,12 @@ TAIL_S = 0.3
 AUTO_SPAN_MS = 120.0
 """With `--span-ms auto`, until a rate controller says otherwise."""
 THESIS_FRAME_MS = 60
+PROBES = 3
+"""In the beginning a pose leaves at once, then a slice of the first pivot, then another pose: from the time between the
+two rate control learns what the path carries. Where it does not, that is tried again."""
+URGENT_REPORTS, URGENT_WITHIN_MS = 2, 100.0
+"""The peer waits for these as just said. Not where its first slice took longer than that behind the packet before it:
+on a path so thin they would cost more than they tell."""
 logger = logging.getLogger(__name__)
 
 
@@ -96,6 +102,10 @@ class Sender:
             self._rate = RateStage(
                 config, voice=microphone is not None, link=link, clock=clock, trace=trace, spend=self._spend
             )
+        self._probes = PROBES
+        self._probed_ms = float("-inf")
+        self._probe_open = False
+        self._peer_probed, self._peer_ms = False, float("-inf")
         self._thinner = Thinner(config.keypoints_every)
         self._voice: VoiceStage | None = None
         if microphone is not None:
@@ -199,9 +209,14 @@ class Sender:
 
     def on_packet(self, packet: Packet, size_bytes: int, now_ms: float) -> None:
         """A media packet: acknowledgements and reports are for this end."""
+        if isinstance(packet, PivotSlice) and not self._peer_probed:
+            self._peer_probed = True
+            if now_ms - self._peer_ms < URGENT_WITHIN_MS:
+                self._outlet.urgent_reports = URGENT_REPORTS
+        self._peer_ms = now_ms
         if isinstance(packet, Report) and self._rate is not None:
             try:
-                self._rate.take(packet, now_ms)
+                self._rate.take(packet, now_ms, slices_there=self._pivots.slices_there)
             except ProtocolError:
                 self._stats.count("packets_malformed")
         if not isinstance(packet, PivotAck):
@@ -273,11 +288,30 @@ class Sender:
 
     def _send_pose(self, pose: Pose, pivot: Keypoints, view: View | None) -> None:
         self._last = pose, pivot
+        if self._outlet.has_poses and self._rate is not None and self._rate.first_pivot and self._pivots.in_first_round:
+            return  # nothing can be shown yet: one pose a bundle keeps the path's measure, the rest is for the pivot
         for travelling in self._thinner.take(pose, pivot):
             self._stats.count("frames_sent")
             self._outlet.pose(*travelling)
+            self._probe()
         if view is not None:
             self._trace.picture(view.image, capture_ms=pose.capture_ms, pivot_id=pose.pivot_id)
+
+    def _probe(self) -> None:
+        """Lets what was just said leave at once where a slice is to follow, or has followed."""
+        now_ms = self._clock()
+        if self._probe_open:
+            self._probe_open, self._probed_ms = False, now_ms
+            self._outlet.flush()
+        elif (
+            self._probes > 0
+            and self._rate is not None
+            and self._rate.unprobed(self._probed_ms)
+            and self._pivots.in_first_round
+        ):
+            self._probes, self._probe_open = self._probes - 1, True
+            self._outlet.flush()
+            self._pivots.hurry()
 
     def _hold(self, frame: VideoFrame) -> None:
         self._stats.count("frames_without_face")

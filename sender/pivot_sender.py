@@ -29,7 +29,8 @@ class PivotSender:
 
     def __init__(self, pace_kbps: float = PACE_KBPS) -> None:
         self.pace_kbps = pace_kbps
-        """Rate on the wire at which slices leave; may be changed at any time."""
+        """Rate on the wire at which slices leave; may be changed at any time: a faster one counts from the last slice
+        on, a slower one from the next."""
         self.reported_loss = 0.0
         """Share of packets lost as known from elsewhere."""
         self._own_loss = 0.0
@@ -37,10 +38,13 @@ class PivotSender:
         self._pivot_id: int | None = None
         self._slices: list[PivotSlice] = []
         self._received: frozenset[int] = frozenset()
+        self._sent: set[int] = set()
         self._whole = True
         self._queue: deque[PivotSlice] = deque()
         self._first_round: frozenset[int] | None = None
         self._next_send_ms = 0.0
+        self._last_slice = 0.0, 0.0
+        """When it left, and its bits on the wire."""
         self._resend_ms = 0.0
         self._wait_ms, self._round = FIRST_RESEND_MS, 0
         self._last_sent_ms: float | None = None
@@ -61,12 +65,24 @@ class PivotSender:
         """When `take` should be called next, None where there is nothing to do."""
         if self._whole:
             return None
-        return self._next_send_ms if self._queue else self._resend_ms
+        if not self._queue:
+            return self._resend_ms
+        left_ms, bits = self._last_slice
+        return min(self._next_send_ms, left_ms + bits / self.pace_kbps)
 
     @property
     def in_first_round(self) -> bool:
         """Whether some slices of the pivot have not been sent even once."""
         return self._round == 0 and bool(self._queue)
+
+    @property
+    def slices_there(self) -> bool:
+        """Whether all slices of the pivot that were sent so far have been acknowledged."""
+        return bool(self._sent) and self._sent <= self._received
+
+    def hurry(self) -> None:
+        """The next slice need not wait for the pace."""
+        self._next_send_ms = 0.0
 
     def offer(self, pivot_id: int, slices: list[PivotSlice], now_ms: float) -> int:
         """Starts sending this pivot; whatever was missing of the one before is given up. Returns what it will take on
@@ -74,7 +90,7 @@ class PivotSender:
         self._learn_loss()
         self._counts = dict([*self._counts.items(), (pivot_id, len(slices))][-REMEMBERED:])
         self._pivot_id, self._slices = pivot_id, slices
-        self._received, self._whole = frozenset(), False
+        self._received, self._sent, self._whole = frozenset(), set(), False
         self._queue = deque([*slices, *parity_slices(slices, parities(len(slices), self.loss))])
         self._first_round = frozenset(part.index for part in self._queue)
         self._next_send_ms = max(now_ms, self._next_send_ms)
@@ -94,7 +110,9 @@ class PivotSender:
             if self._round >= BACKOFF_FROM:
                 self._wait_ms = min(self._wait_ms * BACKOFF, SLOWEST_RESEND_MS)
         part = self._queue.popleft()
-        self._next_send_ms = now_ms + (len(part.data) + OVERHEAD_BYTES) * 8.0 / self.pace_kbps
+        self._sent.add(part.index)
+        self._last_slice = now_ms, (len(part.data) + OVERHEAD_BYTES) * 8.0
+        self._next_send_ms = now_ms + self._last_slice[1] / self.pace_kbps
         self._resend_ms = now_ms + self._wait_ms
         self._last_sent_ms = now_ms
         return [part]

@@ -109,6 +109,12 @@ class PivotStage:
         self._share_budget()
         self._sender.pace_kbps = PACE_FACTOR * kbps if pace_kbps is None else pace_kbps
         self._slice_bytes = slice_bytes
+        self._changed.set()
+
+    def hurry(self) -> None:
+        """The next slice leaves at once."""
+        self._sender.hurry()
+        self._changed.set()
 
     def set_loss(self, share: float) -> None:
         """The share of packets lost, as rate control sees it."""
@@ -118,6 +124,11 @@ class PivotStage:
     def in_first_round(self) -> bool:
         """Whether a pivot is on its way of which nothing has been sent twice."""
         return self._sender.in_first_round
+
+    @property
+    def slices_there(self) -> bool:
+        """Whether all slices sent so far have been acknowledged."""
+        return self._sender.slices_there
 
     def acknowledge(self, ack: PivotAck, now_ms: float) -> bool:
         """True where the receiver has the whole pivot."""

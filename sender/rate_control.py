@@ -38,7 +38,7 @@ START_GROWTH = 2.2
 """A second, until something stands in the way."""
 STEP_KBPS = 0.8
 """A second, after that."""
-PATIENCE_MS, SPEED_UP = (5_500.0, 9_500.0), (0.1, 0.35)
+PATIENCE_MS, SPEED_UP = (4_500.0, 7_500.0), (0.1, 0.35)
 """Without overuse for so long, the rate also grows by this part of itself a second."""
 USED = 0.75
 """Of the target: whoever sends less is limited by what it has to say."""
@@ -46,6 +46,13 @@ ROOM, ROOM_KBPS = 1.5, 10.0
 """So many times what was carried, and so much more, may be tried."""
 START_ROOM, START_ROOM_A_KBPS, START_ROOM_MOST = 1.2, 1.0 / 300.0, 1.4
 """The same in the beginning, the more the faster: on a thin link reports are rarer, and too much lasts longer."""
+PROBED_MOST_KBPS, PROBED_TRIED = 100.0, 1.2
+"""No more is believed of one train of packets: what holds a rate often lets the first of them pass. Up to that, so many
+times what was seen is tried."""
+TRAIN_KBPS = 20.0
+"""Without a train no more than that is seen at first."""
+BURST_KBPS = 40.0
+"""More is not believed because of the first pivot alone, which leaves faster than the rate: the call may need less."""
 FORGET_MS = 20_000.0
 BASE_WINDOW_MS = 30_000.0
 RATE_WINDOW_MS = 600.0
@@ -102,6 +109,7 @@ class RateController:
         self._late_ms: list[float] = []
         self._losses = Losses()
         self._starting = True
+        self._probed_kbps, self._burst_ms = 0.0, float("-inf")
         self.state = State.START
         self.queue_ms = 0.0
         self.delivered_kbps = 0.0
@@ -127,6 +135,21 @@ class RateController:
         drain = max(0.5, 1.0 - max(0.0, self.queue_ms - CALM * self._overuse_ms) / DRAIN_MS)
         return max(self._min_kbps, self._rate * drain)
 
+    def start_kbps(self, now_ms: float) -> float:
+        """The same for the first pivot, which is soon over: until something stands in the way, as much as the path has
+        carried for a moment."""
+        target_kbps = self.target_kbps(now_ms)
+        tried_kbps = min(PROBED_TRIED * self._probed_kbps, PROBED_MOST_KBPS, self._max_kbps)
+        if tried_kbps <= target_kbps:
+            return target_kbps
+        self._burst_ms = now_ms
+        return tried_kbps
+
+    def unprobed(self, since_ms: float) -> bool:
+        """Nothing is known yet about what the path carries, although packets sent from `since_ms` on were reported."""
+        told = since_ms == float("-inf") or (bool(self._samples) and self._samples[-1].sent_ms >= since_ms)
+        return told and self._starting and self._probed_kbps <= self._rate
+
     def on_sent(self, now_ms: float) -> None:
         """Something was sent that a report will be about."""
         if self._unanswered_ms is None:
@@ -148,6 +171,8 @@ class RateController:
         elapsed_s = 0.0 if self._heard_ms is None else min(now_ms - self._heard_ms, 1_000.0) / 1000.0
         self._heard_ms = now_ms
         self.rtt_ms = feedback.rtt_ms if self.rtt_ms is None else 0.8 * self.rtt_ms + 0.2 * feedback.rtt_ms
+        if self._starting:
+            self._probed_kbps = max(self._probed_kbps, feedback.fastest_kbps)
         self._measure(feedback)
         self.app_limited = self._sent_kbps < USED * self._asked_kbps(feedback)
         if self._overused():
@@ -212,10 +237,14 @@ class RateController:
 
     def _queued_from(self, sample: Sample) -> float:
         """The transit without the time that the packet itself takes on the slowest link, once that link's capacity was
-        seen: a longer packet is no queue. For a faster link it would be too much, so it follows the rate."""
-        if self._capacity_kbps is None:
+        seen, or guessed by a train: a longer packet is no queue. For a faster link it would be too much, so it follows
+        the rate."""
+        capacity_kbps = self._capacity_kbps
+        if capacity_kbps is None and self._probed_kbps > TRAIN_KBPS:
+            capacity_kbps = PROBED_TRIED * self._probed_kbps
+        if capacity_kbps is None:
             return sample.transit_ms
-        return sample.transit_ms - 8.0 * sample.size_bytes / max(self._rate, self._capacity_kbps)
+        return sample.transit_ms - 8.0 * sample.size_bytes / max(self._rate, capacity_kbps)
 
     @property
     def _overuse_ms(self) -> float:
@@ -244,7 +273,7 @@ class RateController:
 
     def _note_congestion(self, now_ms: float) -> None:
         self._congested_ms = self._decreased_ms = now_ms
-        self._starting = False
+        self._starting, self._probed_kbps = False, 0.0
         self.state = State.DRAIN
 
     def _grow(self, elapsed_s: float, now_ms: float) -> None:
@@ -259,6 +288,8 @@ class RateController:
             speed = sum(part for after_ms, part in zip(PATIENCE_MS, SPEED_UP, strict=True) if calm_ms > after_ms)
             self._rate += (STEP_KBPS + speed * self._rate) * elapsed_s
         self._rate = max(before, min(self._rate, self._room_kbps))
+        if self._samples[-1].sent_ms - self._burst_ms < RATE_WINDOW_MS:
+            self._rate = max(before, min(self._rate, BURST_KBPS))
 
     @property
     def _room_kbps(self) -> float:

@@ -26,6 +26,10 @@ SPARE = 1.06
 SLICE_MS = 60.0
 """What waits behind a slice of a pivot waits for at most about so long."""
 SLICE_BYTES = (120, 1088)
+FIRST_PACE_KBPS = 0.75
+"""The first pivot, which is many slices, does without some of the least while a queue drains."""
+FIRST_SLICE_BYTES = 240
+"""The least of the first pivot's: the head of each slice keeps the first face waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,9 @@ def allow(
             span, left = shorter, left - costs
     pace = PIVOT_MIN_KBPS + max(0.0, left)
     pivot = min(wants.pivot_kbps, pace)
-    slice_bytes = round(target_kbps * SLICE_MS / 8.0) - MESSAGE_BYTES
+    if first_pivot and left < 0.0:
+        pace = max(FIRST_PACE_KBPS, PIVOT_MIN_KBPS + left)
+    slice_bytes = max(round(target_kbps * SLICE_MS / 8.0) - MESSAGE_BYTES, FIRST_SLICE_BYTES * first_pivot)
     return Allowance(
         voice_kbps=voice,
         span_ms=span,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import combinations
 
 from avcall.common import wire
 from avcall.common.errors import ProtocolError
@@ -13,6 +14,8 @@ REMEMBERED = 1024
 """Packets: half a minute of the densest form."""
 MAX_DUPLICATES = 64
 """Packets that the network may have doubled between two reports."""
+JITTER_MS = 15.0
+"""Two packets may have been brought together by so much."""
 _MODULUS = 2**16
 
 
@@ -46,6 +49,9 @@ class Feedback:
     lost: int
     """Those of them that did not arrive."""
     rtt_ms: float
+    fastest_kbps: float = 0.0
+    """What came out of the network between two of the packets, where that was fastest: at least so much it carries. 0
+    where something is missing, or might be."""
 
 
 @dataclass(slots=True)
@@ -61,11 +67,10 @@ class _Sent:
 class _Last:
     """What the latest report said."""
 
-    number: int
+    sent: _Sent
     arrived_ms: float
     received: int
     received_bytes: int
-    sent_bytes: int
 
 
 class SentHistory:
@@ -92,8 +97,9 @@ class SentHistory:
         """Another media packet has left."""
         self._total_bytes += size_bytes
 
-    def feedback(self, report: Report, now_ms: float) -> Feedback | None:
-        """What the report adds; None where a newer one came before it.
+    def feedback(self, report: Report, now_ms: float, *, slices_there: bool = False) -> Feedback | None:
+        """What the report adds; None where a newer one came before it. `slices_there` says that all packets without a
+        stamp are known to have arrived.
 
         Raises:
             ProtocolError: it speaks of packets that were never sent, or of more than were.
@@ -102,36 +108,55 @@ class SentHistory:
         if newest is None:
             raise ProtocolError("a report about a packet that was not sent")
         last = self._last
-        if last is not None and newest.number <= last.number:
+        if last is not None and newest.number <= last.sent.number:
             return None
         near_ms = newest.sent_ms + self._ahead_ms
         arrived_ms = wire.unwrap(report.arrived_ms, near_ms, bits=16)
         received = report.received if last is None else (report.received - last.received) % _MODULUS
-        expected = newest.number - (last.number if last is not None else 0)
+        expected = newest.number - (last.sent.number if last is not None else 0)
         if received > expected + self._missing + MAX_DUPLICATES:
             raise ProtocolError("a report of more packets than were sent")
         self._missing = max(0, self._missing + expected - received)  # what was overtaken still comes
         self._ahead_ms = arrived_ms - newest.sent_ms
         units = 0 if last is None else (report.received_bytes - last.received_bytes) % _MODULUS
-        self._last = _Last(newest.number, arrived_ms, report.received, report.received_bytes, newest.total_bytes)
+        self._last = _Last(newest, arrived_ms, report.received, report.received_bytes)
+        arrivals = self._arrivals(report, newest, arrived_ms)
+        delivered_bytes = units * BYTES_UNIT
+        sent_bytes = 0 if last is None else newest.total_bytes - last.sent.total_bytes
+        complete = received >= expected and (
+            slices_there or (last is not None and delivered_bytes + BYTES_UNIT > sent_bytes)
+        )
+        before = [] if last is None else [(last.sent, last.arrived_ms)]
         return Feedback(
-            samples=self._samples(report, newest, arrived_ms),
+            samples=tuple(Sample(sent.sent_ms, at_ms - sent.sent_ms, sent.size_bytes) for sent, at_ms in arrivals),
             arrived_ms=arrived_ms,
-            delivered_bytes=units * BYTES_UNIT,
+            delivered_bytes=delivered_bytes,
             delivered_ms=0.0 if last is None else max(0.0, arrived_ms - last.arrived_ms),
-            sent_bytes=0 if last is None else newest.total_bytes - last.sent_bytes,
+            sent_bytes=sent_bytes,
             expected=expected,
             lost=max(0, expected - received),
             rtt_ms=max(0.0, now_ms - newest.sent_ms - report.held * HELD_UNIT_MS),
+            fastest_kbps=_fastest_kbps([*before, *arrivals]) if complete else 0.0,
         )
 
-    def _samples(self, report: Report, newest: _Sent, arrived_ms: float) -> tuple[Sample, ...]:
-        samples = [Sample(newest.sent_ms, arrived_ms - newest.sent_ms, newest.size_bytes)]
+    def _arrivals(self, report: Report, newest: _Sent, arrived_ms: float) -> list[tuple[_Sent, float]]:
+        """The packets that the report lists and when they arrived, in the order of sending."""
+        arrivals = [(newest, arrived_ms)]
         stamp = report.stamp
         for part in report.earlier:
             stamp = (stamp - part.stamp_gap_ms) % _MODULUS
             arrived_ms -= part.arrival_gap * GAP_UNIT_MS
             sent = self._sent.get(stamp)
             if sent is not None:
-                samples.append(Sample(sent.sent_ms, arrived_ms - sent.sent_ms, sent.size_bytes))
-        return tuple(sorted(samples, key=lambda sample: sample.sent_ms))
+                arrivals.append((sent, arrived_ms))
+        return sorted(arrivals, key=lambda arrival: arrival[0].sent_ms)
+
+
+def _fastest_kbps(arrivals: list[tuple[_Sent, float]]) -> float:
+    """Of what was sent after one of these packets, up to another one that arrived later, nothing being lost."""
+    speeds = (
+        8.0 * (later.total_bytes - sooner.total_bytes) / (later_ms - sooner_ms + JITTER_MS)
+        for (sooner, sooner_ms), (later, later_ms) in combinations(arrivals, 2)
+        if later_ms >= sooner_ms
+    )
+    return max(speeds, default=0.0)

@@ -62,13 +62,13 @@ class RateStage:
         else:
             self._history.sent_unstamped(size_bytes + MESSAGE_BYTES)
 
-    def take(self, report: Report, now_ms: float) -> None:
-        """A report from the peer.
+    def take(self, report: Report, now_ms: float, *, slices_there: bool = False) -> None:
+        """A report from the peer, who also has all slices sent so far, or not.
 
         Raises:
             ProtocolError: it is not about this call.
         """
-        feedback = self._history.feedback(report, now_ms)
+        feedback = self._history.feedback(report, now_ms, slices_there=slices_there)
         if feedback is not None:
             self._controller.on_feedback(feedback, now_ms)
             self._update(now_ms)
@@ -84,6 +84,11 @@ class RateStage:
                 self._trace.event("rate_control", at_ms=now_ms, **self.figures(now_ms))
             round_ += 1
             await asyncio.sleep(EVERY_S)
+
+    def unprobed(self, since_ms: float) -> bool:
+        """Nothing can be shown yet at the other end, and nothing is known about the path although packets sent from
+        `since_ms` on were reported."""
+        return self.first_pivot and self._controller.unprobed(since_ms)
 
     @property
     def loss(self) -> float:
@@ -118,7 +123,7 @@ class RateStage:
         if self._changed_ms is None:
             self._changed_ms = now_ms - BETTER_EVERY_MS + BETTER_FIRST_MS
         allowance = allow(
-            controller.target_kbps(now_ms),
+            controller.start_kbps(now_ms) if self.first_pivot else controller.target_kbps(now_ms),
             self._wants(now_ms),
             loss=controller.loss,
             other_kbps=self._other_kbps,

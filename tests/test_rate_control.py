@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -199,3 +200,32 @@ def _short() -> Scene:
     scene = Scene(16.0, in_seconds((0, 20), (8, 40)))
     scene.add(scene.bottleneck())
     return scene
+
+
+@pytest.mark.parametrize(("kbps", "within_ms"), [(20, 6_000.0), (30, 2_500.0), (50, 1_700.0), (100, 1_300.0)])
+def test_the_first_pivot_soon_has_what_the_path_carries(kbps: int, within_ms: float) -> None:
+    there_ms = flow(f"bottleneck of {kbps}").log.first_pivot_ms
+    assert there_ms is not None
+    assert there_ms <= within_ms
+
+
+@pytest.mark.parametrize("kbps", STEADY_KBPS)
+def test_the_train_that_finds_out_makes_no_long_queue(kbps: int) -> None:
+    early = [queue_ms for at_ms, queue_ms in flow(f"bottleneck of {kbps}").log.queue_ms if at_ms < 2_000.0]
+    assert max(early) <= 150.0
+
+
+def test_what_a_train_shows_is_for_the_first_pivot_until_something_stands_in_the_way() -> None:
+    controller = RateController()
+    controller.on_feedback(feedback(0.0, 0.0, kbps=15.0), 0.0)
+    assert controller.start_kbps(0.0) == controller.target_kbps(0.0)
+    assert controller.unprobed(-360.0)
+    assert not controller.unprobed(1.0)  # nothing sent since has been reported
+    controller.on_feedback(replace(feedback(100.0, 0.0, kbps=15.0), fastest_kbps=50.0), 100.0)
+    assert controller.start_kbps(100.0) == pytest.approx(60.0)
+    assert controller.target_kbps(100.0) < 20.0
+    assert not controller.unprobed(-360.0)
+    controller.on_feedback(replace(feedback(150.0, 0.0, kbps=15.0), fastest_kbps=900.0), 150.0)
+    assert controller.start_kbps(150.0) == 100.0  # the most that is believed of a train
+    controller.on_feedback(feedback(500.0, 200.0, kbps=40.0), 500.0)
+    assert controller.start_kbps(500.0) == controller.target_kbps(500.0) < 40.0

@@ -83,3 +83,10 @@ def test_spans_do_not_flutter() -> None:
 @pytest.mark.parametrize(("target", "size"), [(10.0, 120), (40.0, 215), (100.0, 665), (500.0, 1088)])
 def test_slices_are_short_where_the_link_is_thin(target: float, size: int) -> None:
     assert allow(target, ALL).slice_bytes == size
+
+
+def test_the_first_pivot_waits_where_not_even_the_least_fits_and_has_long_slices() -> None:
+    thin, first = allow(11.0, ALL), allow(11.0, ALL, first_pivot=True)
+    assert (thin.pace_kbps, thin.slice_bytes) == (1.5, 120)
+    assert (first.pace_kbps, first.slice_bytes) == (0.75, 240)
+    assert allow(12.2, ALL, first_pivot=True).pace_kbps == pytest.approx(1.0)

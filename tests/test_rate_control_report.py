@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from avcall.common.errors import ProtocolError
 from avcall.common.report_format import MAX_EARLIER, Earlier, Report, pack_report, parse_report
 from avcall.receiver.reporter import EARLY_MS, EVERY_MS, LATER_BY_MS, SOONEST_MS, Reporter
-from avcall.sender.rate_control_feedback import Feedback, Sample, SentHistory
+from avcall.sender.rate_control_feedback import JITTER_MS, Feedback, Sample, SentHistory
 
 U16 = st.integers(0, 2**16 - 1)
 REPORTS = st.builds(
@@ -157,3 +157,32 @@ def test_reports_of_another_call_are_refused(report: Report) -> None:
     made.feedback(Report(1000, 1050, 0, 1, 1), 1050.0)
     with pytest.raises(ProtocolError):
         made.feedback(report, 1200.0)
+
+
+def test_a_train_shows_what_the_path_carries() -> None:
+    made = history({1000: 1000.0})
+    made.sent_unstamped(300)
+    made.sent(1040, 100, 1040.0)
+    made.feedback(Report(1000, 1050, 0, 1, 1000), 1100.0)
+    after = made.feedback(Report(1040, 1115, 0, 2, 1025), 1200.0)
+    assert after is not None
+    assert after.fastest_kbps == pytest.approx(8 * 400 / (65 + JITTER_MS))
+
+
+@pytest.mark.parametrize(("received", "units"), [(2, 24), (1, 25)])
+def test_a_train_with_a_loss_shows_nothing(received: int, units: int) -> None:
+    made = history({1000: 1000.0})
+    made.sent_unstamped(300)
+    made.sent(1040, 100, 1040.0)
+    made.feedback(Report(1000, 1050, 0, 1, 1000), 1100.0)
+    after = made.feedback(Report(1040, 1115, 0, received, 1000 + units - 1), 1200.0)
+    assert after is not None
+    assert after.fastest_kbps == 0.0
+
+
+def test_a_report_at_once_is_about_the_first_packet_alone() -> None:
+    reporter = Reporter()
+    reporter.arrived(1000, 160, 1050.0)
+    reporter.arrived(1040, 640, 1060.0)
+    assert reporter.report(1070.0) == Report(1000, 1050, 5, 1, 10)
+    assert reporter.report(1110.0) == Report(1040, 1060, 12, 2, 40)

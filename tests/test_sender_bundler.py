@@ -183,3 +183,16 @@ def test_voice_from_far_away_goes_alone() -> None:
     sent = bundler.flush()
     assert frames(sent) == [1]
     assert sent[1:] == [odd]
+
+
+def test_what_is_in_a_hurry_leaves_with_the_next_pose() -> None:
+    ack = wire.pack(wire.PivotAck(3, frozenset({0})))
+    bundler = Bundler(200.0, 25.0)
+    assert frames(feed(bundler, [pose(0)])) == []
+    assert frames(bundler.attach(ack, 1010.0, hurry=True)) == [1]
+    assert bundler.attach(ack, 1020.0, hurry=True) == []  # nothing waits: a bundle of nothing else would be dear
+    (bundle,) = bundler.pose(pose(1), PIVOT, 1040.0)
+    assert isinstance(bundle, Bundle)
+    assert bundle.attached == (ack,)
+    assert frames(feed(bundler, [pose(2), pose(3)])) == []
+    assert bundler.has_poses

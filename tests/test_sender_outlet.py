@@ -11,7 +11,7 @@ from avcall.common.frames import Pose
 from avcall.common.keypoints import COUNT
 from avcall.common.link import Channel
 from avcall.common.stats import Stats
-from avcall.common.wire import Bundle, KeypointPacket, Packet, PivotAck, VoicePacket
+from avcall.common.wire import Bundle, KeypointPacket, Packet, PivotAck, Report, VoicePacket
 from avcall.sender.bundler import Bundler
 from avcall.sender.outlet import Outlet
 from tests.memory_link import MemoryLink, pair
@@ -109,3 +109,21 @@ def test_flush_leaves_nothing_behind() -> None:
         return sent(link)
 
     assert len(run(main)) == 1
+
+
+def test_urgent_reports_do_not_wait_for_a_full_bundle() -> None:
+    report = Report(1, 2, 3, 4, 5)
+
+    async def main(loop: VirtualTimeLoop) -> list[Packet]:
+        link, _ = pair()
+        outlet = Outlet(link, Stats(), loop.now_ms, Bundler(200.0, 25.0))
+        outlet.urgent_reports = 1
+        for number in range(2):
+            outlet.pose(Pose(40.0 * number, 1, POINTS), POINTS)
+            outlet.attach(report)
+            assert outlet.has_poses == (number == 1)
+        return sent(link)
+
+    (bundle,) = run(main)
+    assert isinstance(bundle, Bundle)
+    assert wire.attached(bundle) == [report]

@@ -157,3 +157,17 @@ def test_the_first_round_ends_with_its_last_slice() -> None:
     assert not sender.in_first_round  # nothing acknowledged, but all sent once
     play(sender, 1000.0 + 2 * SLICE_MS, 3000.0)
     assert not sender.in_first_round
+
+
+def test_a_faster_pace_counts_at_once() -> None:
+    sender = PivotSender(pace_kbps=2)
+    sender.offer(0, slices(0, 3), 1000.0)
+    sender.take(1000.0)
+    assert sender.due_ms == pytest.approx(3000.0)
+    sender.pace_kbps = 60
+    assert sender.due_ms == pytest.approx(1000.0 + SLICE_MS)
+    sender.take(1100.0)
+    sender.pace_kbps = 2
+    assert sender.due_ms == pytest.approx(1100.0 + SLICE_MS)
+    sender.hurry()
+    assert [part.index for part in sender.take(1101.0)] == [2]
