@@ -159,3 +159,17 @@ def test_a_segmentation_serves_while_its_windows_stand_still(tmp_path: Path, mon
     assert len(asked) == 3
     detector.detect(picture, face + np.float32(0.2))
     assert len(asked) == 4
+
+
+def test_a_lasting_correction_is_none(tmp_path: Path) -> None:
+    """What the network always adds is its taste, not the mesh's jitter."""
+    network = DetectorNetwork(DetectorConfig())
+    torch.nn.init.normal_(network.heat, std=0.3, generator=torch.Generator().manual_seed(0))
+    write_weights(tmp_path / "d", "d", "detector", DetectorConfig(), network.state_dict())
+    detector = NetworkDetector(read_weights(tmp_path / "d"), ModelId("x", "00000000"), carry=False)
+    picture = np.random.default_rng(0).integers(0, 255, (256, 256, 3)).astype(np.uint8)
+    face, other = _landmarks(), _landmarks() + np.float32(0.11)
+    own = face[list(MESH_INDICES), :2]
+    for _ in range(5):
+        assert np.abs(detector.detect(picture, face) - own).max() * 127.5 < 0.01
+    assert np.abs(detector.detect(picture, other) - own - 0.11).max() * 127.5 > 0.1

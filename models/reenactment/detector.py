@@ -4,7 +4,9 @@ The five channels are those of the thesis: RGB, a drawing of mediapipe's face me
 seen in two windows of 64x64, one on the eyes and one from nose to chin: a cell is then some 1.4 pixels at 256, not 4.
 Each heat map is multiplied by a Gaussian around its mesh point, so the network refines a point within a few pixels and
 cannot lose it; an untrained network gives the mesh points back. The variant of three channels (`mesh=False`) sees RGB
-alone, the whole picture at 64x64, and has no anchor: it is there to show what the prior is worth. What is found is then
+alone, the whole picture at 64x64, and has no anchor: it is there to show what the prior is worth.
+
+The mean of what the network corrects is taken away, so that a person's points stay the mesh's, and what is found is
 steadied along the picture's motion (carried_points.py).
 """
 
@@ -53,6 +55,8 @@ _MARGIN = 1.5
 _FACE_SHARE = 0.5
 _MASK_USES = 10
 """Frames that one segmentation may serve."""
+_USUAL_SHARE = 0.04
+"""Of a frame in the mean of the corrections: one second."""
 _SIDE_STEP = 0.1
 """Windows change in steps, so that a still face has still windows: their side by a tenth, their place by 1/16."""
 _LIPS = (61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91)
@@ -180,7 +184,8 @@ class NetworkDetector:
     """The trained detector behind the `KeypointDetector` protocol."""
 
     def __init__(self, weights: Weights, model: ModelId, carry: bool = True) -> None:
-        """`model` is the id that it shares with its reenactor; without `carry` each picture is seen alone.
+        """`model` is the id that it shares with its reenactor; without `carry` the points are not steadied by the
+        pictures before.
 
         Raises:
             CheckpointError: the weights are not those of a detector.
@@ -192,6 +197,8 @@ class NetworkDetector:
         self._segmenter = Segmenter() if network.config.mesh else None
         self._carried = CarriedPoints() if carry else None
         self._masks: list[_Mask] = []
+        self._frames = 0
+        self._usual = np.zeros((COUNT, 2), dtype=np.float32)
         torch.set_num_threads(1)
 
     @property
@@ -214,9 +221,18 @@ class NetworkDetector:
             own = landmarks[list(MESH_INDICES), :2]
             anchors = torch.from_numpy(np.stack([place.inside(own) for place in places]))
             eyes, rest = self._network(as_input(channels), anchors).numpy()
-            points = np.where(EYES[:, None], places[0].outside(eyes), places[1].outside(rest))
+            points = own + self._settled(
+                np.where(EYES[:, None], places[0].outside(eyes), places[1].outside(rest)) - own
+            )
         points = np.clip(points, -4.0, 4.0).astype(np.float32)
         return points if self._carried is None else self._carried.steady(small, points)
+
+    def _settled(self, correction: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What a correction of the mesh points has beyond its own mean: the mean is what the network thinks of a
+        person's points, and what the mesh thinks of them counts."""
+        self._frames += 1
+        self._usual += max(_USUAL_SHARE, 1.0 / self._frames) * (correction - self._usual)
+        return correction - self._usual
 
     def _segment(self, image: Image, places: list[Window]) -> NDArray[np.uint8]:
         """Segmentation (64, 64): the last one again while the windows stand still, which saves half of the time."""
