@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from avcall.models.classical import Moved
 from avcall.models.reenactment.config import LITE, NetworkConfig
 from avcall.models.reenactment.generator import Carried, EncodedPivot, ReenactmentNetwork
-from avcall.models.reenactment.lean import LeanNetwork
+from avcall.models.reenactment.lean import LeanNetwork, keep_freed_memory
 from avcall.models.reenactment.reenactor import to_image
 
 TINY = NetworkConfig(motion=(6, 7, 5, 6), motion_features=4, encoder=(4, 6, 8), decoder=(4, 6, 8), code=6, blocks=2)
@@ -67,3 +68,9 @@ def test_motion_that_is_no_number_draws_black() -> None:
     encoded, moved, driving = _encoded(network, 64)
     nowhere = replace(moved, displacement=torch.full_like(moved.displacement, float("nan")))
     assert LeanNetwork(network).drive(encoded, nowhere, driving).image.max() == 0
+
+
+def test_any_c_library_may_be_asked_to_keep_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_freed_memory()
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    keep_freed_memory()

@@ -18,7 +18,7 @@ from avcall.models.interfaces import Detailed, Encoded, Enhancer, ModelId
 from avcall.models.precision import mixed, native_bf16
 from avcall.models.reenactment.config import NetworkConfig
 from avcall.models.reenactment.generator import Carried, Driven, EncodedPivot, ReenactmentNetwork
-from avcall.models.reenactment.lean import Drawn, LeanNetwork
+from avcall.models.reenactment.lean import Drawn, LeanNetwork, keep_freed_memory
 from avcall.models.reenactment.motion import cell_centres, sample
 
 SIDE = 256
@@ -68,6 +68,7 @@ class NetworkReenactor:
         self._device = torch.device(device)
         if device == "cpu":
             torch.set_num_threads(1)  # more threads gain little here, and starve capture and codecs
+            keep_freed_memory()
         for parameter in network.parameters():
             parameter.requires_grad_(False)
             if parameter.ndim == 4:
