@@ -1,8 +1,8 @@
 """The poses that have arrived, and the pose to show at any media time. Sans-IO.
 
 A frame that was received is shown as it was sent where one lies close to the time asked for; between two frames, or
-across a few lost ones, keypoints are interpolated (Catmull-Rom where four neighbours allow, else linear), never across
-a change of pivot. After the newest, motion runs out within some 40 ms and the pose is held.
+across a few lost ones, keypoints are interpolated (Catmull-Rom where four neighbours allow, else linear), never from one
+crop to another. After the newest, motion runs out within some 40 ms and the pose is held.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ WAIT_MS = 130.0
 COPY_MS = 15.0
 """A copy this close to a frame that was received says nothing new."""
 EXTRAPOLATE_MS = 120.0
+SAME_CROP = 0.06
+"""Mean step of the keypoints, in [-1, 1] units, up to which two frames of different pivots are taken to be of one crop:
+in a new crop all of them move or scale at once."""
 _COAST_MS = 40.0
 _KEEP_MS = 1_000.0
 _MAX_POSES = 512
@@ -169,7 +172,7 @@ class PoseBuffer:
         """`after` is the index of the first pose later than `media_ms`."""
         first, second = self._pose(after - 1), self._pose(after)
         gap_ms = second.capture_ms - first.capture_ms
-        if first.pivot_id != second.pivot_id or first.face_lost or second.face_lost:
+        if first.face_lost or second.face_lost or not _same_crop(first, second):
             return PoseSample(first, PoseKind.HELD)
         if gap_ms > MAX_GAP_MS:
             fraction = 1.0 - (second.capture_ms - media_ms) / BLEND_MS
@@ -178,8 +181,10 @@ class PoseBuffer:
             points = first.keypoints + fraction * (second.keypoints - first.keypoints)
             return PoseSample(_moved(first, media_ms, points), PoseKind.INTERPOLATED)
         fraction = (media_ms - first.capture_ms) / gap_ms
-        moved = _moved(first, media_ms, self._spline(after, fraction))
-        return PoseSample(moved, PoseKind.INTERPOLATED, Between(first, second, fraction))
+        points = self._spline(after, fraction)
+        if first.pivot_id != second.pivot_id:
+            return PoseSample(_moved(first if fraction < 0.5 else second, media_ms, points), PoseKind.INTERPOLATED)
+        return PoseSample(_moved(first, media_ms, points), PoseKind.INTERPOLATED, Between(first, second, fraction))
 
     def _spline(self, after: int, fraction: float) -> Keypoints:
         """Cubic Hermite between two poses. Tangents are the mean slopes over both sides (Catmull-Rom with the real
@@ -204,7 +209,7 @@ class PoseBuffer:
             return slope
         neighbour = self._pose(outer)
         span_ms = abs(inner.capture_ms - neighbour.capture_ms)
-        if neighbour.pivot_id != inner.pivot_id or neighbour.face_lost or span_ms > MAX_GAP_MS:
+        if not _same_crop(neighbour, inner) or neighbour.face_lost or span_ms > MAX_GAP_MS:
             return slope
         direction = 1.0 if neighbour.capture_ms < inner.capture_ms else -1.0
         outside = direction * (inner.keypoints - neighbour.keypoints) / span_ms
@@ -220,7 +225,7 @@ class PoseBuffer:
             return PoseSample(newest, PoseKind.HELD)
         before = self._pose(-2)
         span_ms = newest.capture_ms - before.capture_ms
-        if before.pivot_id != newest.pivot_id or before.face_lost or span_ms > MAX_GAP_MS:
+        if not _same_crop(before, newest) or before.face_lost or span_ms > MAX_GAP_MS:
             return PoseSample(newest, PoseKind.HELD)
         coast = _COAST_MS * (1.0 - exp(-beyond_ms / _COAST_MS)) / span_ms
         points = newest.keypoints + np.float32(min(coast, 1.0)) * (newest.keypoints - before.keypoints)
@@ -243,6 +248,13 @@ class PoseBuffer:
             del self._poses[time]
             self._copies.discard(time)
         del self._times[:drop]
+
+
+def _same_crop(first: Pose, second: Pose) -> bool:
+    """Whether keypoints may be joined: those of two pivots only where both seem to show the same crop."""
+    if first.pivot_id == second.pivot_id:
+        return True
+    return float(np.linalg.norm(second.keypoints - first.keypoints, axis=1).mean()) <= SAME_CROP
 
 
 def _moved(pose: Pose, media_ms: float, points: Keypoints) -> Pose:

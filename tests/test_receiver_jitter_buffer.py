@@ -74,7 +74,19 @@ def test_interpolation_follows_a_curve_and_never_overshoots() -> None:
     assert at(swing, 1240.0)[1] == pytest.approx(np.sin(3.0), abs=0.02)  # a straight line would miss by 0.035
 
 
-def test_never_across_a_change_of_pivot() -> None:
+def test_across_a_change_of_pivot_that_leaves_the_crop() -> None:
+    buffer = PoseBuffer()
+    insert(buffer, 0, 0.0, pivot_id=1)
+    insert(buffer, 4, 0.04, pivot_id=2)
+    at(buffer, 1000.0)
+    assert at(buffer, 1040.0) == (PoseKind.INTERPOLATED, pytest.approx(0.01))
+    sample = buffer.at(1120.0)
+    assert sample is not None
+    assert (sample.kind, sample.pose.pivot_id) == (PoseKind.INTERPOLATED, 2)
+    assert sample.between is None  # pictures of two pivots are not joined
+
+
+def test_never_from_one_crop_to_another() -> None:
     buffer = PoseBuffer()
     insert(buffer, 0, 0.0, pivot_id=1)
     insert(buffer, 3, 0.9, pivot_id=2)
