@@ -1,8 +1,8 @@
 """The poses that have arrived, and the pose to show at any media time. Sans-IO.
 
 A frame that was received is shown as it was sent where one lies close to the time asked for; between two frames, or
-across a few lost ones, keypoints are interpolated (Catmull-Rom where four neighbours allow, else linear), never from one
-crop to another. After the newest, motion runs out within some 40 ms and the pose is held.
+across a few lost ones, keypoints are interpolated (Catmull-Rom where four neighbours allow, else linear), never from
+one crop to another. After the newest, motion runs out within some 40 ms and the pose is held.
 """
 
 from __future__ import annotations
