@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# before torch is imported: on a busy machine two threads wait for each other ten times as long as one takes
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def clips_dir() -> Path:

@@ -12,7 +12,7 @@ from avcall.common.errors import InputError
 from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LOWER_LIP, MOUTH_LEFT, MOUTH_RIGHT, UPPER_LIP, Image
 from avcall.models.reenactment.motion import cell_centres, sample
 from avcall.models.training.pairs import CROP_EIGHTHS, Pack, face_shape, mirror
-from avcall.models.training.repaired_pivots import repair_pivots
+from avcall.models.training.repaired_pivots import EVERY, repair_pivots
 from tests.training_pack import make_pack
 
 
@@ -99,8 +99,8 @@ def test_repaired_pivots_take_the_place_of_coded_ones(tmp_path: Path) -> None:
     plain = Pack(folder, "train")
     repair_pivots(plain, Brighter(), tmp_path / "pivots" / "train")
     for clip, before in zip(Pack(folder, "train", tmp_path / "pivots").clips, plain.clips, strict=True):
-        assert np.array_equal(clip.coded_index, before.coded_index[::2])
-        expected = [Brighter().enhance(np.array(picture)) for picture in before.coded[::2]]
+        assert np.array_equal(clip.coded_index, before.coded_index[::EVERY])
+        expected = [Brighter().enhance(np.array(picture)) for picture in before.coded[::EVERY]]
         assert np.array_equal(clip.coded, expected)
         assert np.array_equal(clip.frames, before.frames)
     with pytest.raises(InputError, match="damaged clip"):
