@@ -51,6 +51,7 @@ def measure_rate_control(told: Callable[[str], None] = lambda line: None) -> dic
             "case": name,
             "seconds": scene.seconds,
             "flows": len(scene.flows),
+            "first_pivot_ms": [ms and round(ms) for ms in (flow.log.first_pivot_ms for flow in scene.flows)],
             "report_kbps": [round(flow.report_bytes * 8 / scene.seconds / 1000, 3) for flow in scene.flows],
             "stretches": [asdict(stretch) for stretch in stretches(scene)],
             "target_kbps": [by_second(flow, scene.seconds) for flow in scene.flows],

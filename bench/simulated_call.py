@@ -35,7 +35,7 @@ class Log:
     """What a bundle found before it at the bottleneck."""
     lost: int = 0
     first_pivot_ms: float | None = None
-    """From the flow's beginning until the first pivot was there."""
+    """From the flow's beginning until the first pivot was there; None where its last slice was lost."""
 
 
 class Flow:

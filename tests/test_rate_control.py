@@ -190,6 +190,7 @@ def test_the_bench_writes_what_it_plots(tmp_path, monkeypatch: pytest.MonkeyPatc
     (case,) = results["cases"]
     assert [part["capacity_kbps"] for part in case["stretches"]] == [20.0, 40.0]
     assert len(case["target_kbps"][0]) == 16
+    assert 2_000.0 < case["first_pivot_ms"][0] < 8_000.0
     page = tmp_path / "page.html"
     write_page({**results, "command": "a <command>"}, page)
     assert page.read_text().count("<svg") == 1
