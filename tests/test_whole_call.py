@@ -320,7 +320,7 @@ def test_keypoints_of_some_frames_show_all_of_them(every: int, sent: int, wire_k
     assert kinds.count("interpolated") > (1 - 1 / every) * 0.8 * len(kinds)
 
 
-@pytest.mark.parametrize(("share", "filled", "freeze_ms"), [(0.1, 0.97, 300), (0.3, 0.92, 500)])
+@pytest.mark.parametrize(("share", "filled", "freeze_ms"), [(0.1, 0.985, 300), (0.3, 0.95, 500)])
 def test_lost_bundles_are_bridged(share: float, filled: float, freeze_ms: float) -> None:
     path = Path(delay_ms=50, losses=losses(share), jitter_ms=[0, 5, 15, 2, 20, 8])
     back = Path(delay_ms=50, losses=losses(share, seed=8))
