@@ -16,7 +16,7 @@ import numpy as np
 from avcall.bench.evaluate_config import PIVOT_CRF, PIVOT_PRESET
 from avcall.common.errors import AvcallError
 from avcall.common.keypoints import Image, Keypoints, Landmarks
-from avcall.models.interfaces import KeypointDetector, Reenactor
+from avcall.models.interfaces import KeypointDetector, Reenactor, RepairsPivots
 from avcall.models.svt_av1 import open_svt_av1
 from avcall.sender.keypoint_filter import KeypointFilter
 
@@ -108,13 +108,16 @@ def show_pivots(pivots: Pivots, count: int) -> Shown:
 
 
 def show_driven(reenactor: Reenactor, pivots: Pivots, keypoints: list[Keypoints]) -> Shown:
-    """Each frame driven from the last pivot."""
+    """Each frame driven from the last pivot; one that was never coded is not repaired either."""
+    encode = reenactor.encode
+    if isinstance(reenactor, RepairsPivots) and not pivots.size_bytes:
+        encode = reenactor.encode_uncoded
     ends = [*pivots.starts[1:], len(keypoints)]
     frames: list[Image] = []
     encode_ms, drive_ms = [], []
     for picture, start, end in zip(pivots.pictures, pivots.starts, ends, strict=True):
         before = time.process_time()
-        encoded = reenactor.encode(picture, keypoints[start])
+        encoded = encode(picture, keypoints[start])
         encode_ms.append((time.process_time() - before) * 1000)
         for points in keypoints[start:end]:
             before = time.process_time()

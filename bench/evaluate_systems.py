@@ -31,6 +31,10 @@ class WarpOnly:
         """See `Reenactor.encode`."""
         return self._whole.encode(pivot, keypoints)
 
+    def encode_uncoded(self, pivot: Image, keypoints: Keypoints) -> Encoded:
+        """See `RepairsPivots`."""
+        return self._whole.encode_uncoded(pivot, keypoints)
+
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
         """The pivot moved to the driving keypoints, at the network's own size (256)."""
         return to_image(self._whole.look(encoded, keypoints).warped)

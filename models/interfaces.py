@@ -75,6 +75,14 @@ class DetailedReenactor(Protocol):
         """As `drive`, in two parts; None where the pivot is not larger than the working side."""
 
 
+@runtime_checkable
+class RepairsPivots(Protocol):
+    """A reenactor that takes the coder's faults out of a pivot before it encodes it."""
+
+    def encode_uncoded(self, pivot: Image, keypoints: Keypoints) -> Encoded:
+        """As `Reenactor.encode`, of a picture that no coder has touched."""
+
+
 class Drives(Protocol):
     """Moves pivots that its reenactor encoded."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from avcall.common.errors import ConfigError, DeviceError
-from avcall.models.checkpoint import load_weights, read_weights, table
+from avcall.models.checkpoint import Weights, load_weights, read_weights, table
 from avcall.models.interfaces import Enhancer, Interpolator, KeypointDetector, ModelId, Reenactor, SuperResolver
 from avcall.models.twins import IdentityEnhancer
 
@@ -62,6 +62,7 @@ def load_pair(name: str, device: str, *, enhance_pivots: bool = True) -> tuple[K
         from avcall.models.fomm import load_fomm
 
         return load_fomm(Path(name), device)
+    from avcall.models.enhancement.enhancer import PIVOT_SIDE, NetworkEnhancer
     from avcall.models.reenactment.detector import NetworkDetector
     from avcall.models.reenactment.reenactor import NetworkReenactor, PointDetector
 
@@ -77,14 +78,19 @@ def load_pair(name: str, device: str, *, enhance_pivots: bool = True) -> tuple[K
         from avcall.models.fomm import fomm_of_weights
 
         return fomm_of_weights(weights, device)
-    enhancer = load_pivot_enhancer(device) if enhance_pivots else None
-    if name + DETECTOR_SUFFIX not in table():  # trained on the mesh points themselves
-        model = ModelId(weights.name, weights.short_hash)
-        return PointDetector(model), NetworkReenactor.from_weights(weights, model, device, enhancer)
-    found_by = load_weights(name + DETECTOR_SUFFIX)
-    both = hashlib.sha256((found_by.sha256 + weights.sha256).encode()).hexdigest()
-    model = ModelId(weights.name, both[:8])
-    return NetworkDetector(found_by, model), NetworkReenactor.from_weights(weights, model, device, enhancer)
+    found_by = load_weights(name + DETECTOR_SUFFIX) if name + DETECTOR_SUFFIX in table() else None
+    repairs = load_weights(PIVOT_ENHANCER) if enhance_pivots and PIVOT_ENHANCER in table() else None
+    model = ModelId(weights.name, _joint_hash(found_by, weights, repairs))
+    enhancer = None if repairs is None else NetworkEnhancer(repairs, device, PIVOT_SIDE)
+    # without a detector the network was trained on the mesh points themselves
+    detector = PointDetector(model) if found_by is None else NetworkDetector(found_by, model)
+    return detector, NetworkReenactor.from_weights(weights, model, device, enhancer)
+
+
+def _joint_hash(*parts: Weights | None) -> str:
+    """First 8 hex digits of what identifies the weights together."""
+    hashes = [part.sha256 for part in parts if part is not None]
+    return (hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest())[:8]
 
 
 def load_pivot_enhancer(device: str) -> Enhancer | None:

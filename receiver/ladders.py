@@ -25,6 +25,7 @@ from avcall.models.interfaces import (
     Guide,
     ModelId,
     Reenactor,
+    RepairsPivots,
     SuperResolver,
     TwoSpeedReenactor,
 )
@@ -150,7 +151,14 @@ class ReenactorLadder(Ladder[Drives]):
         return self._reenactor.device
 
     def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
-        return self._reenactor.encode(pivot, keypoints)
+        try:
+            return self._reenactor.encode(pivot, keypoints)
+        except FloatingPointError as error:
+            if not isinstance(self._reenactor, RepairsPivots):
+                raise
+            self._stats.count("repair_failed")
+            _log.warning("a pivot was not repaired: %s", error)
+            return self._reenactor.encode_uncoded(pivot, keypoints)
 
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
         return self.run(lambda part: part.drive(encoded, keypoints))

@@ -10,6 +10,7 @@ import torch
 
 from avcall.common.errors import CheckpointError, ConfigError, DeviceError
 from avcall.models.checkpoint import write_weights
+from avcall.models.interfaces import RepairsPivots
 from avcall.models.reenactment.config import NetworkConfig
 from avcall.models.reenactment.generator import ReenactmentNetwork
 from avcall.models.registry import device_from_flag, load_pair, names
@@ -70,3 +71,15 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
         device_from_flag("tpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert device_from_flag("auto") == "cuda"
+
+
+def test_a_shipped_network_repairs_coded_pivots_and_can_be_had_without() -> None:
+    whole, plain = (load_pair("lite", "cpu", enhance_pivots=repairs)[1] for repairs in (True, False))
+    assert whole.model.weights != plain.model.weights, "results and peers must tell them apart"
+    assert isinstance(whole, RepairsPivots)
+    assert isinstance(plain, RepairsPivots)
+    noise = np.random.default_rng(0).integers(60, 200, (64, 64, 3)).repeat(4, 0).repeat(4, 1).astype(np.uint8)
+    points = np.random.default_rng(0).uniform(-0.5, 0.5, (10, 2)).astype(np.float32)
+    as_given = plain.drive(plain.encode(noise, points), points)
+    assert np.array_equal(whole.drive(whole.encode_uncoded(noise, points), points), as_given)
+    assert not np.array_equal(whole.drive(whole.encode(noise, points), points), as_given)

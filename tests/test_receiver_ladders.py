@@ -144,3 +144,37 @@ def test_what_draws_no_details_teaches_no_price() -> None:
     assert not stats.stage_ms()
     ladder.drive(ladder.encode(PICTURE, points), points)
     assert list(stats.stage_ms()) == ["drive_warp"]
+
+
+class Repairing:
+    """A reenactor whose repair of pivots, or all of whose encoding, may fail."""
+
+    model, device = ModelId("repairing", "0" * 8), "cpu"
+
+    def __init__(self, *, repairs: bool = True, encodes: bool = True) -> None:
+        self._repairs, self._encodes = repairs, encodes
+
+    def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
+        if not self._repairs:
+            raise FloatingPointError("NaN")
+        return self.encode_uncoded(pivot + np.uint8(1), keypoints)
+
+    def encode_uncoded(self, pivot: Image, keypoints: Keypoints) -> Encoded:
+        if not self._encodes:
+            raise ValueError("no squares")
+        return pivot
+
+    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
+        assert isinstance(encoded, np.ndarray)
+        return encoded
+
+
+def test_a_repair_that_fails_leaves_the_pivot_as_it_came() -> None:
+    points, clock = np.zeros((10, 2), np.float32), Clock()
+    for repairs, expected in ((True, 61), (False, 60)):
+        stats = Stats()
+        ladder = ReenactorLadder(Repairing(repairs=repairs), clock, stats)
+        assert int(ladder.drive(ladder.encode(PICTURE, points), points)[0, 0, 0]) == expected
+        assert stats.counters["repair_failed"] == (not repairs)
+    with pytest.raises(ValueError, match="no squares"):
+        ReenactorLadder(Repairing(encodes=False), clock, Stats()).encode(PICTURE, points)

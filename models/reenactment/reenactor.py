@@ -102,18 +102,20 @@ class NetworkReenactor:
     def device(self) -> str:
         return self._device.type
 
-    @torch.inference_mode()
     def encode(self, pivot: Image, keypoints: Keypoints) -> NetworkPivot:
-        """All work that depends on the pivot alone; the pivot is square.
+        """All work that depends on the pivot alone, its repair included; the pivot is square.
 
         Raises:
-            ValueError: a pivot that is not square.
+            ValueError: a pivot that is not square. FloatingPointError: its repair gave no finite numbers.
         """
+        return self.encode_uncoded(pivot if self._enhancer is None else self._enhancer.enhance(pivot), keypoints)
+
+    @torch.inference_mode()
+    def encode_uncoded(self, pivot: Image, keypoints: Keypoints) -> NetworkPivot:
+        """As `encode`, of a picture that no coder has touched."""
         height, width = pivot.shape[:2]
         if height != width:
             raise ValueError(f"a pivot of {width}x{height}: the network wants squares")
-        if self._enhancer is not None:
-            pivot = self._enhancer.enhance(pivot)
         picture = torch.from_numpy(np.ascontiguousarray(pivot)).to(self._device).permute(2, 0, 1)[None].float() / 255.0
         large = None
         if height != self._side:
