@@ -31,7 +31,7 @@ LIVELY = np.isin(np.arange(COUNT), (UPPER_LIP, LOWER_LIP, LID_LEFT, LID_RIGHT))
 """Points on edges that move against the skin around them: they are followed in a small window, and pulled more."""
 SMALL_WINDOW, LARGE_WINDOW = 15, 31
 LEVELS = 2
-LIVELY_PULL, RIGID_PULL = 0.6, 0.4
+LIVELY_PULL, RIGID_PULL = 0.8, 0.4
 JITTER_PX = 1.0
 """How far, at 256, what is found may lie from what is carried; at twice that nothing is carried."""
 LOST_PX = 0.3
