@@ -20,6 +20,7 @@ import math
 from collections import deque
 from enum import Enum
 
+from avcall.sender.rate_control_allowance import FIRST_SLICE_BYTES, MESSAGE_BYTES
 from avcall.sender.rate_control_feedback import Feedback, Sample
 
 MIN_KBPS, MAX_KBPS, START_KBPS = 10.0, 500.0, 15.0
@@ -51,6 +52,7 @@ PROBED_MOST_KBPS, PROBED_TRIED = 100.0, 1.2
 times what was seen is tried."""
 TRAIN_KBPS = 20.0
 """Without a train no more than that is seen at first."""
+OWN_SLICE_MS = 70.0
 BURST_KBPS = 40.0
 """More is not believed because of the first pivot alone, which leaves faster than the rate: the call may need less."""
 FORGET_MS = 20_000.0
@@ -251,11 +253,20 @@ class RateController:
         return START_OVERUSE_MS if self._starting else OVERUSE_MS + OVERUSE_BITS / self._rate
 
     def _overused(self) -> bool:
-        late = self._late_ms
-        if self.queue_ms > self._overuse_ms and len(late) == 3:
+        late, own_ms = self._late_ms, self._own_slice_ms
+        if self.queue_ms > self._overuse_ms + own_ms and len(late) == 3:
             return True
         one_ms, two_ms = START_SUDDEN_MS if self._starting else SUDDEN_MS
-        return late[-1] > one_ms or min(late[-2:]) > two_ms
+        return late[-1] > one_ms + own_ms or min(late[-2:]) > two_ms + own_ms
+
+    @property
+    def _own_slice_ms(self) -> float:
+        """A slice of the first pivot, which leaves faster than the rate, may be in front of each packet: no queue. On
+        thinner paths it counts, lest one be filled."""
+        if self._samples[-1].sent_ms - self._burst_ms >= RATE_WINDOW_MS or self._probed_kbps <= TRAIN_KBPS:
+            return 0.0
+        slice_ms = 8.0 * (FIRST_SLICE_BYTES + MESSAGE_BYTES) / (PROBED_TRIED * self._probed_kbps)
+        return slice_ms if slice_ms < OWN_SLICE_MS else 0.0
 
     def _decrease(self, now_ms: float) -> None:
         """Once for each queue: what was sent before the last decrease says nothing about it."""

@@ -49,7 +49,13 @@ def longest_queue_ms(link: MemoryLink, rate_kbps: float) -> float:
 
 @pytest.mark.parametrize(
     ("rate_kbps", "delay_ms", "face_ms", "queue_ms"),
-    [(20, 50.0, 9_500.0, 260.0), (100, 25.0, 1_100.0, 60.0), (100, 50.0, 1_100.0, 60.0), (1000, 50.0, 1_000.0, 10.0)],
+    [
+        (20, 50.0, 9_500.0, 260.0),
+        (50, 50.0, 1_500.0, 200.0),
+        (100, 25.0, 1_100.0, 60.0),
+        (100, 50.0, 1_100.0, 60.0),
+        (1000, 50.0, 1_000.0, 10.0),
+    ],
 )
 def test_the_first_face_is_there_soon_and_floods_no_thin_link(
     rate_kbps: float, delay_ms: float, face_ms: float, queue_ms: float, monkeypatch: pytest.MonkeyPatch
