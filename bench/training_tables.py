@@ -23,13 +23,19 @@ def learning_table(results: Mapping[str, Any]) -> str:
 
 def detector_table(results: Mapping[str, Any]) -> str:
     """One row a detector, from `avcall bench detector`."""
-    lines = ["| keypoints | jitter px | distance to the mesh px | detect path ms |", "|---|---|---|---|"]
+    lines = [
+        "| keypoints | jitter px | behind the filter px | error px | error in motion px | shift px "
+        "| depth of blinks | later by ms | bytes a frame | detect path ms |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
     lines += [
-        f"| {row['detector']} | {row['jitter_px']:.3f} | {row['distance_to_mesh_px']:.2f} "
-        f"| {row['detect_path_ms']:.1f} |"
+        f"| {row['detector']} | {row['jitter_px']:.3f} | {row['filtered_jitter_px']:.3f} | {row['error_px']:.3f} "
+        f"| {row['moving_error_px']:.3f} | {row['shift_px']:.3f} | {row['blink_depth']:.2f} "
+        f"| {row['blink_lag_ms']:.1f} | {row['coded_bytes']:.2f} | {row['detect_path_ms']:.1f} |"
         for row in results["rows"]
     ]
-    return "\n".join(lines) + "\n\n" + _made(results, f"{len(results['clips'])} clips")
+    clips = f"{len(results['clips'])} clips, {results['rows'][0]['blinks']} blinks"
+    return "\n".join(lines) + "\n\n" + _made(results, clips)
 
 
 def _made(results: Mapping[str, Any], what: str) -> str:
