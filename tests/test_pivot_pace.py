@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from avcall.bench.memory_link import HEADER_BYTES, Path, pair
+from avcall.bench.virtual_time import VirtualTimeLoop, run
 from avcall.common import wire
 from avcall.common.config import SendConfig
 from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, Image
@@ -20,8 +22,6 @@ from avcall.sender.analysis import Analysis, View
 from avcall.sender.crop import Crop
 from avcall.sender.pivot_stage import PivotStage
 from avcall.sender.selector import Sight
-from tests.memory_link import HEADER_BYTES, Path, pair
-from tests.virtual_time import VirtualTimeLoop, run
 
 CROP = Crop(0, 0, 128)
 POINTS = np.zeros((10, 2), np.float32)

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from avcall.bench.memory_link import Path, pair
+from avcall.bench.virtual_call import losses
+from avcall.bench.virtual_time import VirtualTimeLoop, run
 from avcall.common import control, wire
 from avcall.common.config import SendConfig
 from avcall.common.control import PivotRequest
@@ -22,9 +25,6 @@ from avcall.sender.analysis import Analysis, View
 from avcall.sender.crop import Crop
 from avcall.sender.pivot_stage import PivotStage
 from avcall.sender.selector import Reason
-from tests.memory_link import Path, pair
-from tests.test_whole_call import losses
-from tests.virtual_time import VirtualTimeLoop, run
 
 CROP = Crop(0, 0, 64)
 POINTS = np.zeros((10, 2), np.float32)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from avcall.bench.virtual_time import VirtualTimeLoop, run
 from avcall.cli.checks import check_send
 from avcall.common import wire
 from avcall.common.config import SendConfig
@@ -17,7 +18,6 @@ from avcall.common.trace import NullTrace
 from avcall.common.wire import KeypointPacket, PivotAck, Report
 from avcall.sender.rate_control_allowance import MESSAGE_BYTES, Allowance
 from avcall.sender.rate_control_stage import RateStage
-from tests.virtual_time import VirtualTimeLoop, run
 
 
 @dataclass

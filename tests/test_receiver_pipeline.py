@@ -13,6 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
+from avcall.bench import memory_link
+from avcall.bench.memory_link import MemoryLink
+from avcall.bench.virtual_time import InlineExecutor, LateExecutor, VirtualTimeLoop, run
 from avcall.common import control, keypoint_coder, wire
 from avcall.common.config import ReceiveConfig
 from avcall.common.control import Bye, Mute, PivotRequest
@@ -29,12 +32,9 @@ from avcall.receiver.pipeline import Receiver
 from avcall.receiver.recorder import Recorder
 from avcall.receiver.renderers import Renderer, ShownFrame
 from avcall.receiver.speaker import SilentSpeaker
-from tests import memory_link
-from tests.memory_link import MemoryLink
 from tests.test_receiver_opus_decoder import encode as encode_speech
 from tests.test_receiver_opus_decoder import speechlike
 from tests.test_receiver_recorder import onsets, read, settle
-from tests.virtual_time import InlineExecutor, LateExecutor, VirtualTimeLoop, run
 
 SPEECH = encode_speech(speechlike(8.0), bit_rate=8_000)
 

@@ -6,6 +6,8 @@ import asyncio
 
 import numpy as np
 
+from avcall.bench.memory_link import MemoryLink, pair
+from avcall.bench.virtual_time import VirtualTimeLoop, run
 from avcall.common import wire
 from avcall.common.frames import Pose
 from avcall.common.keypoints import COUNT
@@ -14,8 +16,6 @@ from avcall.common.stats import Stats
 from avcall.common.wire import Bundle, KeypointPacket, Packet, PivotAck, Report, VoicePacket
 from avcall.sender.bundler import Bundler
 from avcall.sender.outlet import Outlet
-from tests.memory_link import MemoryLink, pair
-from tests.virtual_time import VirtualTimeLoop, run
 
 POINTS = np.zeros((COUNT, 2), dtype=np.float32)
 VOICE = VoicePacket(0, 10, b"opus")

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from avcall.bench.memory_link import MemoryLink, Path, pair
+from avcall.bench.virtual_time import InlineExecutor, VirtualTimeLoop, run
 from avcall.common import control, wire
 from avcall.common.config import SendConfig
 from avcall.common.control import Mute, PivotRequest
@@ -21,9 +23,7 @@ from avcall.common.stats import Stats
 from avcall.common.wire import KeypointPacket, PivotAck, PivotBody, PivotSlice, VoicePacket
 from avcall.models.pivot_video import ChainDecoder
 from avcall.sender.pipeline import Sender
-from tests.memory_link import MemoryLink, Path, pair
 from tests.sender_fakes import BlobMesh, Face, Hum, MeshPoints, PaintedVideo
-from tests.virtual_time import InlineExecutor, VirtualTimeLoop, run
 
 LOSSY = (False, True, False, False, True)
 

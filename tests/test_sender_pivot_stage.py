@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from avcall.bench.memory_link import pair
 from avcall.common.config import SendConfig
 from avcall.common.keypoints import Image, Keypoints
 from avcall.common.pivot_format import PivotAck
@@ -20,7 +21,6 @@ from avcall.sender.crop import Crop
 from avcall.sender.pivot_check import PivotChecker
 from avcall.sender.pivot_stage import PivotStage, make_selector
 from avcall.sender.selector import Reason, Sight, SimpleSelector
-from tests.memory_link import pair
 
 
 class StandStill:

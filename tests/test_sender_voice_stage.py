@@ -7,13 +7,13 @@ import logging
 
 import pytest
 
+from avcall.bench.virtual_time import VirtualTimeLoop, run
 from avcall.common.errors import DeviceError
 from avcall.common.stats import Stats
 from avcall.common.wire import VoicePacket
 from avcall.sender.voice import VoiceEncoder
 from avcall.sender.voice_stage import LONGEST_WAIT_CHUNKS, VoiceStage, Work
 from tests.sender_fakes import Hum
-from tests.virtual_time import VirtualTimeLoop, run
 
 
 def play(count: int, busy_ms: float, error: DeviceError | None = None) -> tuple[list[VoicePacket], int, Stats]:

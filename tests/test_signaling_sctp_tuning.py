@@ -7,9 +7,9 @@ import logging
 
 import pytest
 
+from avcall.bench import virtual_time
+from avcall.bench.virtual_time import VirtualTimeLoop
 from avcall.signaling.sctp_tuning import tune
-from tests import virtual_time
-from tests.virtual_time import VirtualTimeLoop
 
 
 class Timer:

@@ -8,6 +8,9 @@ import os
 
 import pytest
 
+from avcall.bench import virtual_time
+from avcall.bench.memory_link import MemoryLink, Path, pair
+from avcall.bench.virtual_time import VirtualTimeLoop
 from avcall.common import control, wire
 from avcall.common.clock import monotonic_ms
 from avcall.common.config import CallConfig
@@ -19,10 +22,7 @@ from avcall.common.wire import Packet, PivotAck, VoicePacket
 from avcall.signaling.client import SignalingClient
 from avcall.signaling.server import SignalConfig
 from avcall.signaling.session import Session, handshake, open_session
-from tests import virtual_time
-from tests.memory_link import MemoryLink, Path, pair
 from tests.signaling_server import running_server
-from tests.virtual_time import VirtualTimeLoop
 
 SENDER = Hello(wire.VERSION, "0.1.0", "classical", "00000000", 10, 256, 25.0, sends=True, receives=False, voice=True)
 RECEIVER = dataclasses.replace(SENDER, sends=False, receives=True)

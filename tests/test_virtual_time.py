@@ -1,4 +1,4 @@
-"""The tests' own instruments: virtual time and the in-memory link."""
+"""Instruments of tests and benches: virtual time and the in-memory link."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
+from avcall.bench.memory_link import Path, pair
+from avcall.bench.virtual_time import VirtualTimeLoop, run
 from avcall.common.link import Channel, LinkClosed
-from tests.memory_link import Path, pair
-from tests.virtual_time import VirtualTimeLoop, run
 
 
 def test_an_hour_passes_at_once() -> None:
