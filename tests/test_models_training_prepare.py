@@ -60,7 +60,7 @@ def test_coded_pivots_show_their_frames() -> None:
     images = [np.stack([np.roll(ramp, i, 1)] * 3, -1) for i in range(30)]
     scheduling = os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else None
     coded, index = code_chain(images, 10)
-    assert index.tolist() == [0, 5, 10, 15, 20, 25]
+    assert index.tolist() == list(range(0, 30, 2)), "five chains, each with a picture every ten"
     for picture, at in zip(coded, index, strict=True):
         assert np.abs(picture.astype(int) - images[at]).mean() < 12
     if scheduling is not None:
