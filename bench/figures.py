@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from avcall.bench import bandwidth_table as bandwidth_tables
-from avcall.bench import interpolation_table, pivots_table, rate_control_table, super_resolution_table
+from avcall.bench import interpolation_table, loss_table, pivots_table, rate_control_table, super_resolution_table
 from avcall.bench.bandwidth_plot import bandwidth_svg
 from avcall.bench.stage_tables import ablation_table, enhancement_table
 from avcall.bench.training_tables import detector_table, learning_table
@@ -184,6 +184,17 @@ def rate_control_cases(results: Mapping[str, Any]) -> str:
     return _table(rate_control_table.HEAD, rate_control_table.rows(results)) + "\n\n" + _made(results, what)
 
 
+def lossy_calls(results: Mapping[str, Any]) -> str:
+    """Whole calls on virtual time, from `avcall bench loss`."""
+    settings = results["settings"]
+    what = (
+        f"mean and worst of the ends of {settings['seeds']} calls of {settings['seconds']:g} s each, "
+        f"delay {settings['delay_ms']:g} ms and jitter up to {settings['jitter_ms']:g} ms each way"
+    )
+    table = _table(loss_table.HEAD, loss_table.rows(results))
+    return f"{table}\n\n{loss_table.missed(results)}\n\n{_made(results, what)}"
+
+
 def thin_link_calls(results: Mapping[str, Any]) -> str:
     """Real calls through thin links, from `scripts/thin_link.py`."""
     rows = rate_control_table.call_rows(results)
@@ -213,6 +224,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "learning_curve": ("learning_curve.json", learning_table),
     "detector": ("detector.json", detector_table),
     "rate_control": ("rate_control.json", rate_control_cases),
+    "loss": ("loss.json", lossy_calls),
     "thin_link": ("thin_link.json", thin_link_calls),
     "bandwidth": ("bandwidth.json", bandwidth_table),
     "bandwidth_goals": ("bandwidth.json", bandwidth_goals),

@@ -32,6 +32,7 @@ DESCRIPTION = """Measures on this machine.
   ablation     the receiver's whole chain, and the same with one stage off
   rate-control
                what the rate controller finds and leaves to others, in simulated time
+  loss         whole calls through losses and thin links, in virtual time
   fuzz         hostile messages against everything that takes bytes from a peer
   bandwidth    avcall against the video codecs: likeness and motion at each rate"""
 EXAMPLES = """  avcall bench speed
@@ -46,6 +47,7 @@ EXAMPLES = """  avcall bench speed
   avcall bench detector --clips CLIPS_DIR --weights detector.safetensors --json results/detector.json
   avcall bench ablation --clips CLIPS_DIR --large-clips CLIPS_512_DIR --json results/ablation.json
   avcall bench rate-control --page out/rate_control.html --json results/rate_control.json
+  avcall bench loss --json results/loss.json
   avcall bench fuzz --cases 1000000 --json results/fuzz.json
   avcall bench bandwidth --clips CLIPS_DIR --out out/bandwidth --json results/bandwidth.json"""
 SPEED_CLIPS = 5
@@ -183,6 +185,16 @@ class RateControlConfig:
 
     json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
     page: Path | None = flag(None, "also plot all cases in this HTML file", metavar="FILE")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig:
+    """Whole calls in both directions on virtual time, through losses and thin links: face, camera and network are made
+    up, all else is real."""
+
+    json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
+    seeds: int = flag(6, "so many calls of each kind, each with losses and jitter of its own", metavar="N")
+    seconds: float = flag(30.0, "how long each call lasts", metavar="SECONDS")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -494,6 +506,17 @@ def _rate_control(config: RateControlConfig) -> dict[str, Any]:
     return results
 
 
+def _loss(config: LossConfig) -> dict[str, Any]:
+    from avcall.bench.loss import measure_loss
+    from avcall.cli.calling import Both
+    from avcall.cli.quiet import one_thread_each
+
+    if not 1 <= config.seeds <= 1000 or not 2.0 <= config.seconds <= 600.0:
+        raise ConfigError("--seeds must be from 1 to 1000 and --seconds from 2 to 600")
+    one_thread_each()
+    return measure_loss(Both, config.seeds, config.seconds, lambda line: print(line, flush=True))
+
+
 def _fuzz(config: FuzzConfig) -> dict[str, Any]:
     from avcall.bench.fuzz import measure_fuzz
     from avcall.cli.quiet import one_thread_each
@@ -523,6 +546,7 @@ _BENCHES: dict[str, tuple[type[Any], Callable[[Any], dict[str, Any]]]] = {
     "ablation": (AblationConfig, _ablation),
     "detector": (DetectorBenchConfig, _detector),
     "rate-control": (RateControlConfig, _rate_control),
+    "loss": (LossConfig, _loss),
     "fuzz": (FuzzConfig, _fuzz),
     "bandwidth": (BandwidthConfig, _bandwidth),
 }
