@@ -24,8 +24,9 @@ from avcall.receiver.pivots import PivotAssembler, PivotCache, ReadyPivot
 MAX_WAITING = 4
 REQUEST_AFTER_MS = 300.0
 REQUEST_EVERY_MS = 500.0
-PATIENCE_MS = 3_000.0
-"""While slices of the missing pivot keep coming, so long."""
+PATIENCE_MS, STALLED_MS = 20_000.0, 4_000.0
+"""While slices of the missing pivot keep coming, so long; on a thin link they are seconds apart. The sender sends again
+what is lacking; it is asked only when it seems to have given up."""
 _log = logging.getLogger(__name__)
 MediaTimeOf: TypeAlias = Callable[[int, float], float]
 _Arrived: TypeAlias = tuple[int, PivotBody, float, float]
@@ -44,7 +45,7 @@ class PivotRequester:
         if pivot_id != self._missing_id:
             self._missing_id, self._missing_ms = pivot_id, now_ms
         missing_ms = now_ms - self._missing_ms
-        coming = progress_ms is not None and now_ms - progress_ms < REQUEST_EVERY_MS
+        coming = progress_ms is not None and now_ms - progress_ms < STALLED_MS
         if missing_ms < (PATIENCE_MS if coming else REQUEST_AFTER_MS) or now_ms - self._asked_ms < REQUEST_EVERY_MS:
             return False
         self._asked_ms = now_ms

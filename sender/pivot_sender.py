@@ -38,7 +38,8 @@ class PivotSender:
         self._pivot_id: int | None = None
         self._slices: list[PivotSlice] = []
         self._received: frozenset[int] = frozenset()
-        self._sent: set[int] = set()
+        self._sent: dict[int, float] = {}
+        """Slices that have left, and when for the first time."""
         self._whole = True
         self._queue: deque[PivotSlice] = deque()
         self._first_round: frozenset[int] | None = None
@@ -47,7 +48,6 @@ class PivotSender:
         """When it left, and its bits on the wire."""
         self._resend_ms = 0.0
         self._wait_ms, self._round = FIRST_RESEND_MS, 0
-        self._last_sent_ms: float | None = None
         self._rtt_ms: float | None = None
 
     @property
@@ -78,7 +78,7 @@ class PivotSender:
     @property
     def slices_there(self) -> bool:
         """Whether all slices of the pivot that were sent so far have been acknowledged."""
-        return bool(self._sent) and self._sent <= self._received
+        return bool(self._sent) and self._sent.keys() <= self._received
 
     def hurry(self) -> None:
         """The next slice need not wait for the pace."""
@@ -90,12 +90,11 @@ class PivotSender:
         self._learn_loss()
         self._counts = dict([*self._counts.items(), (pivot_id, len(slices))][-REMEMBERED:])
         self._pivot_id, self._slices = pivot_id, slices
-        self._received, self._sent, self._whole = frozenset(), set(), False
+        self._received, self._sent, self._whole = frozenset(), {}, False
         self._queue = deque([*slices, *parity_slices(slices, parities(len(slices), self.loss))])
         self._first_round = frozenset(part.index for part in self._queue)
         self._next_send_ms = max(now_ms, self._next_send_ms)
         self._wait_ms, self._round = self._patience_ms(), 0
-        self._last_sent_ms = None
         return sum(len(part.data) + OVERHEAD_BYTES for part in self._queue)
 
     def take(self, now_ms: float) -> list[PivotSlice]:
@@ -110,11 +109,10 @@ class PivotSender:
             if self._round >= BACKOFF_FROM:
                 self._wait_ms = min(self._wait_ms * BACKOFF, SLOWEST_RESEND_MS)
         part = self._queue.popleft()
-        self._sent.add(part.index)
+        self._sent.setdefault(part.index, now_ms)
         self._last_slice = now_ms, (len(part.data) + OVERHEAD_BYTES) * 8.0
         self._next_send_ms = now_ms + self._last_slice[1] / self.pace_kbps
         self._resend_ms = now_ms + self._wait_ms
-        self._last_sent_ms = now_ms
         return [part]
 
     def acknowledge(self, ack: PivotAck, now_ms: float) -> bool:
@@ -122,16 +120,17 @@ class PivotSender:
         if ack.pivot_id != self._pivot_id:
             count = self._counts.get(ack.pivot_id)
             return count is not None and len(ack.received) >= count
-        progress = not ack.received <= self._received
+        fresh = ack.received - self._received
+        if self._first_round is not None and (sent_ms := [self._sent[index] for index in fresh & self._sent.keys()]):
+            # as Karn: no sample from a pivot sent twice
+            sample_ms = now_ms - max(sent_ms)
+            self._rtt_ms = sample_ms if self._rtt_ms is None else 0.75 * self._rtt_ms + 0.25 * sample_ms
+            self._wait_ms = self._patience_ms()
         self._received |= ack.received
         if len(self._received) >= len(self._slices):
-            if not self._whole and self._first_round is not None and self._last_sent_ms is not None:
-                # as Karn: no sample from a pivot sent twice
-                sample_ms = now_ms - self._last_sent_ms
-                self._rtt_ms = sample_ms if self._rtt_ms is None else 0.75 * self._rtt_ms + 0.25 * sample_ms
             self._whole = True
             self._queue.clear()
-        elif progress and not self._whole:
+        elif fresh and not self._whole:
             self._queue = deque(part for part in self._queue if part.index not in self._received)
             # the receiver is there: what it lacks is sent again a round trip after it could have come
             self._resend_ms = min(self._resend_ms, now_ms + self._patience_ms())

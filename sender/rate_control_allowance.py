@@ -26,8 +26,9 @@ SPARE = 1.06
 SLICE_MS = 60.0
 """What waits behind a slice of a pivot waits for at most about so long."""
 SLICE_BYTES = (120, 1088)
-FIRST_PACE_KBPS = 0.75
-"""The first pivot, which is many slices, does without some of the least while a queue drains."""
+FIRST_PACE_KBPS = 3.2
+"""The first pivot goes on at this pace while a queue drains: with the least of voice and motion it is what 15 kbit/s
+carry, and without it there is nothing to see. Thinner paths get a longer queue."""
 FIRST_SLICE_BYTES = 240
 """The least of the first pivot's: the head of each slice keeps the first face waiting."""
 

@@ -33,6 +33,8 @@ SILENT_MS = 6_000.0
 FIRST_PING_MS, SLOWEST_PING_MS = 200.0, 15_000.0
 """Each ping comes twice as long after the one before as that did: the clock offset is known when the first frames are
 shown, and later on a ping, which with its answer takes 270 bytes of the wire and acks, costs little."""
+PAUSE_RTT = 4.0
+"""Pings come no faster than so many round trips: where those are long the link is thin, and the first face waits."""
 QUIET_MS = 2_500.0
 """A peer that has not been heard for so long is pinged."""
 LOOK_MS = 500.0
@@ -96,6 +98,7 @@ class Session:
         self._heard_bytes = 0
         self._ping_ms = self._pinged_ms = clock()
         self._pause_ms = FIRST_PING_MS
+        self._echoed = True
         self._said_bye = False
 
     def send(self, message: Message) -> None:
@@ -121,7 +124,7 @@ class Session:
                 )
             self._ping_if_due(now_ms)
             try:
-                async with asyncio.timeout(min(max(0.0, self._ping_ms - now_ms), LOOK_MS) / 1000):
+                async with asyncio.timeout(self._look_again_ms(now_ms) / 1000):
                     channel, data = await self.link.receive()
             except TimeoutError:
                 continue
@@ -149,11 +152,14 @@ class Session:
             self._heard_bytes, self._heard_ms = down_bytes, now_ms
         return now_ms - self._heard_ms > SILENT_MS
 
+    def _look_again_ms(self, now_ms: float) -> float:
+        return min(max(0.0, self._ping_ms - now_ms), LOOK_MS) if self._echoed else LOOK_MS
+
     def _ping_if_due(self, now_ms: float) -> None:
         quiet = now_ms - max(self._heard_ms, self._pinged_ms) >= QUIET_MS
-        if now_ms >= self._ping_ms or quiet:
+        if (now_ms >= self._ping_ms and self._echoed) or quiet:
             self.send(Ping(now_ms))
-            self._pinged_ms = now_ms
+            self._pinged_ms, self._echoed = now_ms, False
             self._ping_ms = now_ms + self._pause_ms
             self._pause_ms = min(2 * self._pause_ms, SLOWEST_PING_MS)
 
@@ -183,7 +189,11 @@ class Session:
             case Ping():
                 self.send(Pong(message.sent_ms, now_ms))
             case Pong():
+                self._echoed = True
                 self.offset.add_echo(message.sent_ms, message.peer_ms, now_ms)
+                trip_ms = min(now_ms - self._pinged_ms, SLOWEST_PING_MS / (2 * PAUSE_RTT))
+                self._ping_ms = max(self._ping_ms, self._pinged_ms + PAUSE_RTT * trip_ms)
+                self._pause_ms = max(self._pause_ms, 2 * PAUSE_RTT * trip_ms)
             case Bye():
                 return printable(message.reason)
             case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from avcall.receiver.pivot_intake import PATIENCE_MS, PivotRequester
+from avcall.receiver.pivot_intake import PATIENCE_MS, STALLED_MS, PivotRequester
 
 
 def asked(requester: PivotRequester, until_ms: float, progress: bool = False, pivot_id: int = 1) -> list[float]:
@@ -22,8 +22,8 @@ def test_it_is_patient_while_slices_come() -> None:
 
 def test_stalled_slices_count_no_longer() -> None:
     requester = PivotRequester()
-    times = [40.0 * i for i in range(30)]
-    assert [now_ms for now_ms in times if requester.due(1, 0.0, now_ms)] == [520.0, 1040.0]
+    times = [40.0 * i for i in range(120)]
+    assert [now_ms for now_ms in times if requester.due(1, 0.0, now_ms)] == [STALLED_MS, STALLED_MS + 520.0]
 
 
 def test_found_starts_the_wait_anew() -> None:

@@ -80,6 +80,16 @@ def test_the_resend_wait_follows_the_round_trip() -> None:
     assert play(sender, 1000.0, 1400.0) == [(1000.0, 1, 0), (1285.0, 1, 0)]
 
 
+def test_the_first_pivot_s_own_slices_say_how_long_an_answer_takes() -> None:
+    sender = PivotSender(pace_kbps=8)
+    sender.offer(0, slices(0, 3), 0.0)
+    sent = play(sender, 0.0, 600.0)
+    assert not sender.acknowledge(ack(0, 0), 700.0)
+    sent += play(sender, 700.0, 1_900.0)
+    assert [index for _, _, index in sent] == [0, 1, 2]  # the last is not sent again before 1.5 * 700 ms
+    assert play(sender, 1_900.0, 2_100.0) == [(pytest.approx(1_000.0 + 1_050.0), 0, 1)]
+
+
 def test_a_newer_pivot_replaces_an_older_one_whose_late_acknowledgement_still_counts() -> None:
     sender = PivotSender()
     sender.offer(0, slices(0, 3), 0.0)

@@ -122,6 +122,26 @@ def test_in_a_call_in_which_media_flow_pings_become_rare() -> None:
     virtual_time.run(call)
 
 
+def test_pings_wait_for_their_answers_where_the_way_is_long() -> None:
+    async def call(loop: VirtualTimeLoop) -> None:
+        links = pair(Path(delay_ms=300), Path(delay_ms=300))
+        near, far = await sessions(loop, *links)
+        pumps = asyncio.gather(near.pump([]), far.pump([]))
+        start_ms = loop.now_ms()
+        for _ in range(120):
+            for session in (near, far):
+                session.link.send(Channel.MEDIA, wire.pack(VoicePacket(7, 1000, b"opus")))
+            await asyncio.sleep(0.1)
+        sent = [(at_ms - start_ms, data) for at_ms, channel, data in links[0].sent if channel is Channel.CONTROL]
+        pings_s = [at_ms / 1000 for at_ms, data in sent if isinstance(control.parse(data), control.Ping)]
+        assert pings_s == pytest.approx([0.0, 2.4, 7.2], abs=0.1)
+        assert near.offset.rtt_ms == pytest.approx(600.0)
+        await near.bye("")
+        await pumps
+
+    virtual_time.run(call)
+
+
 def test_nonsense_is_counted_and_dropped() -> None:
     async def call(loop: VirtualTimeLoop) -> None:
         near, far = await sessions(loop, *pair())
