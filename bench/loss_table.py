@@ -22,7 +22,7 @@ def rows(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
     are the mean and the worst."""
     return [
         (
-            f"{row['rate_kbps']:g} kbit/s" if row["rate_kbps"] else f"loss {row['loss']:.0%}",
+            f"{row['rate_kbps']:g} kbit/s" if row["rate_kbps"] else f"loss {100 * row['loss']:.0f} %",
             row["span_ms"] if row["span_ms"] == "auto" else f"{row['span_ms']} ms",
             _both(row["ticks_filled"], 1, 100.0, " %"),
             _both(row["freeze_longest_ms"]),
@@ -49,7 +49,7 @@ def _both(figure: Mapping[str, float], digits: int = 0, times: float = 1.0, unit
 def missed(results: Mapping[str, Any]) -> str:
     """When ticks are missed."""
     words = [
-        f"{row['missed_first_s'] / row['missed']:.0%} at {row['loss']:.0%} loss and {row['span_ms']} ms"
+        f"{100 * row['missed_first_s'] / row['missed']:.0f} % at {100 * row['loss']:.0f} % loss and {row['span_ms']} ms"
         for row in results["rows"]
         if row["loss"] and row["missed"]
     ]

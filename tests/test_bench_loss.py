@@ -28,7 +28,7 @@ def test_calls_are_measured_at_both_ends() -> None:
     assert 10.0 < thin["wire_kbps"]["mean"] < 50.0
     assert measure_loss(Both, 1, 6.0, cases=cases[:1])["rows"] == [lossy], "the same seed gives the same call"
     assert told == [line(lossy), line(thin)]
-    assert "| loss 10% | 120 ms |" in lossy_calls({**HEAD, **results})
+    assert "| loss 10 % | 120 ms |" in lossy_calls({**HEAD, **results})
 
 
 def test_ticks_are_missed_between_the_first_and_the_last_picture() -> None:
