@@ -50,6 +50,8 @@ class OneLineParser(ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code: 0, that of an AvcallError, 128 + N after signal N, 70 for a bug."""
+    # before torch is imported: what it says later holds for one thread, and the others would wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("AVCALL_DEBUG", "") not in ("", "0")
     try:

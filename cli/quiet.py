@@ -52,7 +52,6 @@ def one_thread_each() -> None:
     Drawing a picture lets go of the interpreter's lock a few hundred times, and each time waits for it while another
     thread computes in Python: at the usual 5 ms a wait, 8 ms of drawing take 30.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     import cv2
     import torch
 
