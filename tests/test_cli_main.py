@@ -225,3 +225,12 @@ def test_libraries_keep_quiet() -> None:
     )
     assert done.returncode == 7
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_a_command_computes_with_one_thread_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, expected in ((None, "1"), ("2", "2")):
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        if given is not None:
+            monkeypatch.setenv("OMP_NUM_THREADS", given)
+        main(["nonsense"])
+        assert os.environ["OMP_NUM_THREADS"] == expected
