@@ -168,6 +168,7 @@ def _sender(loop: VirtualTimeLoop, link: MemoryLink, camera: Camera, stats: Stat
         link=link,
         clock=loop.now_ms,
         executor=InlineExecutor(),
+        pivot_executor=InlineExecutor(),
         stats=stats,
         trace=log,
         make_mesh=SwayingFace,

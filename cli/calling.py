@@ -51,9 +51,9 @@ async def call(sending: SendConfig, receiving: ReceiveConfig) -> None:
         sent_trace = open_trace(_below(sending, SENT), stack, **start)
         received_trace = open_trace(_below(receiving, RECEIVED), stack, **start)
         sent_trace.event("input", what=what)
-        # two workers: a picture being drawn must not delay the next one's capture time
+        # a picture being drawn must not delay the next one's capture time, and no frame waits for a pivot
         tracking, drawing = (stack.enter_context(one_worker(name)) for name in ("sender", "receiver"))
-        preparing = stack.enter_context(one_worker("pivots", 5))
+        coding, preparing = (stack.enter_context(one_worker(name, 5)) for name in ("sender-pivots", "pivots"))
         hello = Hello(
             protocol=wire.VERSION,
             version=version("avcall"),
@@ -69,7 +69,7 @@ async def call(sending: SendConfig, receiving: ReceiveConfig) -> None:
         say(f"calling room {sending.room} with {what}; waiting for the other end at {sending.signal}")
         async with open_session(sending, hello, monotonic_ms, sent) as session:
             say(f"connected to avcall {session.peer.version}; Ctrl-C ends the call")
-            sender = make_sender(sending, source, microphone, detector, session, tracking, sent, sent_trace)
+            sender = make_sender(sending, source, microphone, detector, session, tracking, coding, sent, sent_trace)
             receiver = make_receiver(
                 receiving,
                 stages,

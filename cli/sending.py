@@ -45,7 +45,8 @@ async def send(config: SendConfig) -> None:
         stats = Stats()
         trace = open_trace(config, stack, model=detector.model.name, weights=detector.model.weights, device=device)
         trace.event("input", what=what)
-        executor = stack.enter_context(one_worker("sender"))
+        tracking = stack.enter_context(one_worker("sender"))
+        coding = stack.enter_context(one_worker("sender-pivots", 5))
         hello = Hello(
             protocol=wire.VERSION,
             version=version("avcall"),
@@ -61,7 +62,7 @@ async def send(config: SendConfig) -> None:
         say(f"sending {what} to room {config.room}; waiting for the other end at {config.signal}")
         async with open_session(config, hello, monotonic_ms, stats) as session:
             say(f"connected to avcall {session.peer.version}; Ctrl-C ends the call")
-            sender = make_sender(config, source, microphone, detector, session, executor, stats, trace)
+            sender = make_sender(config, source, microphone, detector, session, tracking, coding, stats, trace)
             start_ms = monotonic_ms()
             try:
                 with terminal_keys(mute_keys(sender)) as typed:
@@ -85,6 +86,7 @@ def make_sender(
     detector: KeypointDetector,
     session: Session,
     executor: Executor,
+    pivot_executor: Executor,
     stats: Stats,
     trace: Trace,
 ) -> Sender:
@@ -98,6 +100,7 @@ def make_sender(
         link=session.link,
         clock=monotonic_ms,
         executor=executor,
+        pivot_executor=pivot_executor,
         stats=stats,
         trace=trace,
         checker=checker,

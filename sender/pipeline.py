@@ -79,6 +79,7 @@ class Sender:
         link: Link,
         clock: Clock,
         executor: concurrent.futures.Executor,
+        pivot_executor: concurrent.futures.Executor,
         stats: Stats,
         trace: Trace,
         make_mesh: Callable[[], Mesh] = face_mesh,
@@ -116,7 +117,7 @@ class Sender:
             config,
             selector=selector,
             checker=checker,
-            compute=self._compute_timed,
+            compute=partial(self._compute_timed, executor=pivot_executor),
             link=link,
             clock=clock,
             stats=stats,
@@ -144,6 +145,7 @@ class Sender:
         try:
             async with asyncio.TaskGroup() as group:
                 pacing = group.create_task(self._pivots.run(), name="sender-pivots")
+                coding = group.create_task(self._pivots.run_jobs(), name="sender-pivot-jobs")
                 bundling = group.create_task(self._outlet.run(), name="sender-outlet")
                 voice = group.create_task(self._voice.run(), name="sender-voice") if self._voice else None
                 controlling = group.create_task(self._rate.run(), name="sender-rate") if self._rate else None
@@ -152,8 +154,8 @@ class Sender:
                     await asyncio.wait({voice}, timeout=TAIL_S)
                     voice.cancel()
                 self._outlet.flush()
-                bundling.cancel()
-                pacing.cancel()
+                for task in (bundling, coding, pacing):
+                    task.cancel()
                 if controlling is not None:
                     controlling.cancel()
         except BaseExceptionGroup as errors:
@@ -261,9 +263,8 @@ class Sender:
         self._stats.add_stage("track", analysis.track_ms)
         self._stats.add_stage("detect", analysis.detect_ms)
         sight = self._sight(analysis)
-        await self._pivots.check(sight, analysis.current)
-        now_ms = self._clock()
-        reason = self._selector.wants(sight, now_ms)
+        self._pivots.check(sight, analysis.current)
+        reason = None if self._pivots.coding else self._selector.wants(sight, self._clock())
         if reason is not None and self._selector.refer(sight) is None:
             await self._pivots.send(analysis, reason)  # the first: frames refer to it even before it has arrived
             reason = None
@@ -276,7 +277,7 @@ class Sender:
             else:
                 self._send_pose(Pose(frame.capture_ms, pivot.pivot_id, view.keypoints), pivot.keypoints, view)
         if reason is not None:
-            await self._pivots.send(analysis, reason)
+            self._pivots.want(analysis, reason)
 
     def _sight(self, analysis: Analysis) -> Sight:
         """Also notes that there is a face."""
@@ -324,19 +325,21 @@ class Sender:
         if self._presence.hint_due(frame.capture_ms):
             logger.warning("no face in the picture: face the camera, come nearer, and put light on the face")
 
-    # the executor: the event loop itself never computes
+    # the executors: the event loop itself never computes
 
-    async def _compute_timed(self, work: Callable[[], T]) -> tuple[T, float]:
+    async def _compute_timed(
+        self, work: Callable[[], T], executor: concurrent.futures.Executor | None = None
+    ) -> tuple[T, float]:
         """What the work returns, and how long it took in ms, waiting not counted."""
 
         def timed() -> tuple[T, float]:
             begin_ms = self._clock()
             return work(), self._clock() - begin_ms
 
-        return await self._compute(timed)
+        return await self._compute(timed, executor)
 
-    async def _compute(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+    async def _compute(self, work: Callable[[], T], executor: concurrent.futures.Executor | None = None) -> T:
+        return await asyncio.get_running_loop().run_in_executor(executor or self._executor, work)
 
 
 def first(group: BaseExceptionGroup[AvcallError]) -> AvcallError:

@@ -1,4 +1,8 @@
-"""Everything about sending pivots: chosen, coded, checked, sliced, paced. `avcall.sender.pipeline` holds one."""
+"""Everything about sending pivots: chosen, coded, checked, sliced, paced. `avcall.sender.pipeline` holds one.
+
+Coding and checking take as long as several frames; they run in an executor of their own, one after the other, while
+the frames go on.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +69,8 @@ def make_encoder(config: SendConfig) -> PivotEncoder:
 
 
 class PivotStage:
-    """Runs as a task, which sends slices; the rest is called from the event loop."""
+    """`run` and `run_jobs` are tasks: one sends slices, the other codes and checks; the rest is called from the event
+    loop. `compute` does its work in the order in which it is given."""
 
     def __init__(
         self,
@@ -100,6 +105,9 @@ class PivotStage:
         self._sender = PivotSender()
         self._changed = asyncio.Event()
         self._next_id = 0
+        self._wanted: tuple[Analysis, Reason] | None = None
+        self._to_check: tuple[list[int], View] | None = None
+        self._asked = asyncio.Event()
 
     def set_budget(self, kbps: float, slice_bytes: int, pace_kbps: float | None) -> None:
         """See `avcall.sender.pipeline.Sender.set_pivot_budget`."""
@@ -139,20 +147,52 @@ class PivotStage:
         self._changed.set()
         return whole
 
-    async def check(self, sight: Sight, view: View) -> None:
-        """Lets the selector see what the other end would show, where it is time for that."""
-        if self._checker is None or self._clock() < self._next_check_ms:
+    def check(self, sight: Sight, view: View) -> None:
+        """Lets the selector see what the other end would show, where it is time for that and nothing else is done."""
+        if self._checker is None or self.busy or self._clock() < self._next_check_ms:
             return
         chosen = [pivot.pivot_id for pivot in self.selector.to_check(sight, self._clock())]
         if chosen:
-            look = partial(self._checker.flaws, chosen, view.image, view.keypoints)
-            flaws, took_ms = await self._compute(look)
-            self._stats.add_stage("pivot_check", took_ms)
-            self._next_check_ms = self._clock() + took_ms / CHECK_SHARE
-            self.selector.checked(flaws, self._clock())
+            self._to_check = chosen, view
+            self._asked.set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being coded or checked, or waits for it."""
+        return self._wanted is not None or self._to_check is not None
+
+    @property
+    def coding(self) -> bool:
+        """Whether a pivot is being coded, or waits for it."""
+        return self._wanted is not None
+
+    def want(self, analysis: Analysis, reason: Reason) -> None:
+        """Makes a frame a pivot as soon as the worker is free; not while `coding`."""
+        assert self._wanted is None
+        self._wanted = analysis, reason
+        self._asked.set()
+
+    async def run_jobs(self) -> None:
+        """Checks and codes what is asked for, for ever."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            if self._to_check is not None:
+                await self._check(*self._to_check)
+                self._to_check = None
+            if self._wanted is not None:
+                await self.send(*self._wanted)
+                self._wanted = None
+
+    async def _check(self, chosen: list[int], view: View) -> None:
+        assert self._checker is not None
+        flaws, took_ms = await self._compute(partial(self._checker.flaws, chosen, view.image, view.keypoints))
+        self._stats.add_stage("pivot_check", took_ms)
+        self._next_check_ms = self._clock() + took_ms / CHECK_SHARE
+        self.selector.checked(flaws, self._clock())
 
     async def send(self, analysis: Analysis, reason: Reason) -> None:
-        """Makes a frame a pivot."""
+        """Makes a frame a pivot, and returns when its slices are on their way."""
         view = analysis.current
         missing = reason is Reason.REQUEST or self._sender.busy  # the link before, there
         if missing or self._affords_better():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from avcall.bench.memory_link import MemoryLink, Path, pair
-from avcall.bench.virtual_time import InlineExecutor, VirtualTimeLoop, run
+from avcall.bench.virtual_time import InlineExecutor, LateExecutor, VirtualTimeLoop, run
 from avcall.common import control, wire
 from avcall.common.config import SendConfig
 from avcall.common.control import Mute, PivotRequest
@@ -93,6 +94,7 @@ def call(
     answer: bool = True,
     at_ms: dict[float, Callable[[Sender, float], None]] | None = None,
     stop_ms: float | None = None,
+    pivots_take_ms: float = 0.0,
 ) -> Call:
     """Runs a sender to its end; `at_ms` are things that happen on the way."""
 
@@ -108,6 +110,7 @@ def call(
             link=near,
             clock=loop.now_ms,
             executor=InlineExecutor(),
+            pivot_executor=LateExecutor(loop, pivots_take_ms),
             stats=stats,
             trace=notes,
             make_mesh=BlobMesh,
@@ -164,6 +167,19 @@ def test_a_plain_call() -> None:
     assert done.stats.payload_bytes["voice"] > 0
     assert set(done.stats.stage_ms()) == {"capture", "track", "detect", "pivot_encode", "voice_encode"}
     assert done.stats.counters["frames_captured"] == done.stats.counters["frames_sent"] == 50
+
+
+def test_no_frame_waits_while_a_pivot_is_coded() -> None:
+    done = call(frames=400, pivots_take_ms=700.0)
+    assert done.notes.reasons() == ["start", "age"]
+    assert done.stats.counters["frames_captured"] == done.stats.counters["frames_sent"] == 400
+    pivots = [pose.pivot_id for _, pose in done.heard.poses]
+    assert pivots == sorted(pivots)
+    assert set(pivots) == {0, 1}
+    sent_ms = [at_ms for at_ms, _ in done.heard.poses]
+    assert sent_ms[0] >= 700.0  # nothing can be shown before there is a first pivot
+    steady = [later - sooner for sooner, later in itertools.pairwise(sent_ms) if sooner > 2000.0]
+    assert max(steady) < 50.0
 
 
 def test_pivots_arrive_through_heavy_loss() -> None:
@@ -319,6 +335,7 @@ def test_sending_into_a_closed_link_is_harmless() -> None:
             link=near,
             clock=loop.now_ms,
             executor=InlineExecutor(),
+            pivot_executor=InlineExecutor(),
             stats=stats,
             trace=Notes(),
             make_mesh=BlobMesh,
