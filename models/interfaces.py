@@ -10,6 +10,7 @@ devices and foreign conventions stay inside an implementation. A weightless twin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -91,12 +92,12 @@ class Drives(Protocol):
 
 
 @runtime_checkable
-class TwoSpeedReenactor(Protocol):
-    """A reenactor with a cheaper way to draw the same encoded pivots, for frames that have no time for more."""
+class ManySpeedReenactor(Protocol):
+    """A reenactor with cheaper ways to draw the same encoded pivots, for frames that have no time for more."""
 
     @property
-    def cheap(self) -> Drives:
-        """It may be a `DetailedReenactor`, too."""
+    def cheaper(self) -> Sequence[tuple[str, Drives]]:
+        """With their names, cheapest first. Each may be a `DetailedReenactor`, too."""
 
 
 class Interpolator(Protocol):

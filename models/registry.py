@@ -19,6 +19,8 @@ ENHANCER = "lite-enhancer"
 """Weights of face enhancement, picture by picture."""
 PIVOT_ENHANCER = "lite-pivot-enhancer"
 """Weights of the enhancement of pivots."""
+FASTER = {"lite": ("swift",)}
+"""Networks that stand in for another where a machine has no time for that; both take the same pivots and keypoints."""
 DETECTOR_SUFFIX = "-detector"
 """Weights of a detector that belongs to the reenactor of the name before it."""
 
@@ -80,11 +82,12 @@ def load_pair(name: str, device: str, *, enhance_pivots: bool = True) -> tuple[K
         return fomm_of_weights(weights, device)
     found_by = load_weights(name + DETECTOR_SUFFIX) if name + DETECTOR_SUFFIX in table() else None
     repairs = load_weights(PIVOT_ENHANCER) if enhance_pivots and PIVOT_ENHANCER in table() else None
-    model = ModelId(weights.name, _joint_hash(found_by, weights, repairs))
+    faster = [load_weights(each) for each in FASTER.get(name, ()) if each in table()]
+    model = ModelId(weights.name, _joint_hash(found_by, weights, repairs, *faster))
     enhancer = None if repairs is None else NetworkEnhancer(repairs, device, PIVOT_SIDE)
     # without a detector the network was trained on the mesh points themselves
     detector = PointDetector(model) if found_by is None else NetworkDetector(found_by, model)
-    return detector, NetworkReenactor.from_weights(weights, model, device, enhancer)
+    return detector, NetworkReenactor.from_weights(weights, model, device, enhancer, faster)
 
 
 def _joint_hash(*parts: Weights | None) -> str:

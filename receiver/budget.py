@@ -17,9 +17,9 @@ from avcall.common.config import QUALITIES
 from avcall.common.errors import ConfigError
 
 PERIOD_MS = 40.0
-LIMITS = {"auto": (0.60, 0.80), "high": (0.85, 0.95), "low": (0.60, 0.80)}
+LIMITS = {"auto": (0.75, 0.90), "high": (0.85, 0.95), "low": (0.75, 0.90)}
 """Of the period: the estimate below which a step is taken, and the one above which it is given up. The rest of a period
-is for what no stage is: new pivots, sound, the window, and what else the machine does. "low" takes no steps."""
+is for what no stage is: sound, the window, and what else the machine does. "low" takes no steps."""
 RUNS = 9
 """The median of so many runs is what a version takes: one slow frame, or four, change nothing."""
 TRUSTED_RUNS = 3
@@ -27,7 +27,7 @@ TRUSTED_RUNS = 3
 OVERRUNS = 3
 """So many frames in a row beyond the period, and the last step is given up at once, whatever the estimates say."""
 FADE_FRAMES = 5
-"""A step is blended in and out over so many frames."""
+"""A step is blended in and out over so many frames, where there is time to draw both."""
 DWELL_MS = 1000.0
 """After a change, before the next step up."""
 WAIT_MS, LONGEST_WAIT_MS = 2000.0, 64_000.0
@@ -77,9 +77,9 @@ class _Stage:
     def blocked(self, level: int, now_ms: float) -> bool:
         return now_ms < self._not_before_ms[level]
 
-    def rise(self, now_ms: float) -> None:
+    def rise(self, now_ms: float, *, faded: bool) -> None:
         self.level += 1
-        self.share, self.since_ms = 1.0 / (FADE_FRAMES + 1), now_ms
+        self.share, self.since_ms = 1.0 / (FADE_FRAMES + 1) if faded else 1.0, now_ms
         self._runs[self.level].clear()  # of another time, when the machine did other things
 
     def give_up(self, now_ms: float) -> None:
@@ -131,7 +131,8 @@ class FrameBudget:
         for name, stage in self._stages.items():
             if wanted[name] < stage.level:
                 stage.share -= 1.0 / (FADE_FRAMES + 1)
-                while stage.level > wanted[name] and (urgent or stage.share <= 1e-6):
+                at_once = urgent or not self._both_fit(name, stage.level)
+                while stage.level > wanted[name] and (at_once or stage.share <= 1e-6):
                     stage.give_up(now_ms)
                     self._changed_ms, self._given_up = now_ms, self._given_up + 1
             elif stage.share < 1.0:
@@ -139,7 +140,7 @@ class FrameBudget:
         for name in self._order:
             stage = self._stages[name]
             if wanted[name] > stage.level and stage.share == 1.0 and now_ms - self._changed_ms >= DWELL_MS:
-                stage.rise(now_ms)
+                stage.rise(now_ms, faded=self._both_fit(name, stage.level + 1))
                 self._changed_ms = now_ms
         return {name: self.choice(name) for name in self._stages}
 
@@ -198,6 +199,12 @@ class FrameBudget:
             if self._total_ms(levels | {name: up}) <= (self._keep_ms if runs else self._start_ms):
                 levels[name] = up
         return levels
+
+    def _both_fit(self, name: str, level: int) -> bool:
+        """Whether a version and the one below it, which a blend takes, are done within the period."""
+        below_ms = self._stages[name].versions[level - 1].reference_ms * self._load()
+        levels = {other: stage.level for other, stage in self._stages.items()} | {name: level}
+        return self._total_ms(levels) + below_ms <= self._period_ms
 
     def _total_ms(self, levels: dict[str, int]) -> float:
         load = self._load()

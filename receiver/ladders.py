@@ -23,16 +23,16 @@ from avcall.models.interfaces import (
     Encoded,
     Enhancer,
     Guide,
+    ManySpeedReenactor,
     ModelId,
     Reenactor,
     RepairsPivots,
     SuperResolver,
-    TwoSpeedReenactor,
 )
 from avcall.receiver.budget import FrameBudget, Version
 
 DRIVE, UPSCALE, ENHANCE = "drive", "upscale", "enhance"
-ORDER = (DRIVE, ENHANCE, UPSCALE, UPSCALE)
+ORDER = (DRIVE, ENHANCE, UPSCALE, DRIVE, UPSCALE)
 """Of the steps up, by what they gain a viewer for their time."""
 CALIBRATION_RUNS = 4
 """The first one is slow: networks settle in it."""
@@ -132,13 +132,13 @@ def _mix(below: Image, above: Image, share: float) -> Image:
 
 
 class ReenactorLadder(Ladder[Drives]):
-    """A `Reenactor`, and a `DetailedReenactor` where it wraps one, with a cheaper version of the same encoded pivots
-    where that has one (`TwoSpeedReenactor`)."""
+    """A `Reenactor`, and a `DetailedReenactor` where it wraps one, with cheaper versions of the same encoded
+    pivots where that has some (`ManySpeedReenactor`)."""
 
     def __init__(self, reenactor: Reenactor, clock: Clock, stats: Stats) -> None:
         parts: list[tuple[str, Drives]] = [(reenactor.model.name, reenactor)]
-        if isinstance(reenactor, TwoSpeedReenactor):
-            parts.insert(0, ("warp", reenactor.cheap))
+        if isinstance(reenactor, ManySpeedReenactor):
+            parts[:0] = reenactor.cheaper
         super().__init__(DRIVE, parts, clock, stats)
         self._reenactor = reenactor
 

@@ -92,18 +92,13 @@ def test_a_failing_network_is_counted_and_its_twin_stands_in(how: str) -> None:
 
 
 class Large:
-    """A reenactor of two speeds with a large pivot."""
+    """A reenactor of many speeds with a large pivot."""
 
     model, device = ModelId("large", "0" * 8), "cpu"
 
-    def __init__(self, value: int = 100, cheap: Large | None = None) -> None:
+    def __init__(self, value: int = 100, **cheaper: Large) -> None:
         self.value = value
-        self._cheap = cheap
-
-    @property
-    def cheap(self) -> Large:
-        assert self._cheap is not None
-        return self._cheap
+        self.cheaper = list(cheaper.items())
 
     def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
         return "encoded"
@@ -116,10 +111,13 @@ class Large:
         return Detailed(self.drive(encoded, keypoints), np.full((16, 16, 3), self.value + 1, np.uint8))
 
 
-def test_a_reenactor_of_two_speeds_has_two_rungs_for_one_encoding() -> None:
-    reenactor = Large(160, Large(100))
+def test_a_reenactor_of_many_speeds_has_as_many_rungs_for_one_encoding() -> None:
+    reenactor = Large(160, warp=Large(100))
     ladder = ReenactorLadder(reenactor, Clock(), Stats())
     assert ladder.names == ("warp", "large")
+    assert ReenactorLadder(Large(), Clock(), Stats()).names == ("large",)
+    many = ReenactorLadder(Large(160, warp=Large(100), swift=Large(130)), Clock(), Stats())
+    assert many.names == ("warp", "swift", "large")
     points = np.zeros((10, 2), np.float32)
     encoded = ladder.encode(PICTURE, points)
     assert ladder.drive(encoded, points)[0, 0, 0] == 100
@@ -138,7 +136,7 @@ def test_what_draws_no_details_teaches_no_price() -> None:
             return None
 
     stats = Stats()
-    ladder = ReenactorLadder(Small(160, Small(100)), Clock(), stats)
+    ladder = ReenactorLadder(Small(160, warp=Small(100)), Clock(), stats)
     points = np.zeros((10, 2), np.float32)
     assert ladder.drive_detailed(ladder.encode(PICTURE, points), points) is None
     assert not stats.stage_ms()
