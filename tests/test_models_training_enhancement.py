@@ -117,7 +117,7 @@ def test_a_draw_follows_from_the_generator_and_the_loss_from_the_draw(pack: Path
     task.to(torch.device("cpu"))
     network = EnhancementNetwork(task.shape)
     one, other = (task.draw(np.random.default_rng(5), 2) for _ in range(2))
-    assert torch.equal(one.shown, other.shown)
+    assert torch.equal(one.given, other.given)
     forward = task.forward(network, one, np.random.default_rng(1))
     assert forward.terms["pixels"] > 0  # an untrained network changes nothing: a tenth darker
     assert float(forward.terms["flicker"].detach()) == 0.0

@@ -1,39 +1,28 @@
-"""`avcall train enhancement`: driven pictures in threes, the repaired ones, and the losses.
+"""`avcall train enhancement`: driven pictures in threes, and the loss of what flickers.
 
-L1 and LPIPS on the middle picture, DISTS now and then (its network is the dearest), and what flickers more in
-the repaired three than in the given: so what is sharpened stays steady. What holds the identity is that only true
-pictures of the same person at the same moment are ever aimed at, without a critic.
+What flickers more in the repaired three than in the given counts: so what is sharpened stays steady. All else is in
+`repair_task`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from avcall.common.config import flag
-from avcall.common.errors import ConfigError
-from avcall.models.dists import Dists
 from avcall.models.enhancement.enhancer import KIND
-from avcall.models.enhancement.network import SIZES, EnhancementNetwork, EnhancementShape, enhance
-from avcall.models.lpips import Lpips
-from avcall.models.precision import mixed
+from avcall.models.enhancement.network import SIZES
 from avcall.models.registry import device_from_flag, load_pair
-from avcall.models.training.crops import crop_corner, planes
-from avcall.models.training.enhancement_pairs import EnhancementClip, make_pairs, read_pairs
+from avcall.models.training.enhancement_pairs import make_pairs, read_pairs
 from avcall.models.training.loop import train
 from avcall.models.training.pairs import Pack
-from avcall.models.training.state import channels_last
-from avcall.models.training.task import Forward
+from avcall.models.training.repair_task import RepairTask, Sample, Weights, check_crop
 from avcall.models.training.train_config import RunConfig
-
-SHEET_ROWS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,9 +49,7 @@ def train_enhancement(config: EnhancementTrainConfig) -> Path:
     Raises:
         ConfigError: --crop does not fit. Others: as `avcall.models.training.loop.train` and `make_pairs`.
     """
-    multiple = SIZES[config.size].multiple
-    if config.crop % multiple or config.crop < 64:
-        raise ConfigError(f"--crop {config.crop}: give a multiple of {multiple} from 64, such as 128")
+    check_crop(config.crop, SIZES[config.size])
     packs = {split: Pack(config.data, split) for split in ("val", "train")}
     if not all((config.pairs / split / clip.name).exists() for split, pack in packs.items() for clip in pack.clips):
         device = device_from_flag(config.device)
@@ -77,112 +64,38 @@ def make_task(config: RunConfig) -> EnhancementTask:
     return EnhancementTask(config)
 
 
-@dataclass(frozen=True, slots=True)
-class Threes:
-    """A batch of crops, uint8: what was shown (N, 3, C, C, 3), and the truth of the middle ones (N, C, C, 3)."""
-
-    shown: Tensor
-    truth: Tensor
-
-
-class EnhancementTask:
-    """Implements `avcall.models.training.task.Task`."""
-
-    kind = KIND
+class EnhancementTask(RepairTask):
+    """Repairs driven pictures, three moments in a row."""
 
     def __init__(self, config: EnhancementTrainConfig) -> None:
         """
         Raises:
             InputError: no pack, or no pairs of it. ConfigError: --crop is larger than the pictures.
         """
-        self._config = config
-        pack = Pack(config.data, "train")
-        if config.crop > pack.resolution:
-            raise ConfigError(f"--crop {config.crop}: the pack's pictures have {pack.resolution} pixels")
-        self._clips = read_pairs(pack, config.pairs / "train")
-        self._device = torch.device("cpu")
-        self._lpips, self._dists = Lpips("alex"), Dists()
-        for network in (self._lpips, self._dists):
-            channels_last(network)
+        weights = Weights(config.perceptual, config.texture, config.texture_share)
+        super().__init__(config, f"{config.size}-{KIND}", SIZES[config.size], config.crop, weights)
+        self._pairs, self._flicker = config.pairs, config.flicker
+        self._clips = read_pairs(self._pack, config.pairs / "train")
 
-    @property
-    def name(self) -> str:
-        return f"{self._config.size}-{KIND}"
-
-    @property
-    def shape(self) -> EnhancementShape:
-        return SIZES[self._config.size]
-
-    def build(self) -> nn.Module:
-        return EnhancementNetwork(self.shape)
-
-    def to(self, device: torch.device) -> None:
-        self._device = device
-        self._lpips.to(device)
-        self._dists.to(device)
-
-    def draw(self, generator: np.random.Generator, count: int) -> Threes:
-        rows = [self._draw_one(generator) for _ in range(count)]
-        shown, truth = zip(*rows, strict=True)
-        return Threes(torch.from_numpy(np.stack(shown)), torch.from_numpy(np.stack(truth)))
-
-    def _draw_one(self, generator: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def _draw_one(self, generator: np.random.Generator) -> Sample:
         samples = self._clips[int(generator.integers(len(self._clips)))]
         number = int(generator.integers(len(samples.frame)))
         frame = int(samples.frame[number])
-        side, crop = samples.shown.shape[2], self._config.crop
-        left, top = crop_corner(samples.clip.keypoints[frame], side, crop, generator)
-        rows, columns = slice(top, top + crop), slice(left, left + crop)
-        shown = samples.shown[number][:, rows, columns]
-        truth = samples.clip.frames[frame][rows, columns]
-        if generator.random() < 0.5:
-            shown, truth = shown[:, :, ::-1], truth[:, ::-1]
-        return np.ascontiguousarray(shown), np.ascontiguousarray(truth)
+        rows, columns = self._window(samples.clip.keypoints[frame], samples.shown.shape[2], generator)
+        return samples.shown[number][:, rows, columns], samples.clip.frames[frame][rows, columns]
 
-    def forward(self, network: nn.Module, batch: Threes, generator: np.random.Generator) -> Forward:
-        assert isinstance(network, EnhancementNetwork)
-        shown = planes(batch.shown.flatten(0, 1).to(self._device))
-        truth = planes(batch.truth.to(self._device))
-        made = enhance(network, shown)
-        count, shape = len(truth), shown.shape[1:]
-        threes_in, threes_out = shown.view(count, 3, *shape), made.view(count, 3, *shape)
-        middle = threes_out[:, 1]
-        # LPIPS' first layer looks at every fourth place only: a picture could learn to be right just there
-        top, left = (int(shift) for shift in generator.integers(0, 8, 2))
-        config = self._config
-        terms = {
-            "pixels": (middle - truth).abs().mean(),
-            "perceptual": config.perceptual * self._lpips(middle[..., top:, left:], truth[..., top:, left:]).mean(),
-            "flicker": config.flicker * more_flicker(threes_in, threes_out),
-        }
-        if generator.random() < config.texture_share:
-            weight = config.texture / config.texture_share
-            terms["texture"] = weight * self._dists(middle[:1].clamp(0, 1), truth[:1]).mean()
-        return Forward(terms, middle, truth)
+    def _terms_in_time(self, given: Tensor, made: Tensor) -> dict[str, Tensor]:
+        return {"flicker": self._flicker * more_flicker(given, made)}
 
-    @torch.inference_mode()
-    def judge(self, average: nn.Module, sheet: Path) -> dict[str, Any]:
-        """LPIPS, DISTS and flicker of val samples, as shown and repaired; one sample of each clip."""
-        assert isinstance(average, EnhancementNetwork)
-        clips = read_pairs(Pack(self._config.data, "val"), self._config.pairs / "val")
-        found: dict[str, list[float]] = {}
-        rows: list[Tensor] = []
-        for turn, samples in enumerate(clips):
-            three, truth = _sample(samples, turn)
-            shown, true = planes(three.to(self._device)), planes(truth[None].to(self._device))
-            with mixed(self._device):
-                made = enhance(average, shown).clamp(0, 1)
-            for name, pictures in (("", made), ("_given", shown)):
-                found.setdefault(f"lpips{name}", []).append(float(self._lpips(pictures[1:2], true)))
-                found.setdefault(f"dists{name}", []).append(float(self._dists(pictures[1:2], true)))
-                found.setdefault(f"l1{name}", []).append(float((pictures[1:2] - true).abs().mean()))
-                found.setdefault(f"flicker{name}", []).append(float(_second_difference(pictures[None]).mean()))
-            if len(rows) < SHEET_ROWS:
-                rows.append(torch.cat([shown[1], made[1], true[0], (made[1] - shown[1]) * 2 + 0.5], 2).clamp(0, 1))
-        picture = (torch.cat(rows, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-        if not cv2.imwrite(str(sheet), np.ascontiguousarray(picture[..., ::-1])):
-            raise OSError(f"cannot write {sheet}")
-        return {name: round(float(np.mean(values)), 5) for name, values in found.items()}
+    def _judged(self, pack: Pack) -> Iterator[list[Sample]]:
+        """One sample of each clip, so that clips together show all reenactors and ages of pivots."""
+        for turn, samples in enumerate(read_pairs(pack, self._pairs / "val")):
+            number = turn * 5 % len(samples.frame)
+            yield [(samples.shown[number], samples.clip.frames[samples.frame[number]])]
+
+    def _figures(self, pictures: Tensor, truth: Tensor) -> dict[str, float]:
+        flicker = float(_second_difference(pictures[None]).mean())
+        return {**super()._figures(pictures, truth), "flicker": flicker}
 
 
 def more_flicker(given: Tensor, made: Tensor) -> Tensor:
@@ -196,10 +109,3 @@ def _second_difference(threes: Tensor) -> Tensor:
     weights = torch.tensor([0.299, 0.587, 0.114], device=threes.device).view(1, 1, 3, 1, 1)
     luma = (threes.float() * weights).sum(2)
     return (luma[:, 2] - 2 * luma[:, 1] + luma[:, 0]).abs()
-
-
-def _sample(samples: EnhancementClip, turn: int) -> tuple[Tensor, Tensor]:
-    """One of a clip's samples, so that clips together show all reenactors and ages of pivots."""
-    number = turn * 5 % len(samples.frame)
-    shown, truth = samples.shown[number], samples.clip.frames[samples.frame[number]]
-    return torch.from_numpy(np.array(shown)), torch.from_numpy(np.array(truth))
