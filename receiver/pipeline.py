@@ -265,7 +265,7 @@ class Receiver:
         if not self._playout.running:
             return
         if self._display.first_face_ms is None:
-            self._playout.settle()
+            self._playout.settle(now_ms)
             if self._first_bundle_ms is not None and now_ms - self._first_bundle_ms < _FIRST_LOOK_MS:
                 return
         due_ms = now_ms + self._display.render_ms

@@ -28,6 +28,9 @@ MARGIN_MS, LOSSY_MARGIN_MS = 8.0, 28.0
 """Under losses the voice, which leads the picture, wanders by as much as it may be off its target."""
 FALL_PER_MS = 0.02
 """The delay falls by at most 20 ms a second."""
+BEGINNING_MS, SETTLED_MS = 600.0, 400.0
+"""So long after the first picture the delay is chosen anew, once, by so much of the time before: the rest had to share
+the path with the first pivot, and says nothing about later."""
 MAX_SLEW = 0.05
 FOLLOW_SLEW = (0.1, 0.6)
 """Pictures follow a voice that is being steered faster than the clock runs by itself: the farther off, the faster."""
@@ -54,6 +57,8 @@ class PlayoutClock:
         self._transits: dict[Stream, deque[tuple[float, float, bool]]] = {
             stream: deque(maxlen=_WINDOW_PACKETS) for stream in Stream
         }
+        self._settled_ms: float | None = None
+        """When it was last settled; None once that is past."""
         self._behind_ms: float | None = None
         """How far the target is behind now."""
         self._base_ms = 0.0
@@ -84,9 +89,10 @@ class PlayoutClock:
             transits.clear()
         self._behind_ms = self._ahead_ms = self._heard = None
 
-    def settle(self) -> None:
+    def settle(self, now_ms: float) -> None:
         """Nothing has been shown yet: the clock may start at the target instead of being slewed there."""
         self._ahead_ms = None
+        self._settled_ms = now_ms
 
     @property
     def running(self) -> bool:
@@ -137,9 +143,10 @@ class PlayoutClock:
 
     def _update(self, now_ms: float) -> None:
         wanted, lossy = [], False
+        begins = self._settled_ms is not None and now_ms - self._settled_ms >= BEGINNING_MS
         for stream, usual in ((Stream.VOICE, VOICE_PERCENTILE), (Stream.VIDEO, VIDEO_PERCENTILE)):
             transits = self._transits[stream]
-            while transits and now_ms - transits[0][0] > WINDOW_MS:
+            while transits and now_ms - transits[0][0] > (SETTLED_MS if begins else WINDOW_MS):
                 transits.popleft()
             if transits:
                 values = np.array([transit_ms for _, transit_ms, _ in transits])
@@ -149,14 +156,18 @@ class PlayoutClock:
                 lossy = lossy or bridging
                 needed = max(_covering(values, percentile), _covering(recent, RECENT_PERCENTILE))
                 wanted.append((needed, float(np.percentile(values, FASTEST_PERCENTILE, method="lower"))))
+        if not wanted:
+            return
         self._base_ms = min(fastest for _, fastest in wanted)
         margin_ms = LOSSY_MARGIN_MS if lossy else MARGIN_MS
         behind_ms = min(max(needed for needed, _ in wanted) + margin_ms, self._base_ms + self._max_delay_ms)
-        if self._behind_ms is None or behind_ms > self._behind_ms:
+        if self._behind_ms is None or behind_ms > self._behind_ms or begins:
             self._behind_ms = behind_ms
         else:
             self._behind_ms = max(behind_ms, self._behind_ms - FALL_PER_MS * (now_ms - self._updated_ms))
         self._updated_ms = now_ms
+        if begins:
+            self._settled_ms = None
 
 
 def _covering(transits_ms: NDArray[np.float64], percent: float) -> float:

@@ -52,7 +52,7 @@ TAIL_S = 0.3
 AUTO_SPAN_MS = 120.0
 """With `--span-ms auto`, until a rate controller says otherwise."""
 THESIS_FRAME_MS = 60
-PROBES = 3
+PROBES = 6
 """In the beginning a pose leaves at once, then a slice of the first pivot, then another pose: from the time between the
 two rate control learns what the path carries. Where it does not, that is tried again."""
 URGENT_REPORTS, URGENT_WITHIN_MS = 2, 100.0

@@ -50,6 +50,20 @@ def test_it_rises_fast_and_falls_slowly() -> None:
     assert 80.0 + MARGIN_MS - FALL_PER_MS * 2500 <= clock.delay_ms < 80.0 + MARGIN_MS - 20.0
 
 
+def test_what_was_slow_before_the_first_picture_is_soon_forgotten() -> None:
+    clock = PlayoutClock()
+    now_ms = feed(clock, 0.0, [230.0] * 10 + [30.0] * 15)
+    clock.settle(now_ms)
+    feed(clock, 1_000.0, [30.0] * 10)
+    assert clock.delay_ms == pytest.approx(200.0 + MARGIN_MS)  # too early to tell
+    feed(clock, 1_400.0, [30.0] * 10)
+    assert clock.delay_ms == pytest.approx(MARGIN_MS)
+    feed(clock, 1_800.0, [230.0])
+    assert clock.delay_ms == pytest.approx(200.0 + MARGIN_MS)  # it may still rise
+    feed(clock, 1_840.0, [30.0] * 50)
+    assert clock.delay_ms > 150.0  # and falls slowly from now on
+
+
 def test_the_delay_is_capped() -> None:
     clock = PlayoutClock(max_delay_ms=100.0)
     feed(clock, 0.0, [30.0 + 700.0 * (i % 2) for i in range(100)])
