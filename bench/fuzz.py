@@ -95,6 +95,7 @@ def measure_fuzz(cases: int, seed: int, told: Callable[[str], None] = lambda lin
             told(f"{done} cases, {done / (time.perf_counter() - begin_s):.0f} a second, {resident_mb():.0f} MB")
 
     outcome = fuzz(cases, seed, note)
+    memory.append(resident_mb())
     elapsed_s = time.perf_counter() - begin_s
     return {
         **provenance(),

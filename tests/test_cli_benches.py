@@ -41,6 +41,8 @@ def test_the_command_line_names_files_but_not_their_places(tmp_path: Path) -> No
     assert command_line("calls", config) == "avcall bench calls --clips clips --seconds 30.0"
     assert command_line("calls", replace(config, seconds=8.0)) == "avcall bench calls --clips clips"
     twice = DetectorConfig(clips=tmp_path / "clips", weights=(tmp_path / "a", tmp_path / "b"))
+    both_ways = replace(config, seconds=8.0, two_way=True)
+    assert command_line("calls", both_ways) == "avcall bench calls --clips clips --two-way"
     assert command_line("detector", twice) == "avcall bench detector --clips clips --weights a --weights b"
 
 

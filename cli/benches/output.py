@@ -20,7 +20,9 @@ def command_line(name: str, config: Any) -> str:
     words = ["avcall bench", name]
     for field in config.__dataclass_fields__.values():
         value = getattr(config, field.name)
-        if field.metadata["required"] or value != field.default:
+        if isinstance(value, bool):
+            words += [] if value == field.default else [flag_name(field.name if value else f"no_{field.name}")]
+        elif field.metadata["required"] or value != field.default:
             for each in value if isinstance(value, tuple) else (value,):
                 words += [flag_name(field.name), each.resolve().name if isinstance(each, Path) else str(each)]
     return " ".join(words)
