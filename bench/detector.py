@@ -63,7 +63,7 @@ def measure_detectors(
     Raises:
         InputError: no clip with a face for a second. CheckpointError: damaged weights.
     """
-    detectors: dict[str, KeypointDetector] = {MESH: PointDetector(ModelId("mesh", "-"))}
+    detectors: dict[str, KeypointDetector] = {MESH: PointDetector(ModelId("mesh", "-"), carry=False)}
     for path in files:
         weights = read_weights(path)
         detectors[weights.name] = NetworkDetector(weights, ModelId(weights.name, weights.short_hash), carry=False)

@@ -3,7 +3,7 @@
 The points of the frame before are carried along by the picture's own motion at them (pyramidal Lucas-Kanade, forth and
 back) and then pulled a part of the way to where they are found now. The mesh's jitter is not in the picture, so it is
 not carried; a movement is, so nothing lags. Where motion and finding disagree by more than a jitter can, or the way
-back ends elsewhere, what is found is taken as it is: a blink, a cut, another crop.
+back ends elsewhere, what is found is taken as it is: a cut, another crop. Lips and lids are always taken as they are.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avcall.common.keypoints import (
+    CHIN,
     COUNT,
-    LID_LEFT,
-    LID_RIGHT,
-    LOWER_LIP,
-    UPPER_LIP,
+    EYE_LEFT,
+    EYE_RIGHT,
+    NOSE,
     Image,
     Keypoints,
     from_pixels,
     to_pixels,
 )
 
-LIVELY = np.isin(np.arange(COUNT), (UPPER_LIP, LOWER_LIP, LID_LEFT, LID_RIGHT))
-"""Points on edges that move against the skin around them: they are followed in a small window, and pulled more."""
-SMALL_WINDOW, LARGE_WINDOW = 15, 31
+CARRIED = np.isin(np.arange(COUNT), (NOSE, CHIN, EYE_LEFT, EYE_RIGHT))
+"""The others, lips and lids, are taken as found: a blink lasts two or three frames, and no part of it may be lost."""
+WINDOW = 31
 LEVELS = 2
-LIVELY_PULL, RIGID_PULL = 0.8, 0.4
+PULL = 0.4
 JITTER_PX = 1.0
 """How far, at 256, what is found may lie from what is carried; at twice that nothing is carried."""
 LOST_PX = 0.3
@@ -66,8 +66,7 @@ class CarriedPoints:
             before = min(alike, key=lambda seen: float(np.abs(seen.found - found).mean()))
             carried, lost = _carry(before, grey)
             apart = np.linalg.norm(found - carried, axis=-1) * (256.0 / width)
-            pull = np.where(LIVELY, LIVELY_PULL, RIGID_PULL)
-            pull = pull + (1.0 - pull) * np.clip(apart / JITTER_PX - 1.0, 0.0, 1.0)
+            pull = PULL + (1.0 - PULL) * np.clip(apart / JITTER_PX - 1.0, 0.0, 1.0)
             pull = np.where(lost, 1.0, pull)[:, None]
             steady = np.asarray(carried + pull * (found - carried), dtype=np.float32)
             if len(self._seen) == KEPT:
@@ -79,18 +78,14 @@ class CarriedPoints:
 def _carry(before: _Seen, grey: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Where the points are now, (10, 2) pixels, and which were lost."""
     carried, lost = before.steady.copy(), np.ones(COUNT, dtype=bool)
-    for window, which in ((SMALL_WINDOW, LIVELY), (LARGE_WINDOW, ~LIVELY)):
-        start = before.steady[which]
-        there = _follow(before.picture, grey, start, window)
-        back = _follow(grey, before.picture, there, window)
-        carried[which] = there
-        lost[which] = np.linalg.norm(back - start, axis=-1) > LOST_PX
+    start = before.steady[CARRIED]
+    carried[CARRIED] = there = _follow(before.picture, grey, start)
+    back = _follow(grey, before.picture, there)
+    lost[CARRIED] = np.linalg.norm(back - start, axis=-1) > LOST_PX
     return carried, lost
 
 
-def _follow(
-    source: NDArray[np.uint8], target: NDArray[np.uint8], points: NDArray[np.float32], window: int
-) -> NDArray[np.float32]:
+def _follow(source: NDArray[np.uint8], target: NDArray[np.uint8], points: NDArray[np.float32]) -> NDArray[np.float32]:
     """Where points (n, 2) of one picture are in another."""
     follow: Any = cv2.calcOpticalFlowPyrLK  # its stub wants a start for the search
-    return np.asarray(follow(source, target, points, None, winSize=(window, window), maxLevel=LEVELS)[0])
+    return np.asarray(follow(source, target, points, None, winSize=(WINDOW, WINDOW), maxLevel=LEVELS)[0])

@@ -17,6 +17,7 @@ from avcall.models.checkpoint import Weights, fill, rebuild_config
 from avcall.models.classical import ClassicalReenactor, Moved
 from avcall.models.interfaces import Detailed, Drives, Encoded, Enhancer, ModelId
 from avcall.models.precision import mixed, native_bf16
+from avcall.models.reenactment.carried_points import CarriedPoints
 from avcall.models.reenactment.config import NetworkConfig
 from avcall.models.reenactment.generator import Carried, Driven, EncodedPivot, ReenactmentNetwork
 from avcall.models.reenactment.lean import Drawn, LeanNetwork, keep_freed_memory
@@ -37,10 +38,13 @@ class NetworkPivot:
 
 
 class PointDetector:
-    """The ten mesh points themselves, under the id of the network that was trained on them."""
+    """The ten mesh points themselves, steadied along the picture's motion, under the id of the network that was trained
+    on them."""
 
-    def __init__(self, model: ModelId) -> None:
+    def __init__(self, model: ModelId, carry: bool = True) -> None:
+        """`carry`: whether they are steadied; the pictures are then those of one call, in their order."""
         self._model = model
+        self._carried = CarriedPoints() if carry else None
 
     @property
     def model(self) -> ModelId:
@@ -48,7 +52,8 @@ class PointDetector:
 
     def detect(self, image: Image, landmarks: Landmarks) -> Keypoints:
         """`landmarks` (468, 3) of the crop `image`; returns (10, 2)."""
-        return np.ascontiguousarray(landmarks[list(MESH_INDICES), :2], dtype=np.float32)
+        points = np.ascontiguousarray(landmarks[list(MESH_INDICES), :2], dtype=np.float32)
+        return points if self._carried is None else self._carried.steady(image, points)
 
 
 class NetworkReenactor:
