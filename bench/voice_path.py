@@ -1,0 +1,73 @@
+"""A voice from one end to the other without a network: the call's own coder, gate and voice buffer, for benches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avcall.common.frames import SAMPLE_RATE, AudioChunk
+from avcall.common.wire import VoicePacket
+from avcall.receiver.opus_decoder import make_opus_decoder
+from avcall.receiver.voice_buffer import VoiceBuffer
+from avcall.sender.file_clock import open_file
+from avcall.sender.microphone import CHUNK_MS, CHUNK_SAMPLES, Resampler, cut
+from avcall.sender.voice import VoiceEncoder
+
+Samples: TypeAlias = NDArray[np.int16]
+BUNDLED_BYTES = 5
+"""What a bundle takes for its one voice packet beside the packet: docs/wire.md."""
+START_MS = 1000.5
+"""Makes the capture times of packets, `sender.voice.LOOKAHEAD_MS` earlier, whole milliseconds."""
+PLAYOUT_MS = 700.0
+PULL = SAMPLE_RATE // 100
+
+
+def encode(samples: Samples, encoder: VoiceEncoder) -> list[VoicePacket]:
+    """The packets of a sound that begins at START_MS."""
+    chunks = (AudioChunk(chunk, START_MS + number * CHUNK_MS) for number, chunk in enumerate(cut(iter([samples]))))
+    return [packet for chunk in chunks for packet in encoder.encode(chunk)]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came out at the other end, in step with what went in, and what it took."""
+
+    samples: Samples
+    packets: list[VoicePacket]
+
+
+def read_sound(path: Path) -> Samples:
+    """The sound of a file, at SAMPLE_RATE mono, cut to whole chunks; empty where there is none."""
+    resampler = Resampler()
+    with open_file(path) as container:
+        if not container.streams.audio:
+            return np.zeros(0, dtype=np.int16)
+        frames = [resampler.convert(frame) for frame in container.decode(container.streams.audio[0])]
+    samples: Samples = np.concatenate([*frames, resampler.convert(None)])
+    return samples[: len(samples) // CHUNK_SAMPLES * CHUNK_SAMPLES]
+
+
+def send(samples: Samples, kbps: float, frame_ms: int) -> Heard:
+    """Through the call's coder, gate and voice buffer, without losses."""
+    packets = encode(samples, VoiceEncoder(kbps, frame_ms))
+    buffer = VoiceBuffer(make_opus_decoder())
+    buffer.seek(START_MS)
+    waiting = list(packets)
+    parts = []
+    for number in range(len(samples) // PULL):
+        while waiting and waiting[0].capture_ms < START_MS + 10.0 * number + PLAYOUT_MS:
+            packet = waiting.pop(0)
+            buffer.insert(packet, float(packet.capture_ms))
+        parts.append(buffer.pull(PULL))
+    return Heard(np.concatenate(parts), packets)
+
+
+def bits_in(packets: Sequence[VoicePacket], begin_s: float, end_s: float, frame_ms: int) -> int:
+    """Of the packets whose middle was captured in that stretch, as bundles carry them."""
+    middles = [(packet, (packet.capture_ms - START_MS + frame_ms / 2) / 1000.0) for packet in packets]
+    return sum(8 * (len(packet.opus) + BUNDLED_BYTES) for packet, at_s in middles if begin_s <= at_s < end_s)
