@@ -83,7 +83,7 @@ def load_pair(name: str, device: str, *, enhance_pivots: bool = True) -> tuple[K
     found_by = load_weights(name + DETECTOR_SUFFIX) if name + DETECTOR_SUFFIX in table() else None
     repairs = load_weights(PIVOT_ENHANCER) if enhance_pivots and PIVOT_ENHANCER in table() else None
     faster = [load_weights(each) for each in FASTER.get(name, ()) if each in table()]
-    model = ModelId(weights.name, _joint_hash(found_by, weights, repairs, *faster))
+    model = ModelId(weights.name, _joint_hash(found_by, weights, repairs))
     enhancer = None if repairs is None else NetworkEnhancer(repairs, device, PIVOT_SIDE)
     # without a detector the network was trained on the mesh points themselves
     detector = PointDetector(model) if found_by is None else NetworkDetector(found_by, model)

@@ -18,6 +18,12 @@ from avcall.models.reenactment.reenactor import to_image
 TINY = NetworkConfig(motion=(6, 7, 5, 6), motion_features=4, encoder=(4, 6, 8), decoder=(4, 6, 8), code=6, blocks=2)
 
 
+_LIPS = ((0.0, 0.2), (0.0, 0.25), (-0.12, 0.22), (0.12, 0.22))
+_REST = ((0.0, 0.45), (0.0, 0.05), (-0.15, -0.12), (0.15, -0.12), (-0.25, -0.1), (0.25, -0.1))
+_FACE = torch.tensor([[*_LIPS, *_REST]])
+"""A face of a quarter of the picture's side, in its middle."""
+
+
 def _loud(config: NetworkConfig) -> ReenactmentNetwork:
     """A network in which every layer has its say, as after training."""
     torch.manual_seed(0)
@@ -48,6 +54,29 @@ def test_it_draws_what_the_network_draws(config: NetworkConfig, side: int) -> No
     assert np.abs(drawn.image.astype(int) - to_image(driven.picture)).max() <= 1
     assert torch.allclose(drawn.correction, driven.correction, atol=1e-4)
     assert 0.02 < driven.repaired.mean() < 0.98  # else warp or painting alone would have been compared
+
+
+@torch.inference_mode()
+def test_the_face_alone_is_painted_as_in_the_whole_picture() -> None:
+    network = _loud(LITE)
+    encoded, moved, driving = _encoded(network, 256)
+    driving = _FACE
+    whole = LeanNetwork(network).drive(encoded, moved, driving)
+    face = LeanNetwork(network, face_only=True).drive(encoded, moved, driving)
+    assert torch.equal(face.correction, whole.correction)
+    off = np.abs(face.image.astype(int) - whole.image).max(-1)
+    assert off[144:152, 124:132].max() <= 1  # farther out the square's edge is felt
+    assert off[:16].mean() > 20.0  # there a loud network paints over everything
+
+
+@torch.inference_mode()
+def test_a_face_beyond_the_picture_is_painted_where_it_is() -> None:
+    network = _loud(TINY)
+    encoded, moved, driving = _encoded(network, 96)
+    for away in (-3.0, 0.0, 3.0):
+        assert LeanNetwork(network, face_only=True).drive(encoded, moved, driving + away).image.shape == (96, 96, 3)
+    huge = LeanNetwork(network, face_only=True).drive(encoded, moved, 4.0 * driving)
+    assert np.array_equal(huge.image, LeanNetwork(network).drive(encoded, moved, 4.0 * driving).image)
 
 
 @torch.inference_mode()

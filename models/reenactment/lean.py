@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avcall.common.keypoints import Image
+from avcall.common.keypoints import CHIN, EYE_LEFT, EYE_RIGHT, Image
 from avcall.models.classical import Moved
 from avcall.models.reenactment.generator import LIPS_AND_LIDS, EncodedPivot, ReenactmentNetwork
 from avcall.models.reenactment.motion import MotionCorrection, candidate_displacements, cell_centres
@@ -33,6 +34,12 @@ _BY_PIXEL = [4 * colour + pixel for pixel in range(4) for colour in range(3)]
 """Channels of `pixel_unshuffle` in the order in which a pixel's colours lie together."""
 
 
+_STEP_CELLS = 4
+"""Of a face's square: its side is a multiple of so many cells of eight pixels."""
+_ABOVE, _BELOW, _BESIDE = 0.2, 0.15, 0.3
+"""What is painted beyond the keypoints, in parts of their extent."""
+_FADE_CELLS = 8
+"""Of two pixels: so far from the square's edge the painting is faded in."""
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _KEPT_BYTES, _LARGEST_BYTES = 128 << 20, 16 << 20
 
@@ -60,9 +67,12 @@ class Drawn:
 class LeanNetwork:
     """Drives what the network encoded, picture by picture, on the CPU. Later changes of its weights do not count."""
 
-    def __init__(self, network: ReenactmentNetwork) -> None:
+    def __init__(self, network: ReenactmentNetwork, *, face_only: bool = False) -> None:
+        """`face_only`: paints in a square around the face alone, which takes a fraction of the time; elsewhere the
+        picture is the warp, whose flow is corrected everywhere."""
         half, quarter, _ = network.config.decoder
         self._network = network
+        self._face_only = face_only
         self._motion = _LeanMotion(network.motion)
         self._join_quarter = _Join(_first(network.decode_quarter), quarter)
         colours = half + network.config.encoder[0]
@@ -77,38 +87,106 @@ class LeanNetwork:
 
     def drive(self, pivot: EncodedPivot, moved: Moved, driving: Tensor) -> Drawn:
         """The pivot moved to the driving keypoints (1, K, 2)."""
-        network, side = self._network, moved.picture.shape[-1]
-        code = network.code(pivot.keypoints, driving)
+        side = moved.picture.shape[-1]
+        code = self._network.code(pivot.keypoints, driving)
         classical = moved.displacement.numpy()
         small = torch.from_numpy(_reduced(_together(moved.picture), side // 4)) / 255.0
         correction, told, visible = self._motion(pivot, small, _reduced(classical, side // 4), driving, code, side)
-        finer = _enlarged(correction, side)
-        where = torch.from_numpy(finer) + cell_centres(side, side)
-        warped = functional.grid_sample(
-            moved.picture[None], where[None], mode="bilinear", padding_mode="border", align_corners=True
+        where = torch.from_numpy(_enlarged(correction, side)) + cell_centres(side, side)
+        warped = _together(
+            functional.grid_sample(
+                moved.picture[None], where[None], mode="bilinear", padding_mode="border", align_corners=True
+            )[0]
         )
-        lines = torch.from_numpy(_together(warped[0])).view(side // 2, 2, side // 2, 6)
-        fours = torch.cat([lines[:, 0], lines[:, 1]], -1)
-
         where_half = _enlarged(correction, side // 2) + _reduced(classical, side // 2)
         where_half += cell_centres(side, side // 2).numpy()
-        where_quarter = _reduced(where_half, side // 4)
+        square = _face_square(driving[0].numpy(), side // 8) if self._face_only else _Square(0, 0, side // 8)
+        shown = self._painted(pivot, warped, where_half, told, visible, driving, code, square)
+        if square.cells < side // 8:
+            image = (warped + 0.5).clip(0, 255).astype(np.uint8)
+            square.cut(image, 1)[:] = shown
+            shown = image
+        return Drawn(shown, torch.from_numpy(correction).permute(2, 0, 1)[None])
+
+    def _painted(
+        self, pivot: EncodedPivot, warped: NDArray[np.float32], where_half: NDArray[np.float32], told: Tensor,
+        visible: Tensor, driving: Tensor, code: Tensor, square: _Square,
+    ) -> Image:  # fmt: skip
+        """The square of the picture (S, S, 3) in [0, 255], painted over. Places are those of cells of two pixels, told
+        and visible of four."""
+        network, side, size = self._network, len(warped), 8 * square.cells
+        lines = torch.from_numpy(np.ascontiguousarray(square.cut(warped, 1))).view(size // 2, 2, size // 2, 6)
+        fours = torch.cat([lines[:, 0], lines[:, 1]], -1)
+        where_half = np.ascontiguousarray(square.cut(where_half, 2))
+        where_quarter = _reduced(where_half, size // 4)
+        told, visible = square.cut(told, 4).contiguous(), square.cut(visible, 4).contiguous()
         half, quarter, eighth = pivot.features
-        x = _rows(eighth, _reduced(where_quarter, side // 8), side) * _pooled(visible)
+        x = _rows(eighth, _reduced(where_quarter, size // 8), side) * _pooled(visible)
         x = _layers(network.decode_eighth, torch.cat([x, _pooled(told)], -1)) + network.hint_quarter(code)
         y = _rows(quarter, where_quarter, side) * visible
         x = self._join_quarter(x, torch.cat([y, told], -1))
         x = _layers(network.decode_quarter[1:], x) + network.hint_half(code)
         y = _rows(half, where_half, side)
-        heat = _heat(driving[0, LIPS_AND_LIDS], cell_centres(side, side // 2), 0.03)
+        heat = _heat(driving[0, LIPS_AND_LIDS], square.cut(cell_centres(side, side // 2), 2), 0.03)
         x = self._join_half(x, torch.cat([y, fours, heat], -1))
         x = _layers(network.decode_half[1:], x)
         painted = _convolved(x, *self._paint).float()
-        keep = torch.sigmoid(-painted[..., 12:]).reshape(-1, 1).numpy()
-        kept = torch.from_numpy(cv2.merge([keep, keep, keep])).view_as(fours)
-        shown = torch.addcmul(painted[..., :12], fours, kept).add_(0.5).clamp_(0, 255).to(torch.uint8)
-        image = shown.view(side // 2, side // 2, 2, 6).transpose(1, 2).reshape(side, side, 3).numpy()
-        return Drawn(image, torch.from_numpy(correction).permute(2, 0, 1)[None])
+        keep, paint = torch.sigmoid(-painted[..., 12:]), painted[..., :12]
+        if square.cells < side // 8:
+            inside = square.inside(side // 8)
+            keep, paint = 1.0 - inside * (1.0 - keep), inside * paint
+        flat = keep.reshape(-1, 1).numpy()
+        kept = torch.from_numpy(cv2.merge([flat, flat, flat])).view_as(fours)
+        shown = torch.addcmul(paint, fours, kept).add_(0.5).clamp_(0, 255).to(torch.uint8)
+        picture: Image = shown.view(size // 2, size // 2, 2, 6).transpose(1, 2).reshape(size, size, 3).numpy()
+        return picture
+
+
+@dataclass(frozen=True, slots=True)
+class _Square:
+    """A part of the picture, in cells of eight pixels."""
+
+    top: int
+    left: int
+    cells: int
+
+    def cut(self, field: Any, cell: int) -> Any:
+        """The square of a map (H, W, C), an array or a tensor, of cells of so many pixels."""
+        scale = 8 // cell
+        top, left, size = scale * self.top, scale * self.left, scale * self.cells
+        return field[top : top + size, left : left + size]
+
+    def inside(self, cells: int) -> Tensor:
+        """(H, W, 1), in cells of two pixels: 1, but at the square's edges within a picture of `cells`, where it falls
+        to 0 over _FADE_CELLS."""
+        ramp = ((torch.arange(4 * self.cells) + 0.5) / _FADE_CELLS).clamp_max(1.0)
+        down, across = (
+            torch.minimum(
+                ramp if start else torch.ones_like(ramp),
+                ramp.flip(0) if start + self.cells < cells else torch.ones_like(ramp),
+            )
+            for start in (self.top, self.left)
+        )
+        return (down[:, None] * across)[..., None]
+
+
+def _face_square(points: NDArray[np.float32], cells: int) -> _Square:
+    """Around the keypoints (K, 2) of a picture of so many cells: from the brows to below the chin. Its
+    side changes in steps, for which convolutions are prepared once."""
+    eyes, chin = points[[EYE_LEFT, EYE_RIGHT]], points[CHIN]
+    across = np.ptp(points[:, 0]) * (1.0 + 2.0 * _BESIDE)
+    down = np.ptp(points[:, 1]) * (1.0 + _ABOVE + _BELOW)
+    size = float(max(across, down)) * cells / 2.0
+    if not np.isfinite(size):
+        return _Square(0, 0, cells)
+    steps = min(cells, max(_STEP_CELLS, _STEP_CELLS * round(size / _STEP_CELLS + 0.25)))
+    middle_x = float(points[:, 0].min() + points[:, 0].max()) / 2.0
+    middle_y = float(eyes[:, 1].mean() + chin[1]) / 2.0 + (_BELOW - _ABOVE) / 2.0 * float(np.ptp(points[:, 1]))
+    left, top = (
+        int(np.clip(round((middle + 1.0) / 2.0 * cells - steps / 2.0), 0, cells - steps))
+        for middle in (middle_x, middle_y)
+    )
+    return _Square(top, left, steps)
 
 
 class _LeanMotion:

@@ -71,7 +71,7 @@ class NetworkReenactor:
     ) -> None:
         """`model` is the id that it shares with its detector, `side` what the network was trained at. The networks are
         laid out anew and must not be trained on. `pivot_enhancer` repairs each pivot before anything is made of it;
-        `faster` are networks that may stand in for this one, the fastest first."""
+        `faster` are networks that may stand in for this one, the fastest first; on a CPU they paint the face alone."""
         self._model = model
         self._side = side
         self._device = torch.device(device)
@@ -81,7 +81,8 @@ class NetworkReenactor:
         self._classical = ClassicalReenactor(device)
         self._enhancer = pivot_enhancer
         self._cheaper: list[tuple[str, Drives]] = [("warp", WarpDrive(self._classical))]
-        self._runners = [_Runner(each, self._device) for each in (*(faster or {}).values(), network)]
+        self._runners = [_Runner(each, self._device, face_only=True) for each in (faster or {}).values()]
+        self._runners.append(_Runner(network, self._device))
         for level, name in enumerate(faster or {}):
             self._cheaper.append((name, NetworkDrive(self._runners[level], level, self._classical)))
         self._best = NetworkDrive(self._runners[-1], len(self._runners) - 1, self._classical)
@@ -155,7 +156,7 @@ class NetworkReenactor:
 class _Runner:
     """One network on its device, ready to run."""
 
-    def __init__(self, network: ReenactmentNetwork, device: torch.device) -> None:
+    def __init__(self, network: ReenactmentNetwork, device: torch.device, *, face_only: bool = False) -> None:
         for parameter in network.parameters():
             parameter.requires_grad_(False)
             if parameter.ndim == 4:
@@ -164,7 +165,7 @@ class _Runner:
                 parameter.data = parameter.data.to(torch.bfloat16)  # autocast would do it again for every frame
         self._device = device
         self._network = network.to(device).eval()
-        self._lean = LeanNetwork(self._network) if device.type == "cpu" else None
+        self._lean = LeanNetwork(self._network, face_only=face_only) if device.type == "cpu" else None
 
     def encode(self, picture: Tensor, keypoints: Keypoints) -> EncodedPivot:
         with mixed(self._device):
