@@ -6,15 +6,16 @@ from typing import TypeAlias
 
 from avcall.bench.evaluate_config import LITE, WARP_ONLY
 from avcall.common.keypoints import Image, Keypoints
+from avcall.models.checkpoint import table
 from avcall.models.interfaces import Encoded, KeypointDetector, ModelId, Reenactor
 from avcall.models.reenactment.reenactor import NetworkReenactor, to_image
-from avcall.models.registry import load_pair
+from avcall.models.registry import FASTER, load_pair
 
 Pair: TypeAlias = tuple[KeypointDetector, Reenactor]
 
 
-class WarpOnly:
-    """The lite network's warped pivot without what it paints: what the repaired pivot and motion alone are worth."""
+class _Part:
+    """The lite reenactor's pivots, driven by a part of it."""
 
     def __init__(self, whole: NetworkReenactor) -> None:
         self._whole = whole
@@ -35,9 +36,25 @@ class WarpOnly:
         """See `RepairsPivots`."""
         return self._whole.encode_uncoded(pivot, keypoints)
 
+
+class WarpOnly(_Part):
+    """Its warped pivot without what it paints: what the repaired pivot and motion alone are worth."""
+
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
         """The pivot moved to the driving keypoints, at the network's own size (256)."""
         return to_image(self._whole.look(encoded, keypoints).warped)
+
+
+class StandIn(_Part):
+    """A faster network in its place, as in a call on a machine that has no time for it."""
+
+    def __init__(self, whole: NetworkReenactor, name: str) -> None:
+        super().__init__(whole)
+        self._drives = dict(whole.cheaper)[name]
+
+    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
+        """The pivot moved to the driving keypoints, in the pivot's size."""
+        return self._drives.drive(encoded, keypoints)
 
 
 def load_system(name: str, device: str) -> Pair:
@@ -46,8 +63,9 @@ def load_system(name: str, device: str) -> Pair:
     Raises:
         ConfigError: no such model. CheckpointError: its weights are missing or damaged.
     """
-    if name != WARP_ONLY:
+    faster = name in FASTER[LITE] and name in table()
+    if name != WARP_ONLY and not faster:
         return load_pair(name, device)
     detector, whole = load_pair(LITE, device)
     assert isinstance(whole, NetworkReenactor)
-    return detector, WarpOnly(whole)
+    return detector, StandIn(whole, name) if faster else WarpOnly(whole)
