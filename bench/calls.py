@@ -89,6 +89,8 @@ def _row(report: dict[str, Any]) -> dict[str, Any]:
     row["steady_wire_kbps"] = report["steady"]["wire_kbps"]
     row["steady_payload_kbps"] = report["steady"]["payload_kbps"]
     row["load"] = report["machine"].get("load")
+    if report.get("budget"):
+        row["drawn"] = report["budget"]["stages"]["drive"]
     if "back" in report:
         row["back"] = {key: report["back"][key] for key in BACK}
     return row
@@ -121,7 +123,7 @@ def _call(clip: Path, seconds: float, flags: Sequence[str], out: Path) -> dict[s
 
 def _means(rows: list[dict[str, Any]]) -> dict[str, Any]:
     scalars = {key: _mean([row[key] for row in rows]) for key in (*SCALARS, "lmd_px")}
-    known = [key for key in (*MAPS, *STEADY) if key in rows[0]]
+    known = [key for key in (*MAPS, *STEADY, "drawn") if key in rows[0]]
     maps = {key: {name: _mean([row[key][name] for row in rows]) for name in rows[0][key]} for key in known}
     return {**scalars, **maps}
 

@@ -38,6 +38,7 @@ def calls_table(results: Mapping[str, Any]) -> str:
             ", ".join(f"{payload[kind]:.1f}" for kind in ("keypoints", "pivots", "voice", "control")) + " kbit/s",
         ),
         ("pictures a second sent, shown", f"{m['fps_sent']:.1f}, {m['fps_shown']:.1f}"),
+        *_drawn_rows(m),
         ("display ticks filled", f"{100 * m['ticks_filled']:.1f} %"),
         ("longest freeze: mean of the calls, worst call", f"{m['freeze_longest_ms']:.0f}, {worst_ms:.0f} ms"),
         ("glass to glass, p50 and p95", f"{latency['p50']:.0f} and {latency['p95']:.0f} ms"),
@@ -53,6 +54,12 @@ def _two_way_rows(m: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("a two-way call on the wire at one end, up and down, every byte counted", _up_down(whole)),
         ("the same without the first three seconds", _up_down(steady)),
     ]
+
+
+def _drawn_rows(m: Mapping[str, Any]) -> list[tuple[str, str]]:
+    drawn = m.get("drawn", {})
+    shares = ", ".join(f"{100 * share:.0f} % {name}" for name, share in drawn.items())
+    return [("pictures drawn by", shares)] if drawn else []
 
 
 def _up_down(wire: Mapping[str, float]) -> str:
@@ -215,6 +222,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "interpolation_call": ("interpolation.json", _interpolation(interpolation_table.call)),
     "interpolation_cost": ("interpolation.json", _interpolation(interpolation_table.cost)),
     "calls": ("calls.json", calls_table),
+    "calls_one_way": ("calls_one_way.json", calls_table),
     "calls_thesis": ("calls_thesis.json", calls_table),
     "speed": ("speed.json", speed_table),
     "pivot_intra": ("pivot_intra.json", intra_table),

@@ -56,7 +56,8 @@ def report(up_kbps: float) -> dict[str, Any]:
     """What a demo with --two-way writes, as far as it is looked at."""
     maps = {"payload_kbps": {"voice": 6.0}, "wire_kbps": {"up": up_kbps, "down": 19.0}, "latency_ms": {"p50": 180.0}}
     values = {**dict.fromkeys(SCALARS, 25.0), **maps}
-    return {**values, "steady": maps, "machine": {"load": 1.5}, "back": {**values, "input": "b.mp4"}}
+    budget = {"stages": {"drive": {"warp": 0.25, "lite": 0.75}}}
+    return {**values, "steady": maps, "machine": {"load": 1.5}, "budget": budget, "back": {**values, "input": "b.mp4"}}
 
 
 def test_two_way_calls_are_between_neighbours_and_go_on_where_they_stopped(
@@ -83,3 +84,4 @@ def test_two_way_calls_are_between_neighbours_and_go_on_where_they_stopped(
     assert called[3:] == [("c", "a")]
     assert again["calls"]["a"] == whole["calls"]["a"]
     assert list(again["calls"]) == ["a", "b", "c"]
+    assert again["metrics"]["drawn"] == {"warp": 0.25, "lite": 0.75}
