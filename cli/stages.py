@@ -12,7 +12,7 @@ from avcall.bench.sample import PORTRAIT
 from avcall.common.clock import Clock
 from avcall.common.config import DISPLAY_FPS
 from avcall.common.errors import InputError
-from avcall.common.keypoints import MESH_INDICES, Image, Keypoints
+from avcall.common.keypoints import MESH_INDICES, Image, Keypoints, to_pixels
 from avcall.common.stats import Stats
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import Guide, Interpolator, Reenactor
@@ -22,6 +22,8 @@ from avcall.receiver.ladders import DRIVE, ENHANCE, ORDER, UPSCALE, EnhancerLadd
 
 _SIDE = 256
 _SETTLING_S = 20.0
+_FACE_SHARE = 3.0
+"""Side of the priced picture, in extents of the keypoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +79,24 @@ def affordable(prices: Mapping[str, Sequence[Version]]) -> tuple[tuple[str, ...]
 
 
 def _portrait() -> tuple[Image, Keypoints]:
-    """The face of the built-in sample and its ten points."""
+    """The face of the built-in sample, as large as a sender shows one, and its ten points."""
     bgr = cv2.imread(str(PORTRAIT))
     if bgr is None:
         raise InputError(f"the portrait {PORTRAIT.name} is missing from the installation: install avcall again")
-    small = cv2.resize(bgr, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    picture = np.ascontiguousarray(small[:, :, ::-1], dtype=np.uint8)
+    whole = np.ascontiguousarray(bgr[:, :, ::-1], dtype=np.uint8)
+    height, width = whole.shape[:2]
+    points = to_pixels(_points(whole), width, height)
+    side = min(round(_FACE_SHARE * float(np.ptp(points, axis=0).max())), height, width)
+    left, top = np.clip(np.round(points.mean(0) - side / 2), 0, (width - side, height - side)).astype(int)
+    close = cv2.resize(whole[top : top + side, left : left + side], (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    picture = np.asarray(close, dtype=np.uint8)
+    return picture, _points(picture)
+
+
+def _points(picture: Image) -> Keypoints:
     mesh = FaceMesh(video=False)
     landmarks = mesh.find(picture)
     mesh.close()
     if landmarks is None:
         raise InputError("mediapipe finds no face in the built-in portrait: install avcall again")
-    return picture, np.ascontiguousarray(landmarks[list(MESH_INDICES), :2], dtype=np.float32)
+    return np.ascontiguousarray(landmarks[list(MESH_INDICES), :2], dtype=np.float32)
