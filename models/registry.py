@@ -26,8 +26,11 @@ DETECTOR_SUFFIX = "-detector"
 
 
 def names() -> tuple[str, ...]:
-    """All models that `--model` takes; a path to a .safetensors file is taken too."""
-    return (CLASSICAL, *(name for name, line in table().items() if line["kind"] == "reenactor"))
+    """All models that `--model` takes; a path to a .safetensors file is taken too. What stands in for another is no
+    model of its own."""
+    stand_ins = {name for faster in FASTER.values() for name in faster}
+    shipped = (name for name, line in table().items() if line["kind"] == "reenactor")
+    return (CLASSICAL, *(name for name in shipped if name not in stand_ins))
 
 
 def device_from_flag(flag: str) -> str:

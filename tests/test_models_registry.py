@@ -10,7 +10,7 @@ import torch
 
 from avcall.common.errors import CheckpointError, ConfigError, DeviceError
 from avcall.models.checkpoint import write_weights
-from avcall.models.interfaces import RepairsPivots
+from avcall.models.interfaces import ManySpeedReenactor, RepairsPivots
 from avcall.models.reenactment.config import NetworkConfig
 from avcall.models.reenactment.generator import ReenactmentNetwork
 from avcall.models.registry import device_from_flag, load_pair, names
@@ -32,10 +32,14 @@ def test_every_named_model_gives_its_pivot_back(name: str) -> None:
     rows = np.linspace(40, 200, 256)
     pivot = np.stack([np.add.outer(rows, rows) / 2] * 3, -1).astype(np.uint8)
     points = np.random.default_rng(0).uniform(-0.5, 0.5, (10, 2)).astype(np.float32)
-    shown = reenactor.drive(reenactor.encode(pivot, points), points)
-    assert shown.dtype == np.uint8
-    assert shown.shape == pivot.shape
-    assert np.abs(shown.astype(int) - pivot).mean() < 4
+    encoded = reenactor.encode(pivot, points)
+    cheaper = reenactor.cheaper if isinstance(reenactor, ManySpeedReenactor) else ()
+    assert [version for version, _ in cheaper] == ({"lite": ["warp", "swift"]}.get(name, []))
+    for drives in (reenactor, *(version for _, version in cheaper)):
+        shown = drives.drive(encoded, points)
+        assert shown.dtype == np.uint8
+        assert shown.shape == pivot.shape
+        assert np.abs(shown.astype(int) - pivot).mean() < 4
 
 
 def test_a_path_to_weights_is_a_model_too(tmp_path: Path) -> None:
