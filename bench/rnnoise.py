@@ -22,8 +22,6 @@ RATE_48K = 3
 """RNNoise works at 48 kHz: samples for each of SAMPLE_RATE."""
 FRAME = SAMPLE_RATE // 100
 TAPS = 97
-DELAY = 2 * FRAME + (TAPS - 1) // RATE_48K
-"""Samples by which `suppress` is late: RNNoise's window and look-ahead of 10 ms each, and both resamplers."""
 _SUFFIXES = (".so", ".dylib", ".dll")
 
 
@@ -56,6 +54,9 @@ class Resampler48k:
 class RNNoise:
     """One voice's noise suppressor."""
 
+    delay = 2 * FRAME + (TAPS - 1) // RATE_48K
+    """Samples by which `suppress` is late: RNNoise's window and look-ahead of 10 ms each, and both resamplers."""
+
     def __init__(self) -> None:
         """
         Raises:
@@ -72,7 +73,7 @@ class RNNoise:
             self._library.rnnoise_destroy(state)
 
     def suppress(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
-        """As many samples as were given, a multiple of FRAME; they are those of DELAY samples earlier."""
+        """As many samples as were given, a multiple of FRAME; they are those of `delay` samples earlier."""
         parts = []
         for frame in samples.reshape(-1, FRAME):
             wide = self._resampler.up(frame)

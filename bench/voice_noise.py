@@ -2,9 +2,11 @@
 
     python -m avcall.bench.voice_noise --clips FOLDER --json results/voice_noise.json
 
-It wants `pip install --no-deps pyrnnoise==0.4.5` and `pip install pesq pystoi`; no call does. Each clip with a quiet
-background is brought to -26 dBFS, put between two stretches of listening, mixed with a noise that is there all the
-time, suppressed or not, sent through the call's own coder and gate, and played out by the call's own voice buffer.
+It wants `pip install --no-deps pyrnnoise==0.4.5` and `pip install webrtc-noise-gain pesq pystoi`; no call does.
+
+Each clip with a quiet background is brought to -26 dBFS, put between two stretches of listening, mixed with a noise
+that is there all the time, suppressed or not, sent through the call's own coder and gate, and played out by the call's
+own voice buffer.
 """
 
 from __future__ import annotations
@@ -26,14 +28,15 @@ import numpy as np
 from avcall.bench.calls import clips_in
 from avcall.bench.noises import active, background_db, level_db, noises
 from avcall.bench.provenance import provenance
-from avcall.bench.rnnoise import DELAY, FRAME, RNNoise
-from avcall.bench.voice_path import Samples, bits_in, encode, read_sound, send
+from avcall.bench.rnnoise import RNNoise
+from avcall.bench.voice_path import PULL, Samples, bits_in, encode, read_sound, send
+from avcall.bench.webrtc_noise import WebRtcNoise
 from avcall.common.errors import InputError
 from avcall.common.frames import SAMPLE_RATE
 from avcall.sender.voice import VoiceEncoder
 
 Judge: TypeAlias = Callable[[Samples, Samples], dict[str, float]]
-NONE, FULL, LIMITED = "none", "rnnoise", "rnnoise, at most 12 dB"
+NONE, FULL, LIMITED, WEBRTC = "none", "rnnoise", "rnnoise, at most 12 dB", "webrtc"
 CLEAN = "no noise"
 LIMIT_DB = 12.0
 SPEECH_DBFS = -26.0
@@ -44,6 +47,8 @@ logger = logging.getLogger(__name__)
 
 class Suppressor(Protocol):
     """See `RNNoise`."""
+
+    delay: int
 
     def suppress(self, samples: Samples) -> Samples: ...
 
@@ -63,18 +68,22 @@ class Settings:
     soft_babble_db: tuple[int, ...] = (40, 30)
 
 
-def suppressed(samples: Samples, suppressor: Suppressor, delay: int = DELAY) -> Samples:
+Makers: TypeAlias = Mapping[str, Callable[[], Suppressor]]
+SUPPRESSORS: Makers = {FULL: RNNoise, WEBRTC: WebRtcNoise}
+
+
+def suppressed(samples: Samples, suppressor: Suppressor) -> Samples:
     """In step with what went in."""
-    room = -(-delay // FRAME) * FRAME
-    return suppressor.suppress(np.concatenate([samples, np.zeros(room, np.int16)]))[delay:][: len(samples)]
+    room = -(-suppressor.delay // PULL) * PULL
+    late = suppressor.suppress(np.concatenate([samples, np.zeros(room, np.int16)]))
+    return late[suppressor.delay :][: len(samples)]
 
 
-def versions(samples: Samples, suppressor: Suppressor) -> dict[str, Samples]:
-    """The sound as it is, suppressed, and suppressed by no more than LIMIT_DB."""
-    full = suppressed(samples, suppressor)
+def versions(samples: Samples, makers: Makers) -> dict[str, Samples]:
+    """The sound as it is, by each suppressor, and by RNNoise held to LIMIT_DB."""
+    made = {NONE: samples, **{name: suppressed(samples, make()) for name, make in makers.items()}}
     left = 10.0 ** (-LIMIT_DB / 20.0)
-    limited = np.rint((1.0 - left) * full + left * samples).astype(np.int16)
-    return {NONE: samples, FULL: full, LIMITED: limited}
+    return {**made, LIMITED: np.rint((1.0 - left) * made[FULL] + left * samples).astype(np.int16)}
 
 
 def perceptual_judge() -> Judge:
@@ -105,8 +114,8 @@ def perceptual_judge() -> Judge:
 class Bench:
     """Measures clips one by one and keeps the sums."""
 
-    def __init__(self, settings: Settings, judge: Judge, make: Callable[[], Suppressor]) -> None:
-        self._settings, self._judge, self._make = settings, judge, make
+    def __init__(self, settings: Settings, judge: Judge, makers: Makers) -> None:
+        self._settings, self._judge, self._makers = settings, judge, makers
         self._found: dict[tuple[str, int | None, float, str], list[dict[str, float]]] = {}
 
     def add(self, clip: Samples, others: Sequence[Samples], seed: int) -> None:
@@ -130,7 +139,7 @@ class Bench:
         begin = round(begin_s * SAMPLE_RATE)
         pieces = active(speech)
         kept_db = level_db(speech, pieces)
-        for (system, sound), kbps in product(versions(mixed, self._make()).items(), settings.kbps):
+        for (system, sound), kbps in product(versions(mixed, self._makers).items(), settings.kbps):
             heard = send(sound, kbps, settings.frame_ms)
             talk = bits_in(heard.packets, begin_s, end_s, settings.frame_ms)
             listen = bits_in(heard.packets, settings.settle_s, begin_s, settings.frame_ms)
@@ -166,49 +175,64 @@ def _at_level(samples: Samples, dbfs: float) -> Samples:
     return louder
 
 
-def as_recorded(name: str, clip: Samples, suppressor: Suppressor, settings: Settings) -> dict[str, Any]:
-    """What is left of a clip as it is, its own background included: {"clip", "background_db", "level_db", "kbps"}."""
+def as_recorded(name: str, clip: Samples, makers: Makers, settings: Settings) -> dict[str, Any]:
+    """What is left of a clip as it is, its own background included: {"clip", "background_db", "level_db" and "kbps" by
+    system}."""
     samples = clip[: round(settings.recorded_s * SAMPLE_RATE)]
-    pieces, quieter = active(samples), suppressed(samples, suppressor)
-    seconds, kbps = len(samples) / SAMPLE_RATE, settings.kbps[-1]
-    sent = {
-        system: bits_in(send(sound, kbps, settings.frame_ms).packets, -1.0, seconds, settings.frame_ms)
-        for system, sound in ((NONE, samples), (FULL, quieter))
-    }
+    pieces, seconds = active(samples), len(samples) / SAMPLE_RATE
+    sounds = {NONE: samples, **{system: suppressed(samples, make()) for system, make in makers.items()}}
+    sent = {system: send(sound, settings.kbps[-1], settings.frame_ms) for system, sound in sounds.items()}
+    loud_db = level_db(samples, pieces)
     return {
         "clip": name,
         "background_db": round(background_db(samples), 1),
-        "level_db": round(level_db(quieter, pieces) - level_db(samples, pieces), 1),
-        "kbps": {system: round(bits / seconds / 1000.0, 2) for system, bits in sent.items()},
+        "level_db": {system: round(level_db(sound, pieces) - loud_db, 1) for system, sound in sounds.items()},
+        "kbps": {
+            system: round(bits_in(heard.packets, -1.0, seconds, settings.frame_ms) / seconds / 1000.0, 2)
+            for system, heard in sent.items()
+        },
     }
 
 
-def cost(samples: Samples, make: Callable[[], Suppressor], settings: Settings) -> dict[str, float]:
-    """{"delay_ms": by correlation with what went in, "suppress_ms", "encode_ms": processor time a second of sound}."""
-    seconds = len(samples) / SAMPLE_RATE
-    begin_s = time.process_time()
-    quieter = make().suppress(samples)
-    middle_s = time.process_time()
-    encode(samples, VoiceEncoder(settings.kbps[-1], settings.frame_ms))
-    end_s = time.process_time()
+def cost(samples: Samples, make: Callable[[], Suppressor]) -> dict[str, float]:
+    """{"delay_ms": by correlation with what went in, "cpu_ms": processor time a second of sound, least of three}."""
+    took_s = []
+    for _ in range(3):
+        suppressor = make()
+        begin_s = time.process_time()
+        late = suppressor.suppress(samples)
+        took_s.append(time.process_time() - begin_s)
     size = 2 * len(samples)
-    spectra = [np.fft.rfft(sound.astype(np.float64), size) for sound in (samples, quieter)]
-    late = int(np.argmax(np.fft.irfft(np.conj(spectra[0]) * spectra[1], size)[: SAMPLE_RATE // 10]))
+    before, after = (np.fft.rfft(sound.astype(np.float64), size) for sound in (samples, late))
+    found = int(np.argmax(np.fft.irfft(np.conj(before) * after, size)[: SAMPLE_RATE // 10]))
     return {
-        "delay_ms": 1000.0 * late / SAMPLE_RATE,
-        "suppress_ms": round(1000.0 * (middle_s - begin_s) / seconds, 1),
-        "encode_ms": round(1000.0 * (end_s - middle_s) / seconds, 1),
+        "delay_ms": round(1000.0 * found / SAMPLE_RATE, 1),
+        "cpu_ms": round(1000.0 * min(took_s) * SAMPLE_RATE / len(samples), 1),
     }
+
+
+class Coder:
+    """The speech coder as a `Suppressor` that suppresses nothing, to have its cost beside theirs."""
+
+    delay = 0
+
+    def __init__(self, settings: Settings) -> None:
+        self._encoder = VoiceEncoder(settings.kbps[-1], settings.frame_ms)
+
+    def suppress(self, samples: Samples) -> Samples:
+        encode(samples, self._encoder)
+        return samples
 
 
 def voice_noise(
-    sounds: Mapping[str, Samples], settings: Settings, judge: Judge, make: Callable[[], Suppressor] = RNNoise
+    sounds: Mapping[str, Samples], settings: Settings, judge: Judge, makers: Makers = SUPPRESSORS
 ) -> dict[str, Any]:
     """The results but for "command".
 
     Raises:
         InputError: fewer than two clips with speech and a quiet background.
     """
+    made_with = provenance()
     voices = {
         name: clip
         for name, clip in sounds.items()
@@ -217,17 +241,18 @@ def voice_noise(
     clean = [name for name, clip in voices.items() if background_db(clip) <= QUIET_BACKGROUND_DB]
     if len(clean) < 2:
         raise InputError("--clips: fewer than two clips have speech over a background 20 dB below it")
-    bench = Bench(settings, judge, make)
+    bench = Bench(settings, judge, makers)
     for seed, name in enumerate(clean):
         bench.add(voices[name], [voices[other] for other in clean if other != name], seed)
         logger.info("%s: done", name)
+    timed: dict[str, Callable[[], Suppressor]] = {**makers, "speech coder": lambda: Coder(settings)}
     return {
-        **provenance(),
+        **made_with,
         "clips": clean,
         "settings": asdict(settings),
-        "cost": cost(voices[clean[0]], make, settings),
+        "cost": {name: cost(voices[clean[0]], make) for name, make in timed.items()},
         "rows": bench.rows(),
-        "recorded": [as_recorded(name, clip, make(), settings) for name, clip in voices.items()],
+        "recorded": [as_recorded(name, clip, makers, settings) for name, clip in voices.items()],
     }
 
 

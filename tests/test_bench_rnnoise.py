@@ -7,7 +7,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from avcall.bench.rnnoise import DELAY, FRAME, RATE_48K, TAPS, Resampler48k, RNNoise
+from avcall.bench.rnnoise import FRAME, RATE_48K, TAPS, Resampler48k, RNNoise
 from avcall.common.errors import InputError
 
 
@@ -34,4 +34,4 @@ def test_hiss_is_taken_away() -> None:
     hiss = np.random.default_rng(1).normal(0, 300, 200 * FRAME).astype(np.int16)
     left = RNNoise().suppress(hiss)
     assert len(left) == len(hiss)
-    assert np.std(left[100 * FRAME + DELAY :]) < 30
+    assert np.std(left[100 * FRAME + RNNoise.delay :]) < 30

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from avcall.bench import voice_noise
-from avcall.bench.rnnoise import DELAY
 from avcall.bench.sample_voice import babble
-from avcall.bench.voice_noise import CLEAN, FULL, LIMITED, NONE, Settings, cost, suppressed, versions
+from avcall.bench.voice_noise import CLEAN, FULL, LIMITED, NONE, WEBRTC, Makers, Settings, cost, suppressed, versions
 from avcall.bench.voice_path import BUNDLED_BYTES, Samples, bits_in, send
 from avcall.common.errors import InputError
 from avcall.common.frames import SAMPLE_RATE
@@ -28,16 +27,21 @@ BRIEF = Settings(
 
 
 class Late:
-    """Lets everything through, softer, as late as RNNoise."""
+    """Lets everything through, softer and late."""
+
+    delay = 352
 
     def __init__(self, gain: float = 0.5) -> None:
         self._gain = gain
-        self._before = np.zeros(DELAY, np.int16)
+        self._before = np.zeros(self.delay, np.int16)
 
     def suppress(self, samples: Samples) -> Samples:
         joined = np.concatenate([self._before, samples])
-        self._before = joined[-DELAY:]
+        self._before = joined[-self.delay :]
         return np.rint(self._gain * joined[: len(samples)]).astype(np.int16)
+
+
+MAKERS: Makers = {FULL: Late, WEBRTC: lambda: Late(0.25)}
 
 
 def judge(reference: Samples, heard: Samples) -> dict[str, float]:
@@ -66,8 +70,8 @@ def test_bits_are_those_of_the_packets_of_a_stretch() -> None:
 
 def test_a_version_is_in_step_and_limited_ones_keep_a_quarter() -> None:
     said = voice(2)
-    made = versions(said, Late(0.0))
-    assert list(made) == [NONE, FULL, LIMITED]
+    made = versions(said, {FULL: lambda: Late(0.0), WEBRTC: Late})
+    assert set(made) == {NONE, FULL, LIMITED, WEBRTC}
     assert not made[FULL].any()
     assert np.std(made[LIMITED]) == pytest.approx(0.251 * np.std(said), rel=0.01)
     assert np.abs(suppressed(said, Late(1.0)) - said).max() == 0
@@ -76,7 +80,7 @@ def test_a_version_is_in_step_and_limited_ones_keep_a_quarter() -> None:
 def test_the_results_have_a_row_for_each_noise_ratio_and_system() -> None:
     silent, faint = np.zeros(3 * SAMPLE_RATE, np.int16), voice(3) // 100
     sounds = {"a": voice(1), "b": voice(2), "silent": silent, "faint": faint, "none": silent[:0]}
-    results = json.loads(json.dumps(voice_noise.voice_noise(sounds, BRIEF, judge, Late)))
+    results = json.loads(json.dumps(voice_noise.voice_noise(sounds, BRIEF, judge, MAKERS)))
     assert results["clips"] == ["a", "b"]
     cases = [(row["noise"], row["snr_db"]) for row in results["rows"]]
     assert list(dict.fromkeys(cases)) == [
@@ -85,7 +89,7 @@ def test_the_results_have_a_row_for_each_noise_ratio_and_system() -> None:
         ("babble", 40),
         ("babble", 10),
     ]
-    assert len(cases) == 3 * len(set(cases))
+    assert len(cases) == 4 * len(set(cases))
     first = {row["system"]: row["metrics"] for row in results["rows"] if row["noise"] == CLEAN}
     assert first[NONE]["level_db"] == pytest.approx(0.0, abs=0.1)
     assert first[FULL]["level_db"] == pytest.approx(-6.0, abs=0.1)
@@ -93,16 +97,17 @@ def test_the_results_have_a_row_for_each_noise_ratio_and_system() -> None:
     white = next(row["metrics"] for row in results["rows"] if row["noise"] == "white" and row["system"] == NONE)
     assert white["listen_kbps"] > 3.0 > 1.5 > first[NONE]["listen_kbps"]
     assert [row["clip"] for row in results["recorded"]] == ["a", "b"]
-    assert results["recorded"][0]["level_db"] == pytest.approx(-6.0, abs=0.2)
+    assert results["recorded"][0]["level_db"] == pytest.approx({NONE: 0.0, FULL: -6.0, WEBRTC: -12.0}, abs=0.2)
+    assert list(results["cost"]) == [FULL, WEBRTC, "speech coder"]
 
 
 def test_a_folder_without_quiet_speech_is_refused() -> None:
     with pytest.raises(InputError, match="fewer than two"):
-        voice_noise.voice_noise({"a": voice(1)}, BRIEF, judge, Late)
+        voice_noise.voice_noise({"a": voice(1)}, BRIEF, judge, MAKERS)
 
 
 def test_the_delay_is_found() -> None:
-    assert cost(voice(1), Late, BRIEF)["delay_ms"] == DELAY / 16
+    assert cost(voice(1), Late)["delay_ms"] == Late.delay / 16
 
 
 def test_missing_measures_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
