@@ -230,6 +230,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "link": ("link.json", link_table),
     "evaluation_brief": ("evaluation.json", brief_table),
     "learning_curve": ("learning_curve.json", learning_table),
+    "learning_people": ("learning_people.json", learning_table),
     "detector": ("detector.json", detector_table),
     "rate_control": ("rate_control.json", rate_control_cases),
     "loss": ("loss.json", lossy_calls),
