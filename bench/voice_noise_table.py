@@ -55,10 +55,15 @@ def _cells(same: list[Mapping[str, Any]]) -> tuple[str, ...]:
     by_system = {system: [row["metrics"] for row in same if row["system"] == system] for system in SYSTEMS}
 
     def means(key: str, digits: int, systems: Iterable[str] = SYSTEMS) -> str:
-        return ", ".join(f"{fmean(of[key] for of in by_system[system]):.{digits}f}" for system in systems)
+        return ", ".join(_rounded(fmean(of[key] for of in by_system[system]), digits) for system in systems)
 
-    worst = ", ".join(f"{min(of['level_lowest_db'] for of in by_system[system]):.0f}" for system in SYSTEMS[1:])
+    worst = ", ".join(_rounded(min(of["level_lowest_db"] for of in by_system[system])) for system in SYSTEMS[1:])
     return means("listen_kbps", 1), means("pesq", 2), means("estoi", 3), means("level_db", 0, SYSTEMS[1:]), worst
+
+
+def _rounded(figure: float, digits: int = 0) -> str:
+    """Without a minus before zero."""
+    return f"{round(figure, digits) + 0.0:.{digits}f}"
 
 
 def recorded_rows(results: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -50,6 +50,10 @@ def test_steady_noises_are_averaged_and_others_are_not() -> None:
     assert steady[6:] == ("-3, -4, -5", "-8, -10, -12")
 
 
+def test_nothing_is_no_minus() -> None:
+    assert table.rows({"rows": [row("white", 10, system, 0.01) for system in GAINS]})[0][6] == "0, 0, 0"
+
+
 def test_noisy_clips_stand_alone() -> None:
     assert table.recorded_rows(RESULTS) == [
         ("b", "-10", "-15.4", "-0.5", "7.0", "6.0", "6.5"),
