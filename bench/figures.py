@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from avcall.bench import bandwidth_table as bandwidth_tables
-from avcall.bench import interpolation_table, loss_table, pivots_table, rate_control_table, super_resolution_table
+from avcall.bench import (
+    interpolation_table,
+    loss_table,
+    pivots_table,
+    rate_control_table,
+    super_resolution_table,
+    voice_noise_table,
+)
 from avcall.bench.bandwidth_plot import bandwidth_svg
 from avcall.bench.stage_tables import ablation_table, enhancement_table
 from avcall.bench.training_tables import detector_table, learning_table
@@ -208,6 +215,27 @@ def thin_link_calls(results: Mapping[str, Any]) -> str:
     return _table(rate_control_table.CALLS_HEAD, rows) + "\n\n" + _source(results, "one call each")
 
 
+def voice_in_noise(results: Mapping[str, Any]) -> str:
+    """Noise suppressors in front of the speech coder, from `python -m avcall.bench.voice_noise`."""
+    what = f"the first {results['settings']['speech_s']:g} s of each"
+    return _table(voice_noise_table.HEAD, voice_noise_table.rows(results)) + "\n\n" + _source(results, what)
+
+
+def voice_as_recorded(results: Mapping[str, Any]) -> str:
+    """What suppressors leave of clips with their own backgrounds."""
+    settings = results["settings"]
+    what = f"the first {settings['recorded_s']:g} s of each clip as it is, {settings['kbps'][-1]:g} kbit/s"
+    table = _table(voice_noise_table.RECORDED_HEAD, voice_noise_table.recorded_rows(results))
+    return table + "\n\n" + _made(results, what)
+
+
+def voice_noise_cost(results: Mapping[str, Any]) -> str:
+    """Delay and processor time of suppressors beside the speech coder's."""
+    return (
+        _table(voice_noise_table.COST_HEAD, voice_noise_table.cost_rows(results)) + "\n\n" + _made(results, "one clip")
+    )
+
+
 def pivot_rules(results: Mapping[str, Any]) -> str:
     """When to send a pivot, from `avcall bench pivots`."""
     seconds = f"the first {results['settings']['seconds']:g} s of each, every {results['settings']['stride']}th frame"
@@ -235,6 +263,9 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "rate_control": ("rate_control.json", rate_control_cases),
     "loss": ("loss.json", lossy_calls),
     "thin_link": ("thin_link.json", thin_link_calls),
+    "voice_noise": ("voice_noise.json", voice_in_noise),
+    "voice_noise_recorded": ("voice_noise.json", voice_as_recorded),
+    "voice_noise_cost": ("voice_noise.json", voice_noise_cost),
     "bandwidth": ("bandwidth.json", bandwidth_table),
     "bandwidth_goals": ("bandwidth.json", bandwidth_goals),
     "bandwidth_comparison": ("bandwidth.json", bandwidth_comparison),
