@@ -115,15 +115,63 @@ def test_checks_take_a_tenth_of_the_time_at_most(took_ms: float, checks: int) ->
         sight = Sight(POINTS, CROP, calm=True)
         await stage.send(ANALYSIS, Reason.START)
         stage.acknowledge(PivotAck(0, frozenset(range(50))), now_ms)
+        jobs = asyncio.create_task(stage.run_jobs())
         done = 0
         for frame in range(250):
             now_ms = max(now_ms, 40.0 * frame)
             before = now_ms
-            await stage.check(sight, ANALYSIS.current)
+            stage.check(sight, ANALYSIS.current)
+            assert now_ms == before  # the frame does not wait for it
+            await _worked(stage)
             done += now_ms > before
+        jobs.cancel()
         return done
 
     assert asyncio.run(main()) == pytest.approx(checks, abs=2)
+
+
+async def _worked(stage: PivotStage) -> None:
+    """Lets the worker finish what it was given."""
+    for _ in range(8):
+        await asyncio.sleep(0)
+    assert not stage.busy
+
+
+def test_a_check_waits_while_a_pivot_is_coded() -> None:
+    async def main() -> list[str]:
+        done: list[str] = []
+
+        async def noted(work: Callable[[], Any]) -> tuple[Any, float]:
+            made = work()
+            done.append("coded" if isinstance(made, tuple) else "checked")
+            return made, 0.0
+
+        stage = PivotStage(
+            SendConfig(room="r", size=64),
+            selector=None,
+            checker=PivotChecker(StandStill()),
+            compute=noted,
+            link=pair()[0],
+            clock=lambda: 10_000.0,
+            stats=Stats(),
+            trace=NullTrace(),
+            note_sent=lambda packet, size: None,
+        )
+        await stage.send(ANALYSIS, Reason.START)
+        stage.acknowledge(PivotAck(0, frozenset(range(50))), 10_000.0)
+        jobs = asyncio.create_task(stage.run_jobs())
+        stage.want(ANALYSIS, Reason.AGE)
+        assert stage.coding
+        stage.check(Sight(POINTS, CROP, calm=True), ANALYSIS.current)  # no: the worker is taken
+        await _worked(stage)
+        stage.check(Sight(POINTS, CROP, calm=True), ANALYSIS.current)
+        assert stage.busy
+        assert not stage.coding
+        await _worked(stage)
+        jobs.cancel()
+        return done
+
+    assert asyncio.run(main()) == ["coded", "coded", "checked"]
 
 
 def test_without_checks_the_selector_goes_by_keypoints() -> None:
