@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -23,8 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avcall.common.keypoints import CHIN, EYE_LEFT, EYE_RIGHT, Image
+from avcall.common.keypoints import Image
 from avcall.models.classical import Moved
+from avcall.models.reenactment.face_square import Square, face_square
 from avcall.models.reenactment.generator import LIPS_AND_LIDS, EncodedPivot, ReenactmentNetwork
 from avcall.models.reenactment.motion import MotionCorrection, candidate_displacements, cell_centres
 
@@ -33,13 +33,6 @@ _MEETS = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 
 _BY_PIXEL = [4 * colour + pixel for pixel in range(4) for colour in range(3)]
 """Channels of `pixel_unshuffle` in the order in which a pixel's colours lie together."""
 
-
-_STEP_CELLS = 4
-"""Of a face's square: its side is a multiple of so many cells of eight pixels."""
-_ABOVE, _BELOW, _BESIDE = 0.2, 0.15, 0.3
-"""What is painted beyond the keypoints, in parts of their extent."""
-_FADE_CELLS = 8
-"""Of two pixels: so far from the square's edge the painting is faded in."""
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _KEPT_BYTES, _LARGEST_BYTES = 128 << 20, 16 << 20
 
@@ -100,7 +93,7 @@ class LeanNetwork:
         )
         where_half = _enlarged(correction, side // 2) + _reduced(classical, side // 2)
         where_half += cell_centres(side, side // 2).numpy()
-        square = _face_square(driving[0].numpy(), side // 8) if self._face_only else _Square(0, 0, side // 8)
+        square = face_square(driving[0].numpy(), side // 8) if self._face_only else Square(0, 0, side // 8)
         shown = self._painted(pivot, warped, where_half, told, visible, driving, code, square)
         if square.cells < side // 8:
             image = (warped + 0.5).clip(0, 255).astype(np.uint8)
@@ -110,7 +103,7 @@ class LeanNetwork:
 
     def _painted(
         self, pivot: EncodedPivot, warped: NDArray[np.float32], where_half: NDArray[np.float32], told: Tensor,
-        visible: Tensor, driving: Tensor, code: Tensor, square: _Square,
+        visible: Tensor, driving: Tensor, code: Tensor, square: Square,
     ) -> Image:  # fmt: skip
         """The square of the picture (S, S, 3) in [0, 255], painted over. Places are those of cells of two pixels, told
         and visible of four."""
@@ -140,53 +133,6 @@ class LeanNetwork:
         shown = torch.addcmul(paint, fours, kept).add_(0.5).clamp_(0, 255).to(torch.uint8)
         picture: Image = shown.view(size // 2, size // 2, 2, 6).transpose(1, 2).reshape(size, size, 3).numpy()
         return picture
-
-
-@dataclass(frozen=True, slots=True)
-class _Square:
-    """A part of the picture, in cells of eight pixels."""
-
-    top: int
-    left: int
-    cells: int
-
-    def cut(self, field: Any, cell: int) -> Any:
-        """The square of a map (H, W, C), an array or a tensor, of cells of so many pixels."""
-        scale = 8 // cell
-        top, left, size = scale * self.top, scale * self.left, scale * self.cells
-        return field[top : top + size, left : left + size]
-
-    def inside(self, cells: int) -> Tensor:
-        """(H, W, 1), in cells of two pixels: 1, but at the square's edges within a picture of `cells`, where it falls
-        to 0 over _FADE_CELLS."""
-        ramp = ((torch.arange(4 * self.cells) + 0.5) / _FADE_CELLS).clamp_max(1.0)
-        down, across = (
-            torch.minimum(
-                ramp if start else torch.ones_like(ramp),
-                ramp.flip(0) if start + self.cells < cells else torch.ones_like(ramp),
-            )
-            for start in (self.top, self.left)
-        )
-        return (down[:, None] * across)[..., None]
-
-
-def _face_square(points: NDArray[np.float32], cells: int) -> _Square:
-    """Around the keypoints (K, 2) of a picture of so many cells: from the brows to below the chin. Its
-    side changes in steps, for which convolutions are prepared once."""
-    eyes, chin = points[[EYE_LEFT, EYE_RIGHT]], points[CHIN]
-    across = np.ptp(points[:, 0]) * (1.0 + 2.0 * _BESIDE)
-    down = np.ptp(points[:, 1]) * (1.0 + _ABOVE + _BELOW)
-    size = float(max(across, down)) * cells / 2.0
-    if not np.isfinite(size):
-        return _Square(0, 0, cells)
-    steps = min(cells, max(_STEP_CELLS, _STEP_CELLS * round(size / _STEP_CELLS + 0.25)))
-    middle_x = float(points[:, 0].min() + points[:, 0].max()) / 2.0
-    middle_y = float(eyes[:, 1].mean() + chin[1]) / 2.0 + (_BELOW - _ABOVE) / 2.0 * float(np.ptp(points[:, 1]))
-    left, top = (
-        int(np.clip(round((middle + 1.0) / 2.0 * cells - steps / 2.0), 0, cells - steps))
-        for middle in (middle_x, middle_y)
-    )
-    return _Square(top, left, steps)
 
 
 class _LeanMotion:
