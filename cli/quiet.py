@@ -50,7 +50,8 @@ def one_thread_each() -> None:
     """A call's stages share few cores: a library that starts a thread a core makes all of them slower.
 
     Drawing a picture lets go of the interpreter's lock a few hundred times, and each time waits for it while another
-    thread computes in Python: at the usual 5 ms a wait, 10 ms of drawing take 35, at 0.5 ms 22, at 0.1 ms 13.
+    thread computes in Python. At the usual 5 ms a wait, 8 ms of drawing took 30; at 0.5 ms, 10 ms took 22, and 13 at
+    0.1 ms.
     """
     import cv2
     import torch

@@ -17,6 +17,12 @@ from avcall.receiver.sender_time import SenderTime
 from avcall.sender.rate_control_feedback import SentHistory
 
 
+def test_the_fewest_cases_are_measured_too() -> None:
+    results = measure_fuzz(1_000, 7)
+    assert results["accepted"] + results["refused"] == results["cases"] == 1_000
+    assert 0 < results["memory_mb"]["begin"] <= results["memory_mb"]["peak"]
+
+
 def test_ten_thousand_hostile_messages_do_no_harm() -> None:
     outcome = fuzz(10_000, seed=7)
     assert outcome.accepted + outcome.refused == 10_000
