@@ -23,6 +23,7 @@ from avcall.bench import (
     voice_noise_table,
 )
 from avcall.bench.bandwidth_plot import bandwidth_svg
+from avcall.bench.report_page import parts
 from avcall.bench.stage_tables import ablation_table, enhancement_table
 from avcall.bench.training_tables import detector_table, learning_table
 
@@ -64,9 +65,7 @@ def _two_way_rows(m: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _drawn_rows(m: Mapping[str, Any]) -> list[tuple[str, str]]:
-    drawn = m.get("drawn", {})
-    shares = ", ".join(f"{100 * share:.0f} % {name}" for name, share in drawn.items())
-    return [("pictures drawn by", shares)] if drawn else []
+    return [("pictures drawn by", parts(m["drawn"]))] if m.get("drawn") else []
 
 
 def _up_down(wire: Mapping[str, float]) -> str:

@@ -300,6 +300,8 @@ def write_report(out: Path, *, two_way: bool = False) -> dict[str, Any]:
 
 def table(report: dict[str, Any], out: Path) -> str:
     """The short table for the terminal."""
+    from avcall.bench.report_page import drawn_by
+
     payload, wire = report["payload_kbps"], report["wire_kbps"]
     latency = report["latency_ms"] or {}
     kinds = ", ".join(f"{kind} {rate:.1f}" for kind, rate in payload.items())
@@ -311,6 +313,7 @@ def table(report: dict[str, Any], out: Path) -> str:
             + (", at one end of a two-way call" if report.get("two_way") else ""),
         ),
         ("pictures", f"{_text(report['fps_sent'])} sent, {_text(report['fps_shown'])} shown a second"),
+        ("drawn by", drawn_by(report) or report["model"]),
         (
             "display",
             f"{100 * (report['ticks_filled'] or 0):.1f} % of ticks new, longest freeze "

@@ -9,7 +9,7 @@ import pytest
 
 from avcall.bench.call_report import call_report
 from avcall.bench.joined_ticks import ticks
-from avcall.bench.report_page import moment_numbers, report_page
+from avcall.bench.report_page import drawn_by, moment_numbers, report_page
 from avcall.bench.side_by_side import write_side_by_side
 from avcall.bench.trace_file import TraceFolder, TraceWriter
 
@@ -152,4 +152,7 @@ def test_page_and_video(folders: tuple[Path, Path], tmp_path: Path) -> None:
     assert page.count("<svg") == 6
     assert "<script>" not in page
     assert "://" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert drawn_by(report) == ""  # no frame budget in these traces
+    report["budget"] = {"stages": {"drive": {"warp": 0.981, "swift": 0.019}}}
+    assert "98 % warp, 2 % swift" in report_page(report, moments, "side_by_side.mp4")
     assert write_side_by_side(tmp_path / "both.mp4", ticks(sent, received), None, "caption") == 100
