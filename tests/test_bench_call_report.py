@@ -138,6 +138,7 @@ def test_a_call_that_showed_nothing_still_has_a_report(tmp_path: Path) -> None:
     assert report["psnr"] is None
     assert report["fps_sent"] == 0.0
     assert report["per_second"] == []
+    assert drawn_by(report) == ""
     assert "<html" in report_page({**report, "command": ["avcall", "demo"]}, [], "side_by_side.mp4")
 
 
@@ -152,7 +153,7 @@ def test_page_and_video(folders: tuple[Path, Path], tmp_path: Path) -> None:
     assert page.count("<svg") == 6
     assert "<script>" not in page
     assert "://" not in page.replace("http://www.w3.org/2000/svg", "")
-    assert drawn_by(report) == ""  # no frame budget in these traces
+    assert "had time for: 100 % warp." in page
     report["budget"] = {"stages": {"drive": {"warp": 0.981, "swift": 0.019}}}
     assert "98 % warp, 2 % swift" in report_page(report, moments, "side_by_side.mp4")
     assert write_side_by_side(tmp_path / "both.mp4", ticks(sent, received), None, "caption") == 100
