@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from avcall.bench.evaluate_config import LITE, WARP_ONLY
+from avcall.bench.evaluate_config import CARRIED, CARRIED_EVERY, LITE, WARP_ONLY
+from avcall.bench.virtual_time import InlineExecutor
+from avcall.common.clock import monotonic_ms
 from avcall.common.keypoints import Image, Keypoints
-from avcall.models.checkpoint import table
+from avcall.common.stats import Stats
 from avcall.models.interfaces import Encoded, KeypointDetector, ModelId, Reenactor
 from avcall.models.reenactment.reenactor import NetworkReenactor, to_image
-from avcall.models.registry import FASTER, load_pair
+from avcall.models.registry import load_pair
+from avcall.receiver.late_drive import LateDrive
 
 Pair: TypeAlias = tuple[KeypointDetector, Reenactor]
 
@@ -45,16 +48,32 @@ class WarpOnly(_Part):
         return to_image(self._whole.look(encoded, keypoints).warped)
 
 
-class StandIn(_Part):
-    """A faster network in its place, as in a call on a machine that has no time for it."""
+class Carried(_Part):
+    """Its network looks at every third picture and is one late, as in a call on a machine that has no time for more."""
 
-    def __init__(self, whole: NetworkReenactor, name: str) -> None:
+    def __init__(self, whole: NetworkReenactor) -> None:
         super().__init__(whole)
-        self._drives = dict(whole.cheaper)[name]
+        self._late = LateDrive(whole, InlineExecutor(), EveryThird(), monotonic_ms, Stats())
 
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
         """The pivot moved to the driving keypoints, in the pivot's size."""
-        return self._drives.drive(encoded, keypoints)
+        return self._late.drive(encoded, keypoints)
+
+
+class EveryThird:
+    """A `Pace` in pictures instead of time."""
+
+    def __init__(self) -> None:
+        self._rested = 0
+
+    def due(self) -> bool:
+        """See `Pace`."""
+        self._rested += 1
+        return self._rested == CARRIED_EVERY
+
+    def took(self, start_ms: float, end_ms: float) -> None:
+        """See `Pace`."""
+        self._rested = 0
 
 
 def load_system(name: str, device: str) -> Pair:
@@ -63,9 +82,8 @@ def load_system(name: str, device: str) -> Pair:
     Raises:
         ConfigError: no such model. CheckpointError: its weights are missing or damaged.
     """
-    faster = name in FASTER[LITE] and name in table()
-    if name != WARP_ONLY and not faster:
+    if name not in (WARP_ONLY, CARRIED):
         return load_pair(name, device)
     detector, whole = load_pair(LITE, device)
     assert isinstance(whole, NetworkReenactor)
-    return detector, StandIn(whole, name) if faster else WarpOnly(whole)
+    return detector, Carried(whole) if name == CARRIED else WarpOnly(whole)

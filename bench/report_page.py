@@ -98,7 +98,7 @@ def drawn_by(report: dict[str, Any]) -> str:
 
 
 def parts(shares: Mapping[str, float]) -> str:
-    """Shares by name, as "98 % warp, 2 % swift"."""
+    """Shares by name, as "98 % warp, 2 % lite carried"."""
     return ", ".join(f"{100 * share:.0f} % {name}" for name, share in shares.items())
 
 

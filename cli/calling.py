@@ -47,7 +47,7 @@ async def call(sending: SendConfig, receiving: ReceiveConfig) -> None:
         announce(model, reenactor.device)
         start = {"model": model.name, "weights": model.weights, "device": device}
         sent, received = Stats(), Stats()
-        stages = stages_of(receiving, reenactor, received)
+        stages = stages_of(receiving, reenactor, received, stack)
         sent_trace = open_trace(_below(sending, SENT), stack, **start)
         received_trace = open_trace(_below(receiving, RECEIVED), stack, **start)
         sent_trace.event("input", what=what)

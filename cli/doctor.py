@@ -125,6 +125,7 @@ def models() -> Finding:
 
 def frame_budget() -> Finding:
     """What a received picture costs here, with the default model, and which networks fit."""
+    from avcall.cli.call import one_worker
     from avcall.cli.stages import affordable, make_stages
     from avcall.common.clock import monotonic_ms
     from avcall.common.config import AUTO, DEFAULT_MODEL
@@ -134,7 +135,16 @@ def frame_budget() -> Finding:
 
     device = device_from_flag("auto")
     _, reenactor = load_pair(DEFAULT_MODEL, device)
-    stages = make_stages(reenactor, device=device, display_size=512, quality=AUTO, clock=monotonic_ms, stats=Stats())
+    with one_worker("network") as beside:
+        stages = make_stages(
+            reenactor,
+            device=device,
+            display_size=512,
+            quality=AUTO,
+            clock=monotonic_ms,
+            stats=Stats(),
+            beside=beside if device == "cpu" else None,
+        )
     running, frame_ms = affordable(stages.prices)
     what = f"{' + '.join(running) or 'no network'}, {frame_ms:.0f} of {PERIOD_MS:.0f} ms a frame"
     if frame_ms > PERIOD_MS:

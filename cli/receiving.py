@@ -51,7 +51,7 @@ async def receive(config: ReceiveConfig) -> None:
         _, reenactor = load_pair(config.model, device)
         announce(reenactor.model, reenactor.device)
         stats = Stats()
-        stages = stages_of(config, reenactor, stats)
+        stages = stages_of(config, reenactor, stats, stack)
         trace = open_trace(config, stack, model=reenactor.model.name, weights=reenactor.model.weights, device=device)
         drawing, preparing = stack.enter_context(one_worker("receiver")), stack.enter_context(one_worker("pivots", 5))
         hello = Hello(
@@ -93,8 +93,8 @@ async def receive(config: ReceiveConfig) -> None:
         say(f"recorded to {config.record}")
 
 
-def stages_of(config: ReceiveConfig, reenactor: Reenactor, stats: Stats) -> Stages:
-    """The stages of a call at this end; takes a second, so before the call is open."""
+def stages_of(config: ReceiveConfig, reenactor: Reenactor, stats: Stats, stack: ExitStack) -> Stages:
+    """The stages of a call at this end; takes a second, so before the call is open. Their worker ends with `stack`."""
     return make_stages(
         reenactor,
         device=reenactor.device,
@@ -102,6 +102,7 @@ def stages_of(config: ReceiveConfig, reenactor: Reenactor, stats: Stats) -> Stag
         quality=config.quality,
         clock=monotonic_ms,
         stats=stats,
+        beside=stack.enter_context(one_worker("network", 2)) if reenactor.device == "cpu" else None,
     )
 
 

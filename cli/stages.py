@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import cv2
@@ -41,14 +42,22 @@ class Stages:
 
 
 def make_stages(
-    reenactor: Reenactor, *, device: str, display_size: int, quality: str, clock: Clock, stats: Stats
+    reenactor: Reenactor,
+    *,
+    device: str,
+    display_size: int,
+    quality: str,
+    clock: Clock,
+    stats: Stats,
+    beside: Executor | None = None,
 ) -> Stages:
-    """Loads the networks, runs each a few times on a portrait to learn what it takes here, and sets the budget.
+    """Loads the networks, runs each a few times on a portrait to learn what it takes here, and sets the budget. In
+    `beside`, where it is given, a reenactor's network works beside the pictures.
 
     Raises:
         ConfigError: no such quality. CheckpointError: weights are missing or damaged.
     """
-    drive = ReenactorLadder(reenactor, clock, stats)
+    drive = ReenactorLadder(reenactor, clock, stats, beside)
     upscale = SuperResolverLadder(load_super_resolvers(device), clock, stats)
     enhance = EnhancerLadder(load_enhancers(device), clock, stats)
     picture, keypoints = _portrait()

@@ -10,9 +10,8 @@ devices and foreign conventions stay inside an implementation. A weightless twin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from avcall.common.keypoints import Image, Keypoints, Landmarks
 
@@ -92,12 +91,25 @@ class Drives(Protocol):
 
 
 @runtime_checkable
-class ManySpeedReenactor(Protocol):
-    """A reenactor with cheaper ways to draw the same encoded pivots, for frames that have no time for more."""
+class LateReenactor(Protocol):
+    """A reenactor whose network may be late: a picture is warped without it, and gets what the network last added to
+    another picture of the same pivot, moved to where it belongs now. Warped pictures and residuals are values only the
+    reenactor looks into. One thread may make residuals while another warps and finishes."""
 
-    @property
-    def cheaper(self) -> Sequence[tuple[str, Drives]]:
-        """With their names, cheapest first. Each may be a `DetailedReenactor`, too."""
+    def warp(self, encoded: Encoded, keypoints: Keypoints) -> Any:
+        """The picture without the network."""
+
+    def residual(self, encoded: Encoded, warped: Any, keypoints: Keypoints) -> Any:
+        """What the network adds to a warped picture: most of the time that `drive` takes."""
+
+    def finish(self, encoded: Encoded, warped: Any, late: Any) -> Image:
+        """The warped picture with a residual of the same encoded pivot; None: without one."""
+
+    def details(self, encoded: Encoded) -> bool:
+        """Whether the pivot is larger than the working side, so that its pictures come in two parts."""
+
+    def finish_detailed(self, encoded: Encoded, warped: Any, late: Any) -> Detailed:
+        """As `finish`, in two parts, of a pivot that `details`."""
 
 
 class Interpolator(Protocol):

@@ -19,18 +19,13 @@ ENHANCER = "lite-enhancer"
 """Weights of face enhancement, picture by picture."""
 PIVOT_ENHANCER = "lite-pivot-enhancer"
 """Weights of the enhancement of pivots."""
-FASTER = {"lite": ("swift",)}
-"""Networks that stand in for another where a machine has no time for that; both take the same pivots and keypoints."""
 DETECTOR_SUFFIX = "-detector"
 """Weights of a detector that belongs to the reenactor of the name before it."""
 
 
 def names() -> tuple[str, ...]:
-    """All models that `--model` takes; a path to a .safetensors file is taken too. What stands in for another is no
-    model of its own."""
-    stand_ins = {name for faster in FASTER.values() for name in faster}
-    shipped = (name for name, line in table().items() if line["kind"] == "reenactor")
-    return (CLASSICAL, *(name for name in shipped if name not in stand_ins))
+    """All models that `--model` takes; a path to a .safetensors file is taken too."""
+    return (CLASSICAL, *(name for name, line in table().items() if line["kind"] == "reenactor"))
 
 
 def device_from_flag(flag: str) -> str:
@@ -85,12 +80,11 @@ def load_pair(name: str, device: str, *, enhance_pivots: bool = True) -> tuple[K
         return fomm_of_weights(weights, device)
     found_by = load_weights(name + DETECTOR_SUFFIX) if name + DETECTOR_SUFFIX in table() else None
     repairs = load_weights(PIVOT_ENHANCER) if enhance_pivots and PIVOT_ENHANCER in table() else None
-    faster = [load_weights(each) for each in FASTER.get(name, ()) if each in table()]
     model = ModelId(weights.name, _joint_hash(found_by, weights, repairs))
     enhancer = None if repairs is None else NetworkEnhancer(repairs, device, PIVOT_SIDE)
     # without a detector the network was trained on the mesh points themselves
     detector = PointDetector(model) if found_by is None else NetworkDetector(found_by, model)
-    return detector, NetworkReenactor.from_weights(weights, model, device, enhancer, faster)
+    return detector, NetworkReenactor.from_weights(weights, model, device, enhancer)
 
 
 def _joint_hash(*parts: Weights | None) -> str:

@@ -171,6 +171,10 @@ class FrameBudget:
         """What a frame takes as it is made at present."""
         return self._total_ms({name: stage.level for name, stage in self._stages.items()})
 
+    def spare(self) -> float:
+        """The share of the period that a frame, as it is made at present, leaves below the limit; may be negative."""
+        return (self._keep_ms - self.estimate_ms()) / self._period_ms
+
     def running(self) -> tuple[str, ...]:
         """The versions above the twins, for the overlay, in the order of the stages."""
         return tuple(stage.versions[stage.level].name for stage in self._stages.values() if stage.level)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from typing import Generic, TypeAlias, TypeVar, cast
 
 import cv2
@@ -23,13 +24,14 @@ from avcall.models.interfaces import (
     Encoded,
     Enhancer,
     Guide,
-    ManySpeedReenactor,
+    LateReenactor,
     ModelId,
     Reenactor,
     RepairsPivots,
     SuperResolver,
 )
 from avcall.receiver.budget import FrameBudget, Version
+from avcall.receiver.late_drive import LateDrive, SparePace, WarpDrive
 
 DRIVE, UPSCALE, ENHANCE = "drive", "upscale", "enhance"
 ORDER = (DRIVE, ENHANCE, UPSCALE, DRIVE, UPSCALE)
@@ -132,15 +134,22 @@ def _mix(below: Image, above: Image, share: float) -> Image:
 
 
 class ReenactorLadder(Ladder[Drives]):
-    """A `Reenactor`, and a `DetailedReenactor` where it wraps one, with cheaper versions of the same encoded
-    pivots where that has some (`ManySpeedReenactor`)."""
+    """A `Reenactor`, and a `DetailedReenactor` where it wraps one. A `LateReenactor` has a rung without its network
+    and, given a worker for that, one whose network works beside the pictures (`avcall.receiver.late_drive`)."""
 
-    def __init__(self, reenactor: Reenactor, clock: Clock, stats: Stats) -> None:
-        parts: list[tuple[str, Drives]] = [(reenactor.model.name, reenactor)]
-        if isinstance(reenactor, ManySpeedReenactor):
-            parts[:0] = reenactor.cheaper
+    def __init__(self, reenactor: Reenactor, clock: Clock, stats: Stats, beside: Executor | None = None) -> None:
+        name = reenactor.model.name
+        parts: list[tuple[str, Drives]] = [(name, reenactor)]
+        if isinstance(reenactor, LateReenactor):
+            if beside is not None:
+                late = LateDrive(reenactor, beside, SparePace(self._spare, clock), clock, stats)
+                parts.insert(0, (f"{name} carried", late))
+            parts.insert(0, ("warp", WarpDrive(reenactor)))
         super().__init__(DRIVE, parts, clock, stats)
         self._reenactor = reenactor
+
+    def _spare(self) -> float:
+        return 0.0 if self.budget is None else self.budget.spare()
 
     @property
     def model(self) -> ModelId:

@@ -154,6 +154,6 @@ def test_page_and_video(folders: tuple[Path, Path], tmp_path: Path) -> None:
     assert "<script>" not in page
     assert "://" not in page.replace("http://www.w3.org/2000/svg", "")
     assert "had time for: 100 % warp." in page
-    report["budget"] = {"stages": {"drive": {"warp": 0.981, "swift": 0.019}}}
-    assert "98 % warp, 2 % swift" in report_page(report, moments, "side_by_side.mp4")
+    report["budget"] = {"stages": {"drive": {"warp": 0.981, "lite carried": 0.019}}}
+    assert "98 % warp, 2 % lite carried" in report_page(report, moments, "side_by_side.mp4")
     assert write_side_by_side(tmp_path / "both.mp4", ticks(sent, received), None, "caption") == 100

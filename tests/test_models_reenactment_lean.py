@@ -57,29 +57,6 @@ def test_it_draws_what_the_network_draws(config: NetworkConfig, side: int) -> No
 
 
 @torch.inference_mode()
-def test_the_face_alone_is_painted_as_in_the_whole_picture() -> None:
-    network = _loud(LITE)
-    encoded, moved, driving = _encoded(network, 256)
-    driving = _FACE
-    whole = LeanNetwork(network).drive(encoded, moved, driving)
-    face = LeanNetwork(network, face_only=True).drive(encoded, moved, driving)
-    assert torch.equal(face.correction, whole.correction)
-    off = np.abs(face.image.astype(int) - whole.image).max(-1)
-    assert off[144:152, 124:132].max() <= 1  # farther out the square's edge is felt
-    assert off[:16].mean() > 20.0  # there a loud network paints over everything
-
-
-@torch.inference_mode()
-def test_a_face_beyond_the_picture_is_painted_where_it_is() -> None:
-    network = _loud(TINY)
-    encoded, moved, driving = _encoded(network, 96)
-    for away in (-3.0, 0.0, 3.0):
-        assert LeanNetwork(network, face_only=True).drive(encoded, moved, driving + away).image.shape == (96, 96, 3)
-    huge = LeanNetwork(network, face_only=True).drive(encoded, moved, 4.0 * driving)
-    assert np.array_equal(huge.image, LeanNetwork(network).drive(encoded, moved, 4.0 * driving).image)
-
-
-@torch.inference_mode()
 def test_neither_pivot_nor_classical_picture_is_written_to() -> None:
     network = _loud(TINY)
     encoded, moved, driving = _encoded(network, 64)

@@ -10,10 +10,11 @@ import torch
 
 from avcall.common.errors import CheckpointError, ConfigError, DeviceError
 from avcall.models.checkpoint import write_weights
-from avcall.models.interfaces import ManySpeedReenactor, RepairsPivots
+from avcall.models.interfaces import LateReenactor, RepairsPivots
 from avcall.models.reenactment.config import NetworkConfig
 from avcall.models.reenactment.generator import ReenactmentNetwork
 from avcall.models.registry import device_from_flag, load_pair, names
+from avcall.receiver.late_drive import WarpDrive
 
 TINY = NetworkConfig(motion=(4, 4, 4, 4), motion_features=2, encoder=(4, 4, 4), decoder=(4, 4, 4), code=4)
 
@@ -33,9 +34,9 @@ def test_every_named_model_gives_its_pivot_back(name: str) -> None:
     pivot = np.stack([np.add.outer(rows, rows) / 2] * 3, -1).astype(np.uint8)
     points = np.random.default_rng(0).uniform(-0.5, 0.5, (10, 2)).astype(np.float32)
     encoded = reenactor.encode(pivot, points)
-    cheaper = reenactor.cheaper if isinstance(reenactor, ManySpeedReenactor) else ()
-    assert [version for version, _ in cheaper] == ({"lite": ["warp", "swift"]}.get(name, []))
-    for drives in (reenactor, *(version for _, version in cheaper)):
+    assert isinstance(reenactor, LateReenactor) == (name != "classical")
+    warps = [WarpDrive(reenactor)] if isinstance(reenactor, LateReenactor) else []
+    for drives in (reenactor, *warps):
         shown = drives.drive(encoded, points)
         assert shown.dtype == np.uint8
         assert shown.shape == pivot.shape

@@ -26,8 +26,6 @@ class NetworkConfig:
 
 
 LITE = NetworkConfig()
-SWIFT = NetworkConfig(motion=(16, 32, 48, 64), motion_features=8, encoder=(8, 24, 48), decoder=(16, 24, 48))
-"""A third of lite's work. With other channels than multiples of eight AVX2 is half as fast."""
 FULL = NetworkConfig(
     motion=(64, 128, 192, 256),
     motion_features=32,
@@ -35,4 +33,4 @@ FULL = NetworkConfig(
     decoder=(64, 128, 256),
     blocks=2,
 )
-SIZES = {"swift": SWIFT, "lite": LITE, "full": FULL}
+SIZES = {"lite": LITE, "full": FULL}

@@ -24,7 +24,6 @@ from torch.nn import functional
 
 from avcall.common.keypoints import Image
 from avcall.models.classical import Moved
-from avcall.models.reenactment.face_square import Square, face_square
 from avcall.models.reenactment.generator import LIPS_AND_LIDS, EncodedPivot, ReenactmentNetwork
 from avcall.models.reenactment.motion import MotionCorrection, candidate_displacements, cell_centres
 
@@ -32,6 +31,7 @@ _MEETS = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 
 """Which rows of a kernel (3) add up to each row of the transposed kernel (4, stride 2) of a map of half the side."""
 _BY_PIXEL = [4 * colour + pixel for pixel in range(4) for colour in range(3)]
 """Channels of `pixel_unshuffle` in the order in which a pixel's colours lie together."""
+
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _KEPT_BYTES, _LARGEST_BYTES = 128 << 20, 16 << 20
@@ -60,12 +60,9 @@ class Drawn:
 class LeanNetwork:
     """Drives what the network encoded, picture by picture, on the CPU. Later changes of its weights do not count."""
 
-    def __init__(self, network: ReenactmentNetwork, *, face_only: bool = False) -> None:
-        """`face_only`: paints in a square around the face alone, which takes a fraction of the time; elsewhere the
-        picture is the warp, whose flow is corrected everywhere."""
+    def __init__(self, network: ReenactmentNetwork) -> None:
         half, quarter, _ = network.config.decoder
         self._network = network
-        self._face_only = face_only
         self._motion = _LeanMotion(network.motion)
         self._join_quarter = _Join(_first(network.decode_quarter), quarter)
         colours = half + network.config.encoder[0]
@@ -80,59 +77,38 @@ class LeanNetwork:
 
     def drive(self, pivot: EncodedPivot, moved: Moved, driving: Tensor) -> Drawn:
         """The pivot moved to the driving keypoints (1, K, 2)."""
-        side = moved.picture.shape[-1]
-        code = self._network.code(pivot.keypoints, driving)
+        network, side = self._network, moved.picture.shape[-1]
+        code = network.code(pivot.keypoints, driving)
         classical = moved.displacement.numpy()
-        small = torch.from_numpy(_reduced(_together(moved.picture), side // 4)) / 255.0
+        small = torch.from_numpy(_reduced(together(moved.picture), side // 4)) / 255.0
         correction, told, visible = self._motion(pivot, small, _reduced(classical, side // 4), driving, code, side)
-        where = torch.from_numpy(_enlarged(correction, side)) + cell_centres(side, side)
-        warped = _together(
-            functional.grid_sample(
-                moved.picture[None], where[None], mode="bilinear", padding_mode="border", align_corners=True
-            )[0]
+        finer = enlarged(correction, side)
+        where = torch.from_numpy(finer) + cell_centres(side, side)
+        warped = functional.grid_sample(
+            moved.picture[None], where[None], mode="bilinear", padding_mode="border", align_corners=True
         )
-        where_half = _enlarged(correction, side // 2) + _reduced(classical, side // 2)
-        where_half += cell_centres(side, side // 2).numpy()
-        square = face_square(driving[0].numpy(), side // 8) if self._face_only else Square(0, 0, side // 8)
-        shown = self._painted(pivot, warped, where_half, told, visible, driving, code, square)
-        if square.cells < side // 8:
-            image = (warped + 0.5).clip(0, 255).astype(np.uint8)
-            square.cut(image, 1)[:] = shown
-            shown = image
-        return Drawn(shown, torch.from_numpy(correction).permute(2, 0, 1)[None])
-
-    def _painted(
-        self, pivot: EncodedPivot, warped: NDArray[np.float32], where_half: NDArray[np.float32], told: Tensor,
-        visible: Tensor, driving: Tensor, code: Tensor, square: Square,
-    ) -> Image:  # fmt: skip
-        """The square of the picture (S, S, 3) in [0, 255], painted over. Places are those of cells of two pixels, told
-        and visible of four."""
-        network, side, size = self._network, len(warped), 8 * square.cells
-        lines = torch.from_numpy(np.ascontiguousarray(square.cut(warped, 1))).view(size // 2, 2, size // 2, 6)
+        lines = torch.from_numpy(together(warped[0])).view(side // 2, 2, side // 2, 6)
         fours = torch.cat([lines[:, 0], lines[:, 1]], -1)
-        where_half = np.ascontiguousarray(square.cut(where_half, 2))
-        where_quarter = _reduced(where_half, size // 4)
-        told, visible = square.cut(told, 4).contiguous(), square.cut(visible, 4).contiguous()
+
+        where_half = enlarged(correction, side // 2) + _reduced(classical, side // 2)
+        where_half += cell_centres(side, side // 2).numpy()
+        where_quarter = _reduced(where_half, side // 4)
         half, quarter, eighth = pivot.features
-        x = _rows(eighth, _reduced(where_quarter, size // 8), side) * _pooled(visible)
+        x = _rows(eighth, _reduced(where_quarter, side // 8), side) * _pooled(visible)
         x = _layers(network.decode_eighth, torch.cat([x, _pooled(told)], -1)) + network.hint_quarter(code)
         y = _rows(quarter, where_quarter, side) * visible
         x = self._join_quarter(x, torch.cat([y, told], -1))
         x = _layers(network.decode_quarter[1:], x) + network.hint_half(code)
         y = _rows(half, where_half, side)
-        heat = _heat(driving[0, LIPS_AND_LIDS], square.cut(cell_centres(side, side // 2), 2), 0.03)
+        heat = _heat(driving[0, LIPS_AND_LIDS], cell_centres(side, side // 2), 0.03)
         x = self._join_half(x, torch.cat([y, fours, heat], -1))
         x = _layers(network.decode_half[1:], x)
         painted = _convolved(x, *self._paint).float()
-        keep, paint = torch.sigmoid(-painted[..., 12:]), painted[..., :12]
-        if square.cells < side // 8:
-            inside = square.inside(side // 8)
-            keep, paint = 1.0 - inside * (1.0 - keep), inside * paint
-        flat = keep.reshape(-1, 1).numpy()
-        kept = torch.from_numpy(cv2.merge([flat, flat, flat])).view_as(fours)
-        shown = torch.addcmul(paint, fours, kept).add_(0.5).clamp_(0, 255).to(torch.uint8)
-        picture: Image = shown.view(size // 2, size // 2, 2, 6).transpose(1, 2).reshape(size, size, 3).numpy()
-        return picture
+        keep = torch.sigmoid(-painted[..., 12:]).reshape(-1, 1).numpy()
+        kept = torch.from_numpy(cv2.merge([keep, keep, keep])).view_as(fours)
+        shown = torch.addcmul(painted[..., :12], fours, kept).add_(0.5).clamp_(0, 255).to(torch.uint8)
+        image = shown.view(side // 2, side // 2, 2, 6).transpose(1, 2).reshape(side, side, 3).numpy()
+        return Drawn(image, torch.from_numpy(correction).permute(2, 0, 1)[None])
 
 
 class _LeanMotion:
@@ -209,7 +185,7 @@ def _pooled(x: Tensor) -> Tensor:
     return functional.avg_pool2d(_planes(x), 2)[0].permute(1, 2, 0)
 
 
-def _together(planes: Tensor) -> NDArray[np.float32]:
+def together(planes: Tensor) -> NDArray[np.float32]:
     """(H, W, C) of planes (C, H, W)."""
     return np.asarray(cv2.merge(list(planes.numpy())), dtype=np.float32)
 
@@ -219,7 +195,7 @@ def _reduced(field: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(field, (side, side), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
-def _enlarged(field: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+def enlarged(field: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(field, (side, side), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 

@@ -33,7 +33,7 @@ from avcall.models.training.train_config import RunConfig
 class ReenactmentTrainConfig(RunConfig):
     """`avcall train reenactment`."""
 
-    size: str = flag("lite", "which network", choices=("swift", "lite", "full"))
+    size: str = flag("lite", "which network", choices=("lite", "full"))
     resolution: int = flag(256, "side of the pictures; must be the pack's", metavar="PIXELS")
     pivots: Path | None = flag(
         None,

@@ -1,0 +1,129 @@
+"""Draws every picture at once by a warp, and lets the network look at as many of them as the machine has time for.
+
+What the network adds (a residual) comes a picture or more later and is carried along from picture to picture: on a
+machine where it takes longer than a picture may, faces get nine tenths of what it is worth all the same
+(docs/frame-budget.md). The pace says how often it looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any, Protocol
+
+from avcall.common.clock import Clock
+from avcall.common.keypoints import Image, Keypoints
+from avcall.common.stats import Stats
+from avcall.models.interfaces import Detailed, Encoded, LateReenactor
+from avcall.receiver.budget import PERIOD_MS
+
+LEAST_SHARE = 0.1
+"""Of a core: however busy the machine is, the network works for so much of the time."""
+_KEPT = 4
+"""Residuals of so many pivots are kept: one that returns starts with what it had."""
+
+
+class Pace(Protocol):
+    """When the network looks at another picture."""
+
+    def due(self) -> bool:
+        """Asked once a picture while the network rests."""
+
+    def took(self, start_ms: float, end_ms: float) -> None:
+        """The network looked at one."""
+
+
+class SparePace:
+    """The network works for as much of the time as pictures leave."""
+
+    def __init__(self, spare: Callable[[], float], clock: Clock) -> None:
+        """`spare` is the share of a picture's time that its drawing does not take at present."""
+        self._spare, self._clock = spare, clock
+        self._last = (float("-inf"), 0.0)
+
+    def due(self) -> bool:
+        """See `Pace`. The nearest tick is taken, be it a little early."""
+        start_ms, took_ms = self._last
+        share = min(1.0, max(LEAST_SHARE, self._spare()))
+        return self._clock() + PERIOD_MS / 2 >= start_ms + took_ms / share
+
+    def took(self, start_ms: float, end_ms: float) -> None:
+        """See `Pace`."""
+        self._last = (start_ms, end_ms - start_ms)
+
+
+class WarpDrive:
+    """Draws by the warp alone. Implements `Drives` and `DetailedReenactor`."""
+
+    def __init__(self, reenactor: LateReenactor) -> None:
+        self._reenactor = reenactor
+
+    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
+        """The pivot moved to the driving keypoints, in the pivot's size."""
+        return self._reenactor.finish(encoded, self._reenactor.warp(encoded, keypoints), None)
+
+    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
+        """As `DetailedReenactor` has it."""
+        if not self._reenactor.details(encoded):
+            return None
+        return self._reenactor.finish_detailed(encoded, self._reenactor.warp(encoded, keypoints), None)
+
+
+class LateDrive:
+    """Draws by the warp and the network's last residual. Implements `Drives` and `DetailedReenactor`."""
+
+    def __init__(self, reenactor: LateReenactor, executor: Executor, pace: Pace, clock: Clock, stats: Stats) -> None:
+        """The network works in `executor`, one picture at a time."""
+        self._reenactor, self._executor, self._pace = reenactor, executor, pace
+        self._clock, self._stats = clock, stats
+        self._working: Future[None] | None = None
+        self._residuals: list[tuple[Encoded, Any]] = []
+        """By encoded pivot, the latest one last. Replaced as a whole, for the other thread's sake."""
+
+    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
+        """The pivot moved to the driving keypoints, in the pivot's size.
+
+        Raises:
+            Exception: what the network raised when it last looked.
+        """
+        warped = self._reenactor.warp(encoded, keypoints)
+        made = self._reenactor.finish(encoded, warped, self._residual(encoded))
+        self._look(encoded, warped, keypoints)
+        return made
+
+    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
+        """As `DetailedReenactor` has it.
+
+        Raises:
+            Exception: as `drive`.
+        """
+        if not self._reenactor.details(encoded):
+            return None
+        warped = self._reenactor.warp(encoded, keypoints)
+        made = self._reenactor.finish_detailed(encoded, warped, self._residual(encoded))
+        self._look(encoded, warped, keypoints)
+        return made
+
+    def _residual(self, encoded: Encoded) -> Any:
+        return next((late for pivot, late in self._residuals if pivot is encoded), None)
+
+    def _look(self, encoded: Encoded, warped: Any, keypoints: Keypoints) -> None:
+        """Has the network look at this picture where it has time, or has never seen this pivot."""
+        if self._working is not None:
+            if not self._working.done():
+                return
+            last, self._working = self._working, None
+            last.result()
+        if self._residual(encoded) is None or self._pace.due():
+            self._working = self._executor.submit(self._make, encoded, warped, keypoints)
+
+    def _make(self, encoded: Encoded, warped: Any, keypoints: Keypoints) -> None:
+        """In the executor."""
+        start_ms = self._clock()
+        late = self._reenactor.residual(encoded, warped, keypoints)
+        others = [(pivot, kept) for pivot, kept in self._residuals if pivot is not encoded]
+        self._residuals = [*others[1 - _KEPT :], (encoded, late)]
+        end_ms = self._clock()
+        self._pace.took(start_ms, end_ms)
+        self._stats.add_stage("residual", end_ms - start_ms)
+        self._stats.count("residuals")

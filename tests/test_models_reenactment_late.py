@@ -1,0 +1,132 @@
+"""The network's residual, carried from picture to picture, and what is drawn without it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from avcall.common.keypoints import Image, Keypoints
+from avcall.models.classical import ClassicalReenactor, Moved
+from avcall.models.interfaces import LateReenactor, ModelId
+from avcall.models.reenactment.config import LITE
+from avcall.models.reenactment.generator import ReenactmentNetwork
+from avcall.models.reenactment.reenactor import NetworkReenactor
+from avcall.models.reenactment.residual import Residual, carried, carried_flow
+from tests.classical_portrait import portrait, portrait_keypoints
+
+
+@pytest.fixture(scope="module")
+def reenactor() -> NetworkReenactor:
+    """Paints something over every picture."""
+    torch.manual_seed(0)
+    network = ReenactmentNetwork(LITE)
+    assert network.paint.bias is not None
+    with torch.no_grad():
+        network.paint.bias[12:] = 0.0
+    return NetworkReenactor(network, ModelId("untrained", "0" * 8), "cpu")
+
+
+def _large() -> Image:
+    return np.asarray(cv2.resize(portrait(), (512, 512), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+
+
+def _levels_apart(one: Image, other: Image) -> float:
+    return float(np.abs(one.astype(int) - other).mean())
+
+
+def _shifted(points: Keypoints, by: float) -> Keypoints:
+    return points + np.float32(by)
+
+
+def test_without_a_residual_the_picture_is_the_classical_one(reenactor: NetworkReenactor) -> None:
+    assert isinstance(reenactor, LateReenactor)
+    points = portrait_keypoints()
+    moved = _shifted(points, 0.05)
+    classical = ClassicalReenactor()
+    expected = classical.drive(classical.encode(portrait(), points), moved)
+    encoded = reenactor.encode(portrait(), points)
+    made = reenactor.finish(encoded, reenactor.warp(encoded, moved), None)
+    assert np.abs(made.astype(int) - expected).max() <= 1
+    assert _levels_apart(reenactor.drive(encoded, moved), expected) > 20
+
+
+def test_with_its_own_residual_a_picture_is_what_the_network_draws(reenactor: NetworkReenactor) -> None:
+    points = portrait_keypoints()
+    encoded, moved = reenactor.encode(portrait(), points), _shifted(points, 0.05)
+    warped = reenactor.warp(encoded, moved)
+    made = reenactor.finish(encoded, warped, reenactor.residual(encoded, warped, moved))
+    assert np.abs(made.astype(int) - reenactor.drive(encoded, moved)).max() <= 1
+
+
+def test_a_residual_moves_with_the_face(reenactor: NetworkReenactor) -> None:
+    points = portrait_keypoints()
+    encoded = reenactor.encode(portrait(), points)
+    then = reenactor.warp(encoded, points)
+    side, change = 256, np.zeros((256, 256, 3), np.float32)
+    x, y = (round((at + 1) * 127.5) for at in points[2])
+    change[y - 3 : y + 4, x - 3 : x + 4] = 90.0  # a mark at one of the points
+    displacement = np.ascontiguousarray(then.displacement.numpy() * 127.5, dtype=np.float32)
+    mark = Residual(change, displacement, np.zeros((side, side, 2), np.float32))
+    now = reenactor.warp(encoded, _shifted(points, 8 / 127.5))
+    added = carried(now, mark).astype(int) - carried(now, None)
+    rows, columns = np.nonzero(added.max(-1) > 40)
+    assert abs(columns.mean() - (x + 8)) < 1.0
+    assert abs(rows.mean() - (y + 8)) < 1.0
+
+
+def test_a_residual_is_found_where_the_same_point_of_the_pivot_was_shown() -> None:
+    """x + D(x) = y + D'(y) with D = -6 pixels across and D' = -2 everywhere: y = x - 4."""
+
+    def shift(pixels: float) -> Moved:
+        displacement = torch.zeros(32, 32, 2)
+        displacement[..., 0] = pixels * 2.0 / 31.0
+        return Moved(torch.full((3, 32, 32), 100.0), displacement)
+
+    change = np.zeros((32, 32, 3), np.float32)
+    change[10, 12] = (50.0, -30.0, 400.0)
+    correction = np.full((32, 32, 2), 0.25, np.float32)
+    then = Residual(change, np.dstack([np.full((32, 32), -2.0), np.zeros((32, 32))]).astype(np.float32), correction)
+    made = carried(shift(-6.0), then)
+    assert made[10, 16].tolist() == [150, 70, 255]
+    made[10, 16] = 100
+    assert (made == 100).all()
+    assert carried_flow(shift(-6.0), then)[10, 16] == pytest.approx((-6.0 * 2.0 / 31.0 + 0.25, 0.25))
+    assert carried_flow(shift(-6.0), None)[10, 16] == pytest.approx((-6.0 * 2.0 / 31.0, 0.0))
+
+
+def test_a_large_pivot_comes_in_two_parts(reenactor: NetworkReenactor) -> None:
+    points = portrait_keypoints()
+    encoded, small = reenactor.encode(_large(), points), reenactor.encode(portrait(), points)
+    assert reenactor.details(encoded)
+    assert not reenactor.details(small)
+    warped = reenactor.warp(encoded, points)
+    detailed = reenactor.finish_detailed(encoded, warped, None)
+    assert detailed.image.shape == (256, 256, 3)
+    assert _levels_apart(detailed.reference, _large()) < 3.0
+    assert reenactor.finish(encoded, warped, None).shape == (512, 512, 3)
+    whole = reenactor.drive_detailed(encoded, points)
+    late = reenactor.finish_detailed(encoded, warped, reenactor.residual(encoded, warped, points))
+    assert whole is not None
+    assert np.abs(late.image.astype(int) - whole.image).max() <= 1
+    assert _levels_apart(late.reference, whole.reference) < 0.1
+    with pytest.raises(ValueError, match="no details"):
+        reenactor.finish_detailed(small, reenactor.warp(small, points), None)
+
+
+def test_a_network_that_draws_nothing_leaves_no_residual() -> None:
+    network = ReenactmentNetwork(LITE)
+    assert network.paint.bias is not None
+    with torch.no_grad():
+        network.paint.bias.fill_(float("nan"))
+    broken = NetworkReenactor(network, ModelId("broken", "0" * 8), "cpu")
+    points = portrait_keypoints()
+    encoded = broken.encode(portrait(), points)
+    with pytest.raises(FloatingPointError, match="no finite numbers"):
+        broken.residual(encoded, broken.warp(encoded, points), points)
+
+
+def test_what_another_reenactor_encoded_is_refused(reenactor: NetworkReenactor) -> None:
+    with pytest.raises(TypeError, match="another reenactor"):
+        reenactor.warp("foreign", portrait_keypoints())
