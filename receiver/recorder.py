@@ -126,7 +126,7 @@ class _Film:
         self._video: Any = self._container.add_stream("libx264", rate=_FPS)
         self._video.width, self._video.height, self._video.pix_fmt = side_x, side_y, "yuv420p"
         self._video.codec_context.gop_size = _FPS
-        self._video.options = {"preset": "veryfast", "crf": "20", "tune": "zerolatency", "threads": "1"}
+        self._video.options = {"preset": "superfast", "crf": "20", "tune": "zerolatency", "threads": "1"}
         self._audio: Any = self._container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
         self._audio.bit_rate = 48_000
         self._shown: Image | None = None
