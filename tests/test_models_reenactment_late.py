@@ -96,6 +96,17 @@ def test_a_residual_is_found_where_the_same_point_of_the_pivot_was_shown() -> No
     assert carried_flow(shift(-6.0), None)[10, 16] == pytest.approx((-6.0 * 2.0 / 31.0, 0.0))
 
 
+def test_no_residual_is_carried_to_where_the_pictures_tear() -> None:
+    """The other picture shows the pivot's left half left of the tear, and right of it what lies 12 pixels further: what
+    this picture shows in between, the other does not."""
+    tear = np.zeros((32, 32, 2), np.float32)
+    tear[:, 16:, 0] = 12.0
+    then = Residual(np.full((32, 32, 3), 50.0, np.float32), tear, np.zeros((32, 32, 2), np.float32))
+    made = carried(Moved(torch.full((3, 32, 32), 100.0), torch.zeros(32, 32, 2)), then)
+    assert (made[:, :15] == 150).all(), "left of the tear both show the same"
+    assert (made[:, 17:27] == 100).all(), "twelve columns of the pivot are hidden in the other"
+
+
 def test_a_large_pivot_comes_in_two_parts(reenactor: NetworkReenactor) -> None:
     points = portrait_keypoints()
     encoded, small = reenactor.encode(_large(), points), reenactor.encode(portrait(), points)

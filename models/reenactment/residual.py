@@ -20,6 +20,9 @@ from avcall.models.reenactment.lean import Drawn, enlarged, together
 
 _ROUNDS = 2
 """Of the fixed-point iteration towards the place that shows the same point of the pivot."""
+_UNSURE_PIXELS = 2.0
+"""The last round's step beyond which a place is not believed."""
+_NOWHERE = -9.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +62,18 @@ def carried_flow(moved: Moved, late: Residual | None) -> NDArray[np.float32]:
 
 
 def _counterparts(moved: Moved, late: Residual) -> NDArray[np.float32]:
-    """The pixel (S, S, 2) of the other picture that shows the same point of the pivot as each pixel of this one.
+    """The pixel (S, S, 2) of the other picture that shows the same point of the pivot as each pixel of this one; one
+    outside the picture at tears and folds, where there is none.
 
     It is the y of x + D(x) = y + D'(y), D and D' being the displacements of this picture and the other.
     """
     displacement = _in_pixels(moved)
     shows = cv2.add(displacement, _pixels(len(displacement)))
     where = np.asarray(cv2.subtract(shows, late.displacement), dtype=np.float32)
-    for _ in range(_ROUNDS - 1):
-        where = np.asarray(cv2.subtract(shows, _sampled(late.displacement, where)), dtype=np.float32)
+    for _ in range(_ROUNDS):
+        before, where = where, np.asarray(cv2.subtract(shows, _sampled(late.displacement, where)), dtype=np.float32)
+    step = cv2.absdiff(before, where)
+    where[cv2.max(step[..., 0], step[..., 1]) > _UNSURE_PIXELS] = _NOWHERE
     return where
 
 
@@ -78,8 +84,8 @@ def _in_pixels(moved: Moved) -> NDArray[np.float32]:
 
 
 def _sampled(field: NDArray[np.float32], where: NDArray[np.float32]) -> NDArray[np.float32]:
-    """At `where` (S, S, 2), in pixels; the edge is repeated outside."""
-    made = cv2.remap(field, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    """At `where` (S, S, 2), in pixels; zero outside."""
+    made = cv2.remap(field, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)  # type: ignore[call-overload]
     return np.asarray(made, dtype=np.float32)
 
 
