@@ -103,8 +103,6 @@ class _Moved:
 
     displacement: Tensor
     motion: Motion | None
-    windows: tuple[Window | None, ...] = ()
-    """Of the holes of the mesh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +196,7 @@ class ClassicalReenactor:
         side = len(encoded.image)
         motion = self._moved(small, keypoints)
         image = self._paint(sample(small.picture, self._base(DETAILED_SIDE) + motion.displacement), small, motion)
-        windows = (
-            () if motion.motion is None or encoded.face is None else _windows(encoded.face.model, motion.motion, side)
-        )
-        larger = replace(motion, displacement=enlarge(motion.displacement, side), windows=windows)
+        larger = replace(motion, displacement=enlarge(motion.displacement, side))
         reference = sample(encoded.picture, self._base(side) + larger.displacement)
         return Detailed(_to_image(image), _to_image(self._paint(reference, encoded, larger, mouth=False)))
 
@@ -216,9 +211,9 @@ class ClassicalReenactor:
         target, source = self._tensor(moved[:, :2]), self._tensor(own)
         order = back_to_front(moved)
         grid = min(max(side // 2, _COARSEST_GRID), _FINEST_GRID)
-        windows = _windows(face.model, motion, side)
         drawings = [Drawing(self._triangles(order), grid, Window(0, 0, grid, grid))]
-        for near, window in zip(face.near, windows, strict=True):
+        for hole, near in enumerate(face.near):
+            window = hole_window(motion.moved, face.model, hole, side)
             if window is not None:  # lids and lips meet in seams that the coarse map would smear
                 drawings.append(Drawing(self._triangles(order[near[order]]), side, window))
         (coarse, covered), *fine = mesh_displacements(target, source, drawings)
@@ -226,7 +221,7 @@ class ClassicalReenactor:
         for drawing, (field, covered) in zip(drawings[1:], fine, strict=True):
             part = displacement[drawing.window.slices]
             part.copy_(torch.where(covered[..., None], field, part))
-        return _Moved(displacement, motion, windows)
+        return _Moved(displacement, motion)
 
     def _paint(self, result: Tensor, encoded: EncodedPivot, moved: _Moved, *, mouth: bool = True) -> Tensor:
         """Opens and closes eyes and mouth in `result` (3, S, S), about [0, 255]; returns it."""
@@ -234,14 +229,11 @@ class ClassicalReenactor:
         if face is None or motion is None:
             return result
         base = self._base(result.shape[-1])
-        for hole, window in enumerate(moved.windows):
-            if window is None:
-                continue
+        for hole in range(len(CONTOURS)):
             if hole != MOUTH:
-                stretched = moved.displacement[window.slices]
-                paint_eye(result, encoded.picture, base, stretched, face.model, motion, hole, window)
+                paint_eye(result, encoded.picture, base, moved.displacement, face.model, motion, hole)
             elif mouth:
-                paint_mouth(result, base, face.model, face.mouth, motion, window)
+                paint_mouth(result, base, face.model, face.mouth, motion)
         return result
 
     def _planes(self, image: Image) -> Tensor:
@@ -257,10 +249,6 @@ class ClassicalReenactor:
 
     def _tensor(self, array: Array) -> Tensor:
         return torch.from_numpy(array.astype(np.float32)).to(self._device)
-
-
-def _windows(face: FaceModel, motion: Motion, side: int) -> tuple[Window | None, ...]:
-    return tuple(hole_window(motion.moved, face, hole, side) for hole in range(len(CONTOURS)))
 
 
 def _believable(keypoints: Keypoints, pivot_keypoints: Keypoints) -> bool:

@@ -12,7 +12,7 @@ from avcall.common.keypoints import Image, to_pixels
 from avcall.models.classical_face import FaceModel, Motion
 from avcall.models.classical_openings import MOUTH, back_to_pivot, closing, depth_inside, hole_window, outline
 from avcall.models.classical_shapes import INNER_LOWER_LIP, Array, smooth
-from avcall.models.classical_warp import Window, sample
+from avcall.models.classical_warp import sample
 
 _FEATHER = 0.016
 """Softness of the lips' inner edge, in outer-eye-corner distances."""
@@ -82,9 +82,12 @@ def mouth_look(pivot: Image, picture: Tensor, base: Tensor, face: FaceModel) -> 
     return MouthLook(tensor(lips), tensor(teeth), torch.cat([picture, shown], dim=1))
 
 
-def paint_mouth(result: Tensor, base: Tensor, face: FaceModel, look: MouthLook, motion: Motion, window: Window) -> None:
+def paint_mouth(result: Tensor, base: Tensor, face: FaceModel, look: MouthLook, motion: Motion) -> None:
     """Fills the parted lips in `result` (3, S, S), from the back to the front: dark, painted teeth, then what the
     pivot's own mouth shows, its lower half moving with the jaw and its upper half with the skull."""
+    window = hole_window(motion.moved, face, MOUTH, result.shape[-1], margin=0.0)
+    if window is None:
+        return
     rows, columns = window.slices
     where = base[rows, columns]
     feather = face.unit * _FEATHER

@@ -102,10 +102,11 @@ def closing(face: FaceModel, motion: Motion, upper: int, lower: int) -> float:
     return float(smooth(np.array((1.0 - now / max(float(own), 1e-6)) * 1.25)))
 
 
-def hole_window(points: Array, face: FaceModel, hole: int, side: int) -> Window | None:
-    """The pixels in and around a hole of the mesh at `points` (468, 2 or 3); None outside the picture."""
+def hole_window(points: Array, face: FaceModel, hole: int, side: int, margin: float = _MARGIN) -> Window | None:
+    """The pixels in and around (to `margin`, in eye distances) a hole of the mesh at `points` (468, 2 or 3); None
+    outside the picture."""
     polygon = outline(points, hole)
-    margin = _MARGIN * face.unit
+    margin = margin * face.unit
     low = np.floor((polygon.min(axis=0) - margin + 1.0) * (side - 1) / 2.0).astype(int).clip(0, side)
     high = np.ceil((polygon.max(axis=0) + margin + 1.0) * (side - 1) / 2.0).astype(int).clip(-1, side - 1) + 1
     if (high - low < 2).any():
@@ -128,12 +129,14 @@ def outline(points: Array, hole: int) -> Array:
 
 
 def paint_eye(
-    result: Tensor, picture: Tensor, base: Tensor, stretched: Tensor, face: FaceModel, motion: Motion, hole: int,
-    window: Window,
-) -> None:  # fmt: skip
-    """Within the moved lids the eye stays with the skull; `stretched` (h, w, 2) is the displacement of the strip."""
+    result: Tensor, picture: Tensor, base: Tensor, displacement: Tensor, face: FaceModel, motion: Motion, hole: int
+) -> None:
+    """Within the moved lids the eye stays with the skull; `displacement` (S, S, 2) there is that of the strip."""
+    window = hole_window(motion.moved, face, hole, result.shape[-1], margin=0.0)
+    if window is None:
+        return
     rows, columns = window.slices
-    where = base[rows, columns]
+    where, stretched = base[rows, columns], displacement[rows, columns]
     share = depth_inside(where, outline(motion.moved, hole)).div_(face.unit * _FEATHER).clamp_(0.0, 1.0)
     solid = back_to_pivot(where, motion, face, hole) - where
     # opened wider than the pivot's eye there is nothing behind the lid: stretch instead

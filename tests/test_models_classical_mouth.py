@@ -8,7 +8,7 @@ import torch
 from avcall.common.keypoints import CHIN, LOWER_LIP
 from avcall.models.classical_face import move_face
 from avcall.models.classical_mouth import mouth_look, paint_mouth
-from avcall.models.classical_openings import MOUTH, depth_inside, hole_window, outline
+from avcall.models.classical_openings import MOUTH, depth_inside, outline
 from avcall.models.classical_warp import base_grid
 from tests.classical_portrait import portrait, portrait_face, portrait_keypoints
 
@@ -20,10 +20,8 @@ def test_only_the_gap_between_the_lips_is_painted() -> None:
     keypoints = portrait_keypoints()
     keypoints[[LOWER_LIP, CHIN], 1] += np.float32(0.15)
     motion = move_face(portrait_face(), keypoints)
-    window = hole_window(motion.moved, portrait_face(), MOUTH, 256)
-    assert window is not None
     result = torch.full((3, 256, 256), 300.0)
-    paint_mouth(result, base, portrait_face(), look, motion, window)
+    paint_mouth(result, base, portrait_face(), look, motion)
     inside = depth_inside(base, outline(motion.moved, MOUTH)) > 0.0
     assert (result[:, ~inside] == 300.0).all()
     deep = depth_inside(base, outline(motion.moved, MOUTH)) > 0.02
