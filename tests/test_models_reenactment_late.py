@@ -13,7 +13,7 @@ from avcall.models.interfaces import LateReenactor, ModelId
 from avcall.models.reenactment.config import LITE
 from avcall.models.reenactment.generator import ReenactmentNetwork
 from avcall.models.reenactment.reenactor import NetworkReenactor
-from avcall.models.reenactment.residual import Residual, carried, carried_flow
+from avcall.models.reenactment.residual import Residual, carried, carried_with_flow
 from tests.classical_portrait import portrait, portrait_keypoints
 
 
@@ -89,11 +89,12 @@ def test_a_residual_is_found_where_the_same_point_of_the_pivot_was_shown() -> No
     correction = np.full((32, 32, 2), 0.25, np.float32)
     then = Residual(change, np.dstack([np.full((32, 32), -2.0), np.zeros((32, 32))]).astype(np.float32), correction)
     made = carried(shift(-6.0), then)
+    assert np.array_equal(carried_with_flow(shift(-6.0), then)[0], made)
     assert made[10, 16].tolist() == [150, 70, 255]
     made[10, 16] = 100
     assert (made == 100).all()
-    assert carried_flow(shift(-6.0), then)[10, 16] == pytest.approx((-6.0 * 2.0 / 31.0 + 0.25, 0.25))
-    assert carried_flow(shift(-6.0), None)[10, 16] == pytest.approx((-6.0 * 2.0 / 31.0, 0.0))
+    assert carried_with_flow(shift(-6.0), then)[1][10, 16] == pytest.approx((-5.75, 0.25))
+    assert carried_with_flow(shift(-6.0), None)[1][10, 16] == pytest.approx((-6.0, 0.0))
 
 
 def test_no_residual_is_carried_to_where_the_pictures_tear() -> None:

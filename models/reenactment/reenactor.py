@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,9 +21,8 @@ from avcall.models.precision import mixed, native_bf16
 from avcall.models.reenactment.carried_points import CarriedPoints
 from avcall.models.reenactment.config import NetworkConfig
 from avcall.models.reenactment.generator import Carried, Driven, EncodedPivot, ReenactmentNetwork
-from avcall.models.reenactment.lean import Drawn, LeanNetwork, keep_freed_memory
-from avcall.models.reenactment.motion import cell_centres, sample
-from avcall.models.reenactment.residual import Residual, carried, carried_flow, residual
+from avcall.models.reenactment.lean import Drawn, LeanNetwork, enlarged, keep_freed_memory
+from avcall.models.reenactment.residual import Residual, carried, carried_with_flow, corrected, pixel_places, residual
 
 SIDE = 256
 """What the shipped networks were trained at; other sizes borrow motion and repairs and keep their own pixels."""
@@ -29,12 +30,12 @@ SIDE = 256
 
 @dataclass(frozen=True, slots=True)
 class NetworkPivot:
-    """A pivot encoded by the network at the network's side, and by the classical reenactor; and its picture
-    (1, 3, S, S) at its own size where that is another."""
+    """A pivot encoded by the network at the network's side, and by the classical reenactor; and its picture at its own
+    size where that is another."""
 
     encoded: EncodedPivot
     classical: Encoded
-    large: Tensor | None
+    large: Image | None
 
 
 class PointDetector:
@@ -124,9 +125,9 @@ class NetworkReenactor:
         if height != width:
             raise ValueError(f"a pivot of {width}x{height}: the network wants squares")
         picture = torch.from_numpy(np.ascontiguousarray(pivot)).to(self._device).permute(2, 0, 1)[None].float() / 255.0
-        large = None
+        large: Image | None = None
         if height != self._side:
-            large, picture = picture, _resized(picture, self._side)
+            large, picture = pivot.copy(), _resized(picture, self._side)
         with mixed(self._device):
             encoded = self._network.encode(picture, self._points(keypoints))
         return NetworkPivot(encoded, self._classical.encode(to_image(picture), keypoints), large)
@@ -145,8 +146,7 @@ class NetworkReenactor:
             return None
         moved = self.warp(encoded, keypoints)
         drawn = self._draw(pivot, moved, keypoints)
-        flow = _carried(moved).displacement + _resized(drawn.correction, self._side)
-        return _detailed(pivot.large, drawn.image, flow)
+        return _detailed(pivot.large, drawn.image, corrected(moved, drawn))
 
     @torch.inference_mode()
     def warp(self, encoded: Encoded, keypoints: Keypoints) -> Moved:
@@ -181,8 +181,7 @@ class NetworkReenactor:
         large = _ours(encoded).large
         if large is None:
             raise ValueError("a pivot of the network's own side has no details")
-        flow = torch.from_numpy(carried_flow(warped, late)).to(self._device).permute(2, 0, 1)[None]
-        return _detailed(large, carried(warped, late), flow)
+        return _detailed(large, *carried_with_flow(warped, late))
 
     @torch.inference_mode()
     def look(self, encoded: Encoded, keypoints: Keypoints) -> Driven:
@@ -205,21 +204,21 @@ class NetworkReenactor:
         return torch.from_numpy(np.asarray(keypoints, dtype=np.float32))[None].to(self._device)
 
 
-@torch.inference_mode()
-def _detailed(large: Tensor, image: Image, flow: Tensor) -> Detailed:
-    """A picture, and the large pivot's pixels along the displacement (1, 2, S, S) that it was made by."""
-    side = large.shape[-1]
-    where = cell_centres(side, side, flow.device)[None] + _resized(flow, side).permute(0, 2, 3, 1)
-    return Detailed(image, to_image(sample(large, where, side)))
+def _detailed(large: Image, image: Image, flow: NDArray[np.float32]) -> Detailed:
+    """A picture, and the large pivot's pixels along the displacement (S, S, 2), in pixels, that it was made by."""
+    side = len(large)
+    where = enlarged(flow, side) * np.float32((side - 1) / (len(flow) - 1)) + pixel_places(side)
+    own = cv2.remap(large, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return Detailed(image, np.asarray(own, dtype=np.uint8))
 
 
 def _joined(detailed: Detailed) -> Image:
     """The picture at the large pivot's side: the driven one, and what the pivot's own pixels have beyond its size."""
-    image, own = (
-        torch.from_numpy(part).permute(2, 0, 1)[None].float() / 255.0 for part in (detailed.image, detailed.reference)
-    )
-    small, side = image.shape[-1], own.shape[-1]
-    return to_image(_resized(image, side) + own - _resized(_resized(own, small), side))
+    image, own = detailed.image, detailed.reference.astype(np.int16)
+    both = (len(own), len(own))
+    coarse = cv2.resize(cv2.resize(own, image.shape[:2], interpolation=cv2.INTER_AREA), both)
+    joined = cv2.resize(image, both).astype(np.int16) + own - coarse
+    return np.asarray(joined.clip(0, 255), dtype=np.uint8)
 
 
 def _carried(moved: Moved) -> Carried:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from avcall.common.keypoints import Image
 from avcall.models.classical import Moved
@@ -34,31 +35,41 @@ class Residual:
     displacement: NDArray[np.float32]
     """The warp's (S, S, 2): from a pixel to its place in the pivot, in pixels."""
     correction: NDArray[np.float32]
-    """The network's (S, S, 2) of it, in keypoint units."""
+    """The network's (S, S, 2) of it, in pixels."""
 
 
 def residual(moved: Moved, drawn: Drawn) -> Residual:
     """Of what a network has `drawn` from a warped pivot."""
-    warped = together(moved.picture.cpu())
-    correction = enlarged(drawn.correction[0].permute(1, 2, 0).cpu().numpy(), len(warped))
-    return Residual(drawn.image - warped, _in_pixels(moved), correction)
+    displacement = in_pixels(moved.displacement)
+    return Residual(drawn.image - together(moved.picture.cpu()), displacement, corrected(moved, drawn) - displacement)
+
+
+def corrected(moved: Moved, drawn: Drawn) -> NDArray[np.float32]:
+    """The displacement (S, S, 2), in pixels, of what a network has drawn."""
+    displacement = in_pixels(moved.displacement)
+    correction = drawn.correction[0].permute(1, 2, 0).cpu().numpy()
+    return displacement + enlarged(correction, len(displacement)) * np.float32((len(displacement) - 1) / 2.0)
 
 
 def carried(moved: Moved, late: Residual | None) -> Image:
     """The warped picture with what a network changed in another picture of the same pivot; None: without."""
+    return _with_change(moved, late, None if late is None else _counterparts(moved, late))
+
+
+def carried_with_flow(moved: Moved, late: Residual | None) -> tuple[Image, NDArray[np.float32]]:
+    """As `carried`, and the displacement (S, S, 2), in pixels, by which it shows the pivot's own."""
+    flow = in_pixels(moved.displacement)
+    if late is None:
+        return _with_change(moved, None, None), flow
+    where = _counterparts(moved, late)
+    return _with_change(moved, late, where), flow + _sampled(late.correction, where)
+
+
+def _with_change(moved: Moved, late: Residual | None, where: NDArray[np.float32] | None) -> Image:
     warped = together(moved.picture.cpu())
-    if late is None:
+    if late is None or where is None:
         return np.rint(warped).clip(0, 255).astype(np.uint8)
-    change = _sampled(late.change, _counterparts(moved, late))
-    return np.asarray(cv2.add(warped, change, dtype=cv2.CV_8U), dtype=np.uint8)
-
-
-def carried_flow(moved: Moved, late: Residual | None) -> NDArray[np.float32]:
-    """The displacement (S, S, 2) by which `carried` shows the pivot's own pixels."""
-    displacement: NDArray[np.float32] = moved.displacement.cpu().numpy()
-    if late is None:
-        return displacement
-    return displacement + _sampled(late.correction, _counterparts(moved, late))
+    return np.asarray(cv2.add(warped, _sampled(late.change, where), dtype=cv2.CV_8U), dtype=np.uint8)
 
 
 def _counterparts(moved: Moved, late: Residual) -> NDArray[np.float32]:
@@ -67,8 +78,8 @@ def _counterparts(moved: Moved, late: Residual) -> NDArray[np.float32]:
 
     It is the y of x + D(x) = y + D'(y), D and D' being the displacements of this picture and the other.
     """
-    displacement = _in_pixels(moved)
-    shows = cv2.add(displacement, _pixels(len(displacement)))
+    displacement = in_pixels(moved.displacement)
+    shows = cv2.add(displacement, pixel_places(len(displacement)))
     where = np.asarray(cv2.subtract(shows, late.displacement), dtype=np.float32)
     for _ in range(_ROUNDS):
         before, where = where, np.asarray(cv2.subtract(shows, _sampled(late.displacement, where)), dtype=np.float32)
@@ -77,10 +88,9 @@ def _counterparts(moved: Moved, late: Residual) -> NDArray[np.float32]:
     return where
 
 
-def _in_pixels(moved: Moved) -> NDArray[np.float32]:
-    """The displacement (S, S, 2), its two numbers side by side in memory."""
-    side = moved.displacement.shape[0]
-    return together(moved.displacement.permute(2, 0, 1).cpu()) * np.float32((side - 1) / 2.0)
+def in_pixels(displacement: Tensor) -> NDArray[np.float32]:
+    """A displacement (S, S, 2) in keypoint units, its two numbers side by side in memory."""
+    return together(displacement.permute(2, 0, 1).cpu()) * np.float32((displacement.shape[0] - 1) / 2.0)
 
 
 def _sampled(field: NDArray[np.float32], where: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -90,7 +100,7 @@ def _sampled(field: NDArray[np.float32], where: NDArray[np.float32]) -> NDArray[
 
 
 @functools.lru_cache(maxsize=4)
-def _pixels(side: int) -> NDArray[np.float32]:
+def pixel_places(side: int) -> NDArray[np.float32]:
     """Each pixel's own place (x, y)."""
     y, x = np.mgrid[0:side, 0:side]
     places: NDArray[np.float32] = np.stack([x, y], -1).astype(np.float32)
