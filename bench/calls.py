@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from avcall.bench.provenance import provenance
+from avcall.bench.report_page import pictures_a_look
 from avcall.common.errors import AvcallError, InputError
 
 SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi")
@@ -91,6 +92,7 @@ def _row(report: dict[str, Any]) -> dict[str, Any]:
     row["load"] = report["machine"].get("load")
     if report.get("budget"):
         row["drawn"] = report["budget"]["stages"]["drive"]
+        row["pictures_a_look"] = pictures_a_look(report)
     if "back" in report:
         row["back"] = {key: report["back"][key] for key in BACK}
     return row
@@ -123,6 +125,7 @@ def _call(clip: Path, seconds: float, flags: Sequence[str], out: Path) -> dict[s
 
 def _means(rows: list[dict[str, Any]]) -> dict[str, Any]:
     scalars = {key: _mean([row[key] for row in rows]) for key in (*SCALARS, "lmd_px")}
+    scalars["pictures_a_look"] = _mean([row.get("pictures_a_look") for row in rows])
     known = [key for key in (*MAPS, *STEADY, "drawn") if key in rows[0]]
     maps = {key: {name: _mean([row[key][name] for row in rows]) for name in rows[0][key]} for key in known}
     return {**scalars, **maps}

@@ -65,7 +65,10 @@ def _two_way_rows(m: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _drawn_rows(m: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [("pictures drawn by", parts(m["drawn"]))] if m.get("drawn") else []
+    rows = [("pictures drawn by", parts(m["drawn"]))] if m.get("drawn") else []
+    if m.get("pictures_a_look"):
+        rows.append(("pictures that one look of the network served, while carried", f"{m['pictures_a_look']:.1f}"))
+    return rows
 
 
 def _up_down(wire: Mapping[str, float]) -> str:

@@ -94,7 +94,15 @@ def _drawn(report: dict[str, Any]) -> str:
 def drawn_by(report: dict[str, Any]) -> str:
     """Which versions of the model drew the pictures, and how many each; nothing where no frame budget chose."""
     drive = ((report.get("budget") or {}).get("stages") or {}).get("drive") or {}
-    return parts(drive)
+    every = pictures_a_look(report)
+    return parts(drive) + ("" if every is None else f"; carried over {every:.1f} pictures in the mean")
+
+
+def pictures_a_look(report: dict[str, Any]) -> float | None:
+    """Pictures that what the network added to one was carried to; None where it was carried to none."""
+    counters = (report.get("counters") or {}).get("receiver") or {}
+    carried, looks = counters.get("pictures_carried", 0), counters.get("residuals", 0)
+    return carried / looks if carried and looks else None
 
 
 def parts(shares: Mapping[str, float]) -> str:

@@ -89,6 +89,7 @@ class LateDrive:
         warped = self._reenactor.warp(encoded, keypoints)
         made = self._reenactor.finish(encoded, warped, self._residual(encoded))
         self._look(encoded, warped, keypoints)
+        self._stats.count("pictures_carried")
         return made
 
     def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
@@ -102,6 +103,7 @@ class LateDrive:
         warped = self._reenactor.warp(encoded, keypoints)
         made = self._reenactor.finish_detailed(encoded, warped, self._residual(encoded))
         self._look(encoded, warped, keypoints)
+        self._stats.count("pictures_carried")
         return made
 
     def _residual(self, encoded: Encoded) -> Any:

@@ -155,5 +155,7 @@ def test_page_and_video(folders: tuple[Path, Path], tmp_path: Path) -> None:
     assert "://" not in page.replace("http://www.w3.org/2000/svg", "")
     assert "had time for: 100 % warp." in page
     report["budget"] = {"stages": {"drive": {"warp": 0.981, "lite carried": 0.019}}}
-    assert "98 % warp, 2 % lite carried" in report_page(report, moments, "side_by_side.mp4")
+    assert "98 % warp, 2 % lite carried." in report_page(report, moments, "side_by_side.mp4")
+    report["counters"]["receiver"] |= {"pictures_carried": 50, "residuals": 20}
+    assert drawn_by(report) == "98 % warp, 2 % lite carried; carried over 2.5 pictures in the mean"
     assert write_side_by_side(tmp_path / "both.mp4", ticks(sent, received), None, "caption") == 100

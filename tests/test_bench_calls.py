@@ -57,7 +57,9 @@ def report(up_kbps: float) -> dict[str, Any]:
     maps = {"payload_kbps": {"voice": 6.0}, "wire_kbps": {"up": up_kbps, "down": 19.0}, "latency_ms": {"p50": 180.0}}
     values = {**dict.fromkeys(SCALARS, 25.0), **maps}
     budget = {"stages": {"drive": {"warp": 0.25, "lite": 0.75}}}
-    return {**values, "steady": maps, "machine": {"load": 1.5}, "budget": budget, "back": {**values, "input": "b.mp4"}}
+    counters = {"receiver": {"pictures_carried": 90, "residuals": 40}}
+    made = {**values, "steady": maps, "machine": {"load": 1.5}, "budget": budget, "counters": counters}
+    return {**made, "back": {**values, "input": "b.mp4"}}
 
 
 def test_two_way_calls_are_between_neighbours_and_go_on_where_they_stopped(
@@ -85,3 +87,4 @@ def test_two_way_calls_are_between_neighbours_and_go_on_where_they_stopped(
     assert again["calls"]["a"] == whole["calls"]["a"]
     assert list(again["calls"]) == ["a", "b", "c"]
     assert again["metrics"]["drawn"] == {"warp": 0.25, "lite": 0.75}
+    assert again["metrics"]["pictures_a_look"] == 2.25

@@ -55,5 +55,7 @@ def test_the_table_of_two_way_calls_says_what_one_end_sends_and_receives() -> No
     assert "| the same without the first three seconds | 19.2 and 18.0 kbit/s |" in figures.calls_table(two_way)
     drawn = two_way | {"metrics": two_way["metrics"] | {"drawn": {"warp": 0.256, "lite": 0.744}}}
     assert "| pictures drawn by | 26 % warp, 74 % lite |" in figures.calls_table(drawn)
+    carried = drawn | {"metrics": drawn["metrics"] | {"pictures_a_look": 2.34}}
+    assert "served, while carried | 2.3 |" in figures.calls_table(carried)
     assert "acknowledgements" in figures.calls_table(results)
     assert "acknowledgements" not in figures.calls_table(two_way)
