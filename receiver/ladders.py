@@ -140,10 +140,11 @@ class ReenactorLadder(Ladder[Drives]):
     def __init__(self, reenactor: Reenactor, clock: Clock, stats: Stats, beside: Executor | None = None) -> None:
         name = reenactor.model.name
         parts: list[tuple[str, Drives]] = [(name, reenactor)]
+        self._late: LateDrive | None = None
         if isinstance(reenactor, LateReenactor):
             if beside is not None:
-                late = LateDrive(reenactor, beside, SparePace(self._spare, clock), clock, stats)
-                parts.insert(0, (f"{name} carried", late))
+                self._late = LateDrive(reenactor, beside, SparePace(self._spare, clock), clock, stats)
+                parts.insert(0, (f"{name} carried", self._late))
             parts.insert(0, ("warp", WarpDrive(reenactor)))
         super().__init__(DRIVE, parts, clock, stats)
         self._reenactor = reenactor
@@ -160,6 +161,17 @@ class ReenactorLadder(Ladder[Drives]):
         return self._reenactor.device
 
     def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
+        encoded = self._encoded(pivot, keypoints)
+        level = 0 if self.budget is None else self.budget.choice(DRIVE).level
+        if self._late is not None and self._parts[level] is self._late:
+            try:
+                self._late.prepare(encoded)
+            except Exception as error:  # noqa: BLE001 - a network may fail in any way, and the pivot is there
+                self._stats.count("residual_failed")
+                _log.warning("%s of stage %s failed: %s", self.names[level], self.stage, error)
+        return encoded
+
+    def _encoded(self, pivot: Image, keypoints: Keypoints) -> Encoded:
         try:
             return self._reenactor.encode(pivot, keypoints)
         except FloatingPointError as error:

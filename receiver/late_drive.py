@@ -7,6 +7,7 @@ machine where it takes longer than a picture may, faces get nine tenths of what 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, Protocol
@@ -77,8 +78,21 @@ class LateDrive:
         self._reenactor, self._executor, self._pace = reenactor, executor, pace
         self._clock, self._stats = clock, stats
         self._working: Future[None] | None = None
+        self._pose: Keypoints | None = None
+        self._keeping = threading.Lock()
         self._residuals: list[tuple[Encoded, Any]] = []
-        """By encoded pivot, the latest one last. Replaced as a whole, for the other thread's sake."""
+        """By encoded pivot, the latest one last. Replaced as a whole, for other threads' sake."""
+
+    def prepare(self, encoded: Encoded) -> None:
+        """Has the network look at the latest pose by a pivot that is not shown yet, so that its first picture has a
+        residual too; in the thread that encoded it.
+
+        Raises:
+            Exception: what the network raised.
+        """
+        pose = self._pose
+        if pose is not None:
+            self._keep(encoded, self._reenactor.residual(encoded, self._reenactor.warp(encoded, pose), pose))
 
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
         """The pivot moved to the driving keypoints, in the pivot's size.
@@ -111,6 +125,7 @@ class LateDrive:
 
     def _look(self, encoded: Encoded, warped: Any, keypoints: Keypoints) -> None:
         """Has the network look at this picture where it has time, or has never seen this pivot."""
+        self._pose = keypoints
         if self._working is not None:
             if not self._working.done():
                 return
@@ -123,9 +138,13 @@ class LateDrive:
         """In the executor."""
         start_ms = self._clock()
         late = self._reenactor.residual(encoded, warped, keypoints)
-        others = [(pivot, kept) for pivot, kept in self._residuals if pivot is not encoded]
-        self._residuals = [*others[1 - _KEPT :], (encoded, late)]
+        self._keep(encoded, late)
         end_ms = self._clock()
         self._pace.took(start_ms, end_ms)
         self._stats.add_stage("residual", end_ms - start_ms)
         self._stats.count("residuals")
+
+    def _keep(self, encoded: Encoded, late: Any) -> None:
+        with self._keeping:
+            others = [(pivot, kept) for pivot, kept in self._residuals if pivot is not encoded]
+            self._residuals = [*others[1 - _KEPT :], (encoded, late)]

@@ -141,6 +141,19 @@ def test_the_network_rests_as_the_pace_says_but_never_when_a_pivot_is_new() -> N
     assert bench.draw(7) == 7, "but not for ever"
 
 
+def test_a_pivot_can_have_a_residual_before_it_is_shown() -> None:
+    bench = Bench()
+    bench.late.prepare("another")
+    assert bench.reenactor.warps == 0, "no pose is known yet"
+    bench.draw(1)
+    bench.worker.run()
+    bench.late.prepare("another")
+    bench.pivot = "another"
+    assert bench.draw(2) == 102
+    bench.pivot = "pivot"
+    assert bench.draw(3) == 103
+
+
 def test_a_network_that_fails_is_told_with_the_next_picture() -> None:
     bench = Bench()
     bench.reenactor.broken = True
@@ -197,6 +210,27 @@ def test_its_rung_lies_between_the_warp_and_the_network() -> None:
         ladder.budget.frame(5.0)
     worker.run()
     assert int(ladder.drive("pivot", points)[0, 0, 0]) == 107
+
+
+def test_pivots_are_prepared_while_its_rung_draws() -> None:
+    clock, stats = Clock(), Stats()
+    reenactor, worker = Reenactor(clock), Held()
+    ladder = ReenactorLadder(reenactor, clock, stats, worker)
+    ladder.budget = FrameBudget({"drive": [Version(name, 5.0) for name in ladder.names[:2]]}, ("drive",))
+    points = np.full((10, 2), 7, np.float32)
+    ladder.drive(ladder.encode(PICTURE, points), points)
+    warps = reenactor.warps
+    ladder.encode(PICTURE, points)
+    assert reenactor.warps == warps, "the warp needs no preparation"
+    for _ in range(10):
+        ladder.budget.plan(clock())
+        ladder.drive(PICTURE, points)
+    fresh = ladder.encode(PICTURE.copy(), points)
+    assert int(ladder.drive(fresh, points)[0, 0, 0]) == 107
+    reenactor.broken = True
+    broken = ladder.encode(PICTURE.copy(), points)
+    assert stats.counters["residual_failed"] == 1
+    assert int(ladder.drive(broken, points)[0, 0, 0]) == 7
 
 
 def test_a_failing_network_leaves_the_warp() -> None:
