@@ -172,8 +172,10 @@ class FrameBudget:
         return self._total_ms({name: stage.level for name, stage in self._stages.items()})
 
     def spare(self) -> float:
-        """The share of the period that a frame, as it is made at present, leaves below the limit; may be negative."""
-        return (self._keep_ms - self.estimate_ms()) / self._period_ms
+        """For which share of the time a network may work beside the frames: always where a frame takes half of the
+        period or less, never where it takes all that it may."""
+        share = (self._keep_ms - self.estimate_ms()) / (self._keep_ms - self._period_ms / 2)
+        return min(1.0, max(0.0, share))
 
     def running(self) -> tuple[str, ...]:
         """The versions above the twins, for the overlay, in the order of the stages."""

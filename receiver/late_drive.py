@@ -35,17 +35,17 @@ class Pace(Protocol):
 
 
 class SparePace:
-    """The network works for as much of the time as pictures leave."""
+    """The network works for as much of the time as it may (`FrameBudget.spare`)."""
 
     def __init__(self, spare: Callable[[], float], clock: Clock) -> None:
-        """`spare` is the share of a picture's time that its drawing does not take at present."""
+        """`spare` is the share of the time for which the network may work at present."""
         self._spare, self._clock = spare, clock
         self._last = (float("-inf"), 0.0)
 
     def due(self) -> bool:
         """See `Pace`. The nearest tick is taken, be it a little early."""
         start_ms, took_ms = self._last
-        share = min(1.0, max(LEAST_SHARE, self._spare()))
+        share = max(LEAST_SHARE, self._spare())
         return self._clock() + PERIOD_MS / 2 >= start_ms + took_ms / share
 
     def took(self, start_ms: float, end_ms: float) -> None:

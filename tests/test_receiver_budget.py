@@ -195,3 +195,9 @@ def test_the_summary_tells_what_made_the_frames() -> None:
 def test_a_quality_that_there_is_not_is_refused() -> None:
     with pytest.raises(ConfigError, match="--quality best"):
         FrameBudget({"drive": DRIVE}, ORDER, "best")
+
+
+@pytest.mark.parametrize(("frame_ms", "share"), [(5.0, 1.0), (20.0, 1.0), (28.0, 0.5), (36.0, 0.0), (60.0, 0.0)])
+def test_a_network_beside_the_frames_works_while_they_leave_time(frame_ms: float, share: float) -> None:
+    budget = FrameBudget({"drive": [Version("warp", frame_ms)]}, ("drive",))
+    assert budget.spare() == pytest.approx(share)
