@@ -23,7 +23,9 @@ from avcall.common.stats import Stats
 from avcall.common.trace import Trace
 from avcall.common.wire import Packet
 from avcall.models.interfaces import Reenactor
-from avcall.models.registry import device_from_flag, load_pair
+from avcall.models.reenactment.beside import BesideReenactor, NetworkProcess
+from avcall.models.reenactment.reenactor import NetworkReenactor
+from avcall.models.registry import CLASSICAL, FOMM_SUFFIXES, device_from_flag, load_pair
 from avcall.receiver.pipeline import Receiver
 from avcall.receiver.recorder import Recorder
 from avcall.receiver.renderers import Renderer, Window
@@ -48,10 +50,11 @@ async def receive(config: ReceiveConfig) -> None:
         speaker = open_speaker(config)
         stack.callback(speaker.close)
         device = device_from_flag(config.device)
+        beside = start_network(config.model, device, stack)
         _, reenactor = load_pair(config.model, device)
         announce(reenactor.model, reenactor.device)
         stats = Stats()
-        stages = stages_of(config, reenactor, stats, stack)
+        stages = stages_of(config, reenactor, beside, stats, stack)
         trace = open_trace(config, stack, model=reenactor.model.name, weights=reenactor.model.weights, device=device)
         drawing, preparing = stack.enter_context(one_worker("receiver")), stack.enter_context(one_worker("pivots", 5))
         hello = Hello(
@@ -93,8 +96,31 @@ async def receive(config: ReceiveConfig) -> None:
         say(f"recorded to {config.record}")
 
 
-def stages_of(config: ReceiveConfig, reenactor: Reenactor, stats: Stats, stack: ExitStack) -> Stages:
+def start_network(model: str, device: str, stack: ExitStack) -> NetworkProcess | None:
+    """Begins to load a network in a process of its own, where it will be late for pictures: on a processor. It ends
+    with `stack`."""
+    if device != "cpu" or model == CLASSICAL or model.endswith(FOMM_SUFFIXES):
+        return None
+    process = NetworkProcess(_load_network, model)
+    stack.callback(process.close)
+    return process
+
+
+def _load_network(model: str) -> NetworkReenactor:
+    """In the other process."""
+    one_thread_each()
+    _, reenactor = load_pair(model, "cpu")
+    if not isinstance(reenactor, NetworkReenactor):
+        raise TypeError(f"{model} is no network that may be late")
+    return reenactor
+
+
+def stages_of(
+    config: ReceiveConfig, reenactor: Reenactor, beside: NetworkProcess | None, stats: Stats, stack: ExitStack
+) -> Stages:
     """The stages of a call at this end; takes a second, so before the call is open. Their worker ends with `stack`."""
+    if beside is not None and isinstance(reenactor, NetworkReenactor):
+        reenactor = BesideReenactor(reenactor, beside)
     return make_stages(
         reenactor,
         device=reenactor.device,
@@ -102,7 +128,7 @@ def stages_of(config: ReceiveConfig, reenactor: Reenactor, stats: Stats, stack: 
         quality=config.quality,
         clock=monotonic_ms,
         stats=stats,
-        beside=stack.enter_context(one_worker("network", 2)) if reenactor.device == "cpu" else None,
+        beside=stack.enter_context(one_worker("network")) if reenactor.device == "cpu" else None,
     )
 
 

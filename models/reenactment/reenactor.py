@@ -38,6 +38,16 @@ class NetworkPivot:
     large: Image | None
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedPivot:
+    """A pivot repaired, and what was found in it."""
+
+    image: Image
+    landmarks: Landmarks | None
+    segmentation: NDArray[np.uint8] | None
+    """As `ClassicalReenactor.find` says, of the picture at the network's side."""
+
+
 class PointDetector:
     """The ten mesh points themselves, steadied along the picture's motion, under the id of the network that was trained
     on them."""
@@ -116,21 +126,41 @@ class NetworkReenactor:
         Raises:
             ValueError: a pivot that is not square. FloatingPointError: its repair gave no finite numbers.
         """
-        return self.encode_uncoded(pivot if self._enhancer is None else self._enhancer.enhance(pivot), keypoints)
+        return self.encode_prepared(self.prepare(pivot, keypoints), keypoints)
 
-    @torch.inference_mode()
     def encode_uncoded(self, pivot: Image, keypoints: Keypoints) -> NetworkPivot:
         """As `encode`, of a picture that no coder has touched."""
-        height, width = pivot.shape[:2]
+        return self.encode_prepared(self._looked_at(pivot, keypoints), keypoints)
+
+    def prepare(self, pivot: Image, keypoints: Keypoints) -> PreparedPivot:
+        """What takes longest of `encode`, and says little: its result is small.
+
+        Raises:
+            ValueError, FloatingPointError: as `encode`.
+        """
+        return self._looked_at(pivot if self._enhancer is None else self._enhancer.enhance(pivot), keypoints)
+
+    def _looked_at(self, image: Image, keypoints: Keypoints) -> PreparedPivot:
+        height, width = image.shape[:2]
         if height != width:
             raise ValueError(f"a pivot of {width}x{height}: the network wants squares")
-        picture = torch.from_numpy(np.ascontiguousarray(pivot)).to(self._device).permute(2, 0, 1)[None].float() / 255.0
-        large: Image | None = None
-        if height != self._side:
-            large, picture = pivot.copy(), _resized(picture, self._side)
+        return PreparedPivot(image, *self._classical.find(self._at_side(image), keypoints))
+
+    @torch.inference_mode()
+    def encode_prepared(self, prepared: PreparedPivot, keypoints: Keypoints) -> NetworkPivot:
+        """The rest of `encode`."""
+        small = self._at_side(prepared.image)
+        picture = torch.from_numpy(small.copy()).to(self._device).permute(2, 0, 1)[None].float() / 255.0
         with mixed(self._device):
             encoded = self._network.encode(picture, self._points(keypoints))
-        return NetworkPivot(encoded, self._classical.encode(to_image(picture), keypoints), large)
+        classical = self._classical.encode_known(small, keypoints, prepared.landmarks, prepared.segmentation)
+        return NetworkPivot(encoded, classical, None if small is prepared.image else prepared.image.copy())
+
+    def _at_side(self, image: Image) -> Image:
+        if len(image) == self._side:
+            return image
+        picture = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255.0
+        return to_image(_resized(picture, self._side))
 
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
         """The pivot moved to the driving keypoints, in the pivot's size."""
@@ -159,10 +189,18 @@ class NetworkReenactor:
         Raises:
             FloatingPointError: the network drew nothing.
         """
+        return residual(warped, self.look_at(encoded, warped, keypoints))
+
+    def look_at(self, encoded: Encoded, warped: Moved, keypoints: Keypoints) -> Drawn:
+        """What the network makes of a warped picture.
+
+        Raises:
+            FloatingPointError: the network drew nothing.
+        """
         drawn = self._draw(_ours(encoded), warped, keypoints)
         if not drawn.image.any():  # NaN becomes black
             raise FloatingPointError("the network drew no finite numbers")
-        return residual(warped, drawn)
+        return drawn
 
     def finish(self, encoded: Encoded, warped: Moved, late: Residual | None) -> Image:
         """See `LateReenactor.finish`."""
