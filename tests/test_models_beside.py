@@ -96,7 +96,8 @@ def test_a_repair_that_fails_there_fails_as_here_and_the_process_goes_on(process
     assert beside.drive(uncoded, points).shape == small.shape
     with pytest.raises(RuntimeError, match="wants squares"):
         beside.encode(np.ascontiguousarray(portrait()[:100]), points)
-    assert process.ask("look", 99_999, points) is None, "a pivot that it does not know"
+    nothing = np.zeros((3, 256, 256), np.float32)
+    assert process.ask("look", 99_999, nothing, nothing, points) is None, "a pivot that it does not know"
     assert beside.encode(portrait(), points).number is not None
 
 
@@ -113,7 +114,7 @@ def test_a_call_outlives_the_other_process() -> None:
     again = beside.encode(portrait(), points)
     assert np.array_equal(beside.drive(again, points), beside.drive(encoded, points))
     with pytest.raises(NetworkGoneError):
-        process.ask("look", 1, points)
+        process.ask("look", 1, points, points, points)
     process.close()
 
 
@@ -128,7 +129,7 @@ def test_a_network_that_cannot_be_loaded_there_is_run_here() -> None:
 @pytest.mark.real_time
 def test_closing_ends_the_other_process() -> None:
     process = NetworkProcess(load, "3")
-    process.ask("look", 1, portrait_keypoints())
+    process.ask("look", 1, None, None, None)
     assert process.pid is not None
     process.close()
     time.sleep(0.1)

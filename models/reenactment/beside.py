@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from avcall.common.keypoints import Image, Keypoints
 from avcall.models.classical import Moved
 from avcall.models.interfaces import Detailed, Encoded, ModelId
+from avcall.models.reenactment.generator import EncodedPivot
 from avcall.models.reenactment.lean import Drawn
 from avcall.models.reenactment.reenactor import NetworkPivot, NetworkReenactor, PreparedPivot
 from avcall.models.reenactment.residual import Residual, residual
@@ -140,7 +141,10 @@ class BesideReenactor:
     def residual(self, encoded: Encoded, warped: Moved, keypoints: Keypoints) -> Residual:
         """See `LateReenactor.residual`."""
         pivot = _ours(encoded)
-        drawn = None if pivot.number is None else self._there("look", pivot.number, keypoints)
+        drawn = None
+        if pivot.number is not None:
+            picture, displacement = warped.picture.numpy(), warped.displacement.contiguous().numpy()
+            drawn = self._there("look", pivot.number, picture, displacement, keypoints)
         if drawn is None:
             return self._here.residual(pivot.here, warped, keypoints)
         image, correction = drawn
@@ -184,21 +188,23 @@ class _Bench:
 
     def __init__(self, reenactor: NetworkReenactor) -> None:
         self._reenactor = reenactor
-        self._pivots: OrderedDict[int, NetworkPivot] = OrderedDict()
+        self._pivots: OrderedDict[int, EncodedPivot] = OrderedDict()
 
     def encode(self, number: int, pivot: Image, keypoints: Keypoints) -> PreparedPivot:
         prepared = self._reenactor.prepare(pivot, keypoints)
-        self._pivots[number] = self._reenactor.encode_prepared(prepared, keypoints)
+        self._pivots[number] = self._reenactor.encode_features(prepared.image, keypoints)
         while len(self._pivots) > KEPT:
             self._pivots.popitem(last=False)
         return prepared
 
-    def look(self, number: int, keypoints: Keypoints) -> tuple[Image, NDArray[np.float32]] | None:
+    def look(
+        self, number: int, picture: NDArray[np.float32], displacement: NDArray[np.float32], keypoints: Keypoints
+    ) -> tuple[Image, NDArray[np.float32]] | None:
         pivot = self._pivots.get(number)
         if pivot is None:
             return None
         self._pivots.move_to_end(number)
-        drawn = self._reenactor.look_at(pivot, self._reenactor.warp(pivot, keypoints), keypoints)
+        drawn = self._reenactor.look_at(pivot, Moved(torch.tensor(picture), torch.tensor(displacement)), keypoints)
         return drawn.image, drawn.correction.numpy()
 
 
@@ -216,7 +222,8 @@ def _serve(connection: Connection, load: Loads, name: str) -> None:
 
 def _answer(bench: _Bench, what: str, values: tuple[Any, ...]) -> tuple[str, Any]:
     try:
-        return "done", bench.encode(*values) if what == "encode" else bench.look(*values)
+        with torch.inference_mode():
+            return "done", bench.encode(*values) if what == "encode" else bench.look(*values)
     except FloatingPointError as error:
         return "not finite", str(error)
     except Exception as error:  # noqa: BLE001 - a network may fail in any way, and the call goes on

@@ -150,11 +150,17 @@ class NetworkReenactor:
     def encode_prepared(self, prepared: PreparedPivot, keypoints: Keypoints) -> NetworkPivot:
         """The rest of `encode`."""
         small = self._at_side(prepared.image)
+        classical = self._classical.encode_known(small, keypoints, prepared.landmarks, prepared.segmentation)
+        large = None if small is prepared.image else prepared.image.copy()
+        return NetworkPivot(self.encode_features(small, keypoints), classical, large)
+
+    @torch.inference_mode()
+    def encode_features(self, image: Image, keypoints: Keypoints) -> EncodedPivot:
+        """What the network itself makes of a repaired pivot."""
+        small = self._at_side(image)
         picture = torch.from_numpy(small.copy()).to(self._device).permute(2, 0, 1)[None].float() / 255.0
         with mixed(self._device):
-            encoded = self._network.encode(picture, self._points(keypoints))
-        classical = self._classical.encode_known(small, keypoints, prepared.landmarks, prepared.segmentation)
-        return NetworkPivot(encoded, classical, None if small is prepared.image else prepared.image.copy())
+            return self._network.encode(picture, self._points(keypoints))
 
     def _at_side(self, image: Image) -> Image:
         if len(image) == self._side:
@@ -167,7 +173,7 @@ class NetworkReenactor:
         detailed = self.drive_detailed(encoded, keypoints)
         if detailed is not None:
             return _joined(detailed)
-        return self._draw(_ours(encoded), self.warp(encoded, keypoints), keypoints).image
+        return self._draw(_ours(encoded).encoded, self.warp(encoded, keypoints), keypoints).image
 
     def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
         """The picture at the network's side, and a large pivot's own pixels along the same flow."""
@@ -175,7 +181,7 @@ class NetworkReenactor:
         if pivot.large is None:
             return None
         moved = self.warp(encoded, keypoints)
-        drawn = self._draw(pivot, moved, keypoints)
+        drawn = self._draw(pivot.encoded, moved, keypoints)
         return _detailed(pivot.large, drawn.image, corrected(moved, drawn))
 
     @torch.inference_mode()
@@ -189,15 +195,15 @@ class NetworkReenactor:
         Raises:
             FloatingPointError: the network drew nothing.
         """
-        return residual(warped, self.look_at(encoded, warped, keypoints))
+        return residual(warped, self.look_at(_ours(encoded).encoded, warped, keypoints))
 
-    def look_at(self, encoded: Encoded, warped: Moved, keypoints: Keypoints) -> Drawn:
+    def look_at(self, pivot: EncodedPivot, warped: Moved, keypoints: Keypoints) -> Drawn:
         """What the network makes of a warped picture.
 
         Raises:
             FloatingPointError: the network drew nothing.
         """
-        drawn = self._draw(_ours(encoded), warped, keypoints)
+        drawn = self._draw(pivot, warped, keypoints)
         if not drawn.image.any():  # NaN becomes black
             raise FloatingPointError("the network drew no finite numbers")
         return drawn
@@ -224,19 +230,19 @@ class NetworkReenactor:
     @torch.inference_mode()
     def look(self, encoded: Encoded, keypoints: Keypoints) -> Driven:
         """What `drive` rounds, at the network's side, and what it was made from."""
-        return self._drive_whole(_ours(encoded), self.warp(encoded, keypoints), keypoints)
+        return self._drive_whole(_ours(encoded).encoded, self.warp(encoded, keypoints), keypoints)
 
     @torch.inference_mode()
-    def _draw(self, pivot: NetworkPivot, moved: Moved, keypoints: Keypoints) -> Drawn:
+    def _draw(self, pivot: EncodedPivot, moved: Moved, keypoints: Keypoints) -> Drawn:
         if self._lean is None:
             driven = self._drive_whole(pivot, moved, keypoints)
             return Drawn(to_image(driven.picture), driven.correction)
         with mixed(self._device):
-            return self._lean.drive(pivot.encoded, moved, self._points(keypoints))
+            return self._lean.drive(pivot, moved, self._points(keypoints))
 
-    def _drive_whole(self, pivot: NetworkPivot, moved: Moved, keypoints: Keypoints) -> Driven:
+    def _drive_whole(self, pivot: EncodedPivot, moved: Moved, keypoints: Keypoints) -> Driven:
         with mixed(self._device):
-            return self._network.drive(pivot.encoded, _carried(moved), self._points(keypoints))
+            return self._network.drive(pivot, _carried(moved), self._points(keypoints))
 
     def _points(self, keypoints: Keypoints) -> Tensor:
         return torch.from_numpy(np.asarray(keypoints, dtype=np.float32))[None].to(self._device)
