@@ -13,8 +13,6 @@ from avcall.common.errors import ConfigError, InputError, OutputError
 FPS = 25
 REPEAT_PIVOT, WARP_ONLY, CARRIED, LITE = "repeat_pivot", "warp_only", "lite_carried", "lite"
 SYSTEMS = (REPEAT_PIVOT, "classical", WARP_ONLY, CARRIED, LITE, "fomm")
-CARRIED_EVERY = 3
-"""Of CARRIED, the network looks at every picture of this number."""
 PIVOT_CRF, PIVOT_PRESET = 45, 8
 DEEP_EVERY = 7
 """DISTS, LPIPS-vgg and identity look at every 7th of the frames that LPIPS-alex looks at: they cost far more. Of every

@@ -102,13 +102,17 @@ class LateReenactor(Protocol):
     def residual(self, encoded: Encoded, warped: Any, keypoints: Keypoints) -> Any:
         """What the network adds to a warped picture: most of the time that `drive` takes."""
 
-    def finish(self, encoded: Encoded, warped: Any, late: Any) -> Image:
-        """The warped picture with a residual of the same encoded pivot; None: without one."""
+    def carry(self, encoded: Encoded, warped: Any, late: Any, shown: Any) -> Any:
+        """The residual of another picture of the same encoded pivot, moved to where it belongs in this one; `shown` is
+        what the picture before had, or None."""
+
+    def finish(self, encoded: Encoded, warped: Any, here: Any) -> Image:
+        """The warped picture with a residual that belongs to it; None: without one."""
 
     def details(self, encoded: Encoded) -> bool:
         """Whether the pivot is larger than the working side, so that its pictures come in two parts."""
 
-    def finish_detailed(self, encoded: Encoded, warped: Any, late: Any) -> Detailed:
+    def finish_detailed(self, encoded: Encoded, warped: Any, here: Any) -> Detailed:
         """As `finish`, in two parts, of a pivot that `details`."""
 
 

@@ -79,6 +79,8 @@ class LateDrive:
         self._clock, self._stats = clock, stats
         self._working: Future[None] | None = None
         self._pose: Keypoints | None = None
+        self._shown: tuple[Encoded | None, Any] = (None, None)
+        """The pivot and the residual of the last picture that had one."""
         self._keeping = threading.Lock()
         self._residuals: list[tuple[Encoded, Any]] = []
         """By encoded pivot, the latest one last. Replaced as a whole, for other threads' sake."""
@@ -101,7 +103,7 @@ class LateDrive:
             Exception: what the network raised when it last looked.
         """
         warped = self._reenactor.warp(encoded, keypoints)
-        made = self._reenactor.finish(encoded, warped, self._residual(encoded))
+        made = self._reenactor.finish(encoded, warped, self._carried(encoded, warped))
         self._look(encoded, warped, keypoints)
         self._stats.count("pictures_carried")
         return made
@@ -115,10 +117,20 @@ class LateDrive:
         if not self._reenactor.details(encoded):
             return None
         warped = self._reenactor.warp(encoded, keypoints)
-        made = self._reenactor.finish_detailed(encoded, warped, self._residual(encoded))
+        made = self._reenactor.finish_detailed(encoded, warped, self._carried(encoded, warped))
         self._look(encoded, warped, keypoints)
         self._stats.count("pictures_carried")
         return made
+
+    def _carried(self, encoded: Encoded, warped: Any) -> Any:
+        """The residual that this picture shows; None while there is none of its pivot."""
+        late = self._residual(encoded)
+        if late is None:
+            return None
+        pivot, before = self._shown
+        here = self._reenactor.carry(encoded, warped, late, before if pivot is encoded else None)
+        self._shown = (encoded, here)
+        return here
 
     def _residual(self, encoded: Encoded) -> Any:
         return next((late for pivot, late in self._residuals if pivot is encoded), None)

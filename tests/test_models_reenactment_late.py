@@ -13,7 +13,7 @@ from avcall.models.interfaces import LateReenactor, ModelId
 from avcall.models.reenactment.config import LITE
 from avcall.models.reenactment.generator import ReenactmentNetwork
 from avcall.models.reenactment.reenactor import NetworkReenactor
-from avcall.models.reenactment.residual import Residual, carried, carried_with_flow
+from avcall.models.reenactment.residual import Residual, carry, repaired, shown_flow
 from tests.classical_portrait import portrait, portrait_keypoints
 
 
@@ -70,7 +70,7 @@ def test_a_residual_moves_with_the_face(reenactor: NetworkReenactor) -> None:
     displacement = np.ascontiguousarray(then.displacement.numpy() * 127.5, dtype=np.float32)
     mark = Residual(change, displacement, np.zeros((side, side, 2), np.float32))
     now = reenactor.warp(encoded, _shifted(points, 8 / 127.5))
-    added = carried(now, mark).astype(int) - carried(now, None)
+    added = repaired(now, carry(now, mark, None)).astype(int) - repaired(now, None)
     rows, columns = np.nonzero(added.max(-1) > 40)
     assert abs(columns.mean() - (x + 8)) < 1.0
     assert abs(rows.mean() - (y + 8)) < 1.0
@@ -88,13 +88,26 @@ def test_a_residual_is_found_where_the_same_point_of_the_pivot_was_shown() -> No
     change[10, 12] = (50.0, -30.0, 400.0)
     correction = np.full((32, 32, 2), 0.25, np.float32)
     then = Residual(change, np.dstack([np.full((32, 32), -2.0), np.zeros((32, 32))]).astype(np.float32), correction)
-    made = carried(shift(-6.0), then)
-    assert np.array_equal(carried_with_flow(shift(-6.0), then)[0], made)
+    here = carry(shift(-6.0), then, None)
+    made = repaired(shift(-6.0), here)
     assert made[10, 16].tolist() == [150, 70, 255]
     made[10, 16] = 100
     assert (made == 100).all()
-    assert carried_with_flow(shift(-6.0), then)[1][10, 16] == pytest.approx((-5.75, 0.25))
-    assert carried_with_flow(shift(-6.0), None)[1][10, 16] == pytest.approx((-6.0, 0.0))
+    assert shown_flow(shift(-6.0), here)[10, 16] == pytest.approx((-5.75, 0.25))
+    assert shown_flow(shift(-6.0), None)[10, 16] == pytest.approx((-6.0, 0.0))
+
+
+def test_a_new_residual_is_eased_in() -> None:
+    still = Moved(torch.full((3, 32, 32), 100.0), torch.zeros(32, 32, 2))
+
+    def of(value: float) -> Residual:
+        return Residual(np.full((32, 32, 3), value, np.float32), np.zeros((32, 32, 2), np.float32), None)
+
+    first = carry(still, of(50.0), None)
+    assert (repaired(still, first) == 150).all()
+    second = carry(still, of(-50.0), first)
+    assert (repaired(still, second) == 80).all()
+    assert 55 < int(repaired(still, carry(still, of(-50.0), second))[0, 0, 0]) < 65
 
 
 def test_no_residual_is_carried_to_where_the_pictures_tear() -> None:
@@ -103,7 +116,8 @@ def test_no_residual_is_carried_to_where_the_pictures_tear() -> None:
     tear = np.zeros((32, 32, 2), np.float32)
     tear[:, 16:, 0] = 12.0
     then = Residual(np.full((32, 32, 3), 50.0, np.float32), tear, np.zeros((32, 32, 2), np.float32))
-    made = carried(Moved(torch.full((3, 32, 32), 100.0), torch.zeros(32, 32, 2)), then)
+    torn = Moved(torch.full((3, 32, 32), 100.0), torch.zeros(32, 32, 2))
+    made = repaired(torn, carry(torn, then, None))
     assert (made[:, :15] == 150).all(), "left of the tear both show the same"
     assert (made[:, 17:27] == 100).all(), "twelve columns of the pivot are hidden in the other"
 

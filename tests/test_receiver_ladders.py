@@ -113,15 +113,18 @@ class Large:
     def residual(self, encoded: Encoded, warped: Any, keypoints: Keypoints) -> Any:
         return 60
 
-    def finish(self, encoded: Encoded, warped: Any, late: Any) -> Image:
+    def carry(self, encoded: Encoded, warped: Any, late: Any, shown: Any) -> Any:
+        return late
+
+    def finish(self, encoded: Encoded, warped: Any, here: Any) -> Image:
         assert encoded == "encoded"
-        return np.full((8, 8, 3), warped + (late or 0), np.uint8)
+        return np.full((8, 8, 3), warped + (here or 0), np.uint8)
 
     def details(self, encoded: Encoded) -> bool:
         return True
 
-    def finish_detailed(self, encoded: Encoded, warped: Any, late: Any) -> Detailed:
-        return Detailed(self.finish(encoded, warped, late), np.full((16, 16, 3), warped + (late or 0) + 1, np.uint8))
+    def finish_detailed(self, encoded: Encoded, warped: Any, here: Any) -> Detailed:
+        return Detailed(self.finish(encoded, warped, here), np.full((16, 16, 3), warped + (here or 0) + 1, np.uint8))
 
 
 def test_a_network_that_may_be_late_gives_two_rungs_for_one_encoding() -> None:

@@ -35,6 +35,7 @@ class Reenactor:
         self.clock, self.large = clock, large
         self.broken = False
         self.warps = 0
+        self.shown: list[Any] = []
 
     def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
         return pivot
@@ -53,14 +54,18 @@ class Reenactor:
             raise FloatingPointError("NaN")
         return 100
 
-    def finish(self, encoded: Encoded, warped: Any, late: Any) -> Image:
-        return np.full((8, 8, 3), warped + (late or 0), np.uint8)
+    def carry(self, encoded: Encoded, warped: Any, late: Any, shown: Any) -> Any:
+        self.shown.append(shown)
+        return late
+
+    def finish(self, encoded: Encoded, warped: Any, here: Any) -> Image:
+        return np.full((8, 8, 3), warped + (here or 0), np.uint8)
 
     def details(self, encoded: Encoded) -> bool:
         return self.large
 
-    def finish_detailed(self, encoded: Encoded, warped: Any, late: Any) -> Detailed:
-        return Detailed(self.finish(encoded, warped, late), PICTURE)
+    def finish_detailed(self, encoded: Encoded, warped: Any, here: Any) -> Detailed:
+        return Detailed(self.finish(encoded, warped, here), PICTURE)
 
 
 class Held(Executor):
@@ -114,6 +119,7 @@ def test_pictures_do_not_wait_for_the_network() -> None:
     assert len(bench.worker.jobs) == 1, "it looks at one picture at a time"
     bench.worker.run()
     assert [bench.draw(pose) for pose in (4, 5)] == [104, 105]
+    assert bench.reenactor.shown == [None, 100], "what the picture before had is passed on"
     assert bench.stats.counters == {"residuals": 1, "pictures_carried": 5}
     assert bench.stats.stage_ms()["residual"]["p50"] == 30.0
     assert bench.pace.looks == [(15.0, 45.0)]
@@ -131,6 +137,7 @@ def test_the_network_rests_as_the_pace_says_but_never_when_a_pivot_is_new() -> N
     assert len(bench.worker.jobs) == 1
     bench.worker.run()
     assert bench.draw(4) == 104
+    assert bench.reenactor.shown[-1] is None, "but not from pivot to pivot"
     bench.pivot = "pivot"
     assert bench.draw(5) == 105, "a pivot that returns has its residual still"
     for number in range(5):

@@ -2,8 +2,8 @@
 
 What takes long and may be late goes there: the repair of a pivot, its face, and what the network adds to a picture. The
 threads of one Python process wait for each other's lock; another process's do not, and at a lower priority it takes
-what the others leave. What is drawn at once (the warp, and the last residual on it) stays here. Little crosses over: a
-pivot's picture there and back, ten keypoints for each look, and the picture that the network made of them.
+what the others leave. What is drawn at once (the warp, and the last residual on it) stays here. What crosses
+over: a pivot's picture there and back, and for each look a warped picture there and the network's back.
 """
 
 from __future__ import annotations
@@ -148,19 +148,23 @@ class BesideReenactor:
         if drawn is None:
             return self._here.residual(pivot.here, warped, keypoints)
         image, correction = drawn
-        return residual(warped, Drawn(image, torch.from_numpy(correction)))
+        return residual(warped, Drawn(image, torch.from_numpy(correction)), details=self.details(encoded))
 
-    def finish(self, encoded: Encoded, warped: Moved, late: Residual | None) -> Image:
+    def carry(self, encoded: Encoded, warped: Moved, late: Residual, shown: Residual | None) -> Residual:
+        """See `LateReenactor.carry`."""
+        return self._here.carry(_ours(encoded).here, warped, late, shown)
+
+    def finish(self, encoded: Encoded, warped: Moved, here: Residual | None) -> Image:
         """See `LateReenactor.finish`."""
-        return self._here.finish(_ours(encoded).here, warped, late)
+        return self._here.finish(_ours(encoded).here, warped, here)
 
     def details(self, encoded: Encoded) -> bool:
         """See `LateReenactor.details`."""
         return self._here.details(_ours(encoded).here)
 
-    def finish_detailed(self, encoded: Encoded, warped: Moved, late: Residual | None) -> Detailed:
+    def finish_detailed(self, encoded: Encoded, warped: Moved, here: Residual | None) -> Detailed:
         """See `LateReenactor.finish_detailed`."""
-        return self._here.finish_detailed(_ours(encoded).here, warped, late)
+        return self._here.finish_detailed(_ours(encoded).here, warped, here)
 
     def _there(self, what: str, *values: Any) -> Any:
         """The other process's answer; None where there is none any more, or where it has forgotten the pivot."""

@@ -22,7 +22,7 @@ from avcall.models.reenactment.carried_points import CarriedPoints
 from avcall.models.reenactment.config import NetworkConfig
 from avcall.models.reenactment.generator import Carried, Driven, EncodedPivot, ReenactmentNetwork
 from avcall.models.reenactment.lean import Drawn, LeanNetwork, enlarged, keep_freed_memory
-from avcall.models.reenactment.residual import Residual, carried, carried_with_flow, corrected, pixel_places, residual
+from avcall.models.reenactment.residual import Residual, carry, corrected, pixel_places, repaired, residual, shown_flow
 
 SIDE = 256
 """What the shipped networks were trained at; other sizes borrow motion and repairs and keep their own pixels."""
@@ -195,7 +195,7 @@ class NetworkReenactor:
         Raises:
             FloatingPointError: the network drew nothing.
         """
-        return residual(warped, self.look_at(_ours(encoded).encoded, warped, keypoints))
+        return residual(warped, self.look_at(_ours(encoded).encoded, warped, keypoints), details=self.details(encoded))
 
     def look_at(self, pivot: EncodedPivot, warped: Moved, keypoints: Keypoints) -> Drawn:
         """What the network makes of a warped picture.
@@ -208,15 +208,19 @@ class NetworkReenactor:
             raise FloatingPointError("the network drew no finite numbers")
         return drawn
 
-    def finish(self, encoded: Encoded, warped: Moved, late: Residual | None) -> Image:
+    def carry(self, encoded: Encoded, warped: Moved, late: Residual, shown: Residual | None) -> Residual:
+        """See `LateReenactor.carry`."""
+        return carry(warped, late, shown)
+
+    def finish(self, encoded: Encoded, warped: Moved, here: Residual | None) -> Image:
         """See `LateReenactor.finish`."""
-        return _joined(self.finish_detailed(encoded, warped, late)) if self.details(encoded) else carried(warped, late)
+        return _joined(self.finish_detailed(encoded, warped, here)) if self.details(encoded) else repaired(warped, here)
 
     def details(self, encoded: Encoded) -> bool:
         """See `LateReenactor.details`."""
         return _ours(encoded).large is not None
 
-    def finish_detailed(self, encoded: Encoded, warped: Moved, late: Residual | None) -> Detailed:
+    def finish_detailed(self, encoded: Encoded, warped: Moved, here: Residual | None) -> Detailed:
         """See `LateReenactor.finish_detailed`.
 
         Raises:
@@ -225,7 +229,7 @@ class NetworkReenactor:
         large = _ours(encoded).large
         if large is None:
             raise ValueError("a pivot of the network's own side has no details")
-        return _detailed(large, *carried_with_flow(warped, late))
+        return _detailed(large, repaired(warped, here), shown_flow(warped, here))
 
     @torch.inference_mode()
     def look(self, encoded: Encoded, keypoints: Keypoints) -> Driven:

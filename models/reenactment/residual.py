@@ -24,6 +24,9 @@ _ROUNDS = 2
 _UNSURE_PIXELS = 2.0
 """The last round's step beyond which a place is not believed."""
 _NOWHERE = -9.0
+_NEWEST = 0.7
+"""Share of the newest residual in what is shown, the rest being what was shown in the picture before: a new look of the
+network would be seen as flicker otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +37,15 @@ class Residual:
     """(S, S, 3), in levels of 255."""
     displacement: NDArray[np.float32]
     """The warp's (S, S, 2): from a pixel to its place in the pivot, in pixels."""
-    correction: NDArray[np.float32]
-    """The network's (S, S, 2) of it, in pixels."""
+    correction: NDArray[np.float32] | None
+    """The network's (S, S, 2) of it, in pixels; None where nobody asked."""
 
 
-def residual(moved: Moved, drawn: Drawn) -> Residual:
-    """Of what a network has `drawn` from a warped pivot."""
+def residual(moved: Moved, drawn: Drawn, *, details: bool) -> Residual:
+    """Of what a network has `drawn` from a warped pivot; with `details`, with its correction of the displacement."""
     displacement = in_pixels(moved.displacement)
-    return Residual(drawn.image - together(moved.picture.cpu()), displacement, corrected(moved, drawn) - displacement)
+    correction = corrected(moved, drawn) - displacement if details else None
+    return Residual(drawn.image - together(moved.picture.cpu()), displacement, correction)
 
 
 def corrected(moved: Moved, drawn: Drawn) -> NDArray[np.float32]:
@@ -51,34 +55,40 @@ def corrected(moved: Moved, drawn: Drawn) -> NDArray[np.float32]:
     return displacement + enlarged(correction, len(displacement)) * np.float32((len(displacement) - 1) / 2.0)
 
 
-def carried(moved: Moved, late: Residual | None) -> Image:
-    """The warped picture with what a network changed in another picture of the same pivot; None: without."""
-    return _with_change(moved, late, None if late is None else _counterparts(moved, late))
+def carry(moved: Moved, late: Residual, shown: Residual | None) -> Residual:
+    """The residual of another picture of the same pivot where it belongs in this one, eased by what was `shown` in the
+    picture before."""
+    displacement = in_pixels(moved.displacement)
+    where = _counterparts(displacement, late)
+    change = _sampled(late.change, where)
+    if shown is not None:
+        before = _sampled(shown.change, _counterparts(displacement, shown))
+        change = np.asarray(cv2.addWeighted(change, _NEWEST, before, 1.0 - _NEWEST, 0.0), dtype=np.float32)
+    correction = None if late.correction is None else _sampled(late.correction, where)
+    return Residual(change, displacement, correction)
 
 
-def carried_with_flow(moved: Moved, late: Residual | None) -> tuple[Image, NDArray[np.float32]]:
-    """As `carried`, and the displacement (S, S, 2), in pixels, by which it shows the pivot's own."""
-    flow = in_pixels(moved.displacement)
-    if late is None:
-        return _with_change(moved, None, None), flow
-    where = _counterparts(moved, late)
-    return _with_change(moved, late, where), flow + _sampled(late.correction, where)
-
-
-def _with_change(moved: Moved, late: Residual | None, where: NDArray[np.float32] | None) -> Image:
+def repaired(moved: Moved, here: Residual | None) -> Image:
+    """The warped picture with a residual of its own; None: without."""
     warped = together(moved.picture.cpu())
-    if late is None or where is None:
+    if here is None:
         return np.rint(warped).clip(0, 255).astype(np.uint8)
-    return np.asarray(cv2.add(warped, _sampled(late.change, where), dtype=cv2.CV_8U), dtype=np.uint8)
+    return np.asarray(cv2.add(warped, here.change, dtype=cv2.CV_8U), dtype=np.uint8)
 
 
-def _counterparts(moved: Moved, late: Residual) -> NDArray[np.float32]:
+def shown_flow(moved: Moved, here: Residual | None) -> NDArray[np.float32]:
+    """The displacement (S, S, 2), in pixels, by which `repaired` shows the pivot's own."""
+    if here is None or here.correction is None:
+        return in_pixels(moved.displacement)
+    return here.displacement + here.correction
+
+
+def _counterparts(displacement: NDArray[np.float32], late: Residual) -> NDArray[np.float32]:
     """The pixel (S, S, 2) of the other picture that shows the same point of the pivot as each pixel of this one; one
     outside the picture at tears and folds, where there is none.
 
     It is the y of x + D(x) = y + D'(y), D and D' being the displacements of this picture and the other.
     """
-    displacement = in_pixels(moved.displacement)
     shows = cv2.add(displacement, pixel_places(len(displacement)))
     where = np.asarray(cv2.subtract(shows, late.displacement), dtype=np.float32)
     for _ in range(_ROUNDS):
