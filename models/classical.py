@@ -37,7 +37,7 @@ from avcall.models.classical_shapes import Array
 from avcall.models.classical_sheet import back_to_front, sheet_triangles, sheet_vertices
 from avcall.models.classical_still import hold_background, person_masks
 from avcall.models.classical_tps import spline_displacement
-from avcall.models.classical_warp import Drawing, Window, base_grid, enlarge, finer, mesh_displacements, sample
+from avcall.models.classical_warp import Drawing, Window, base_grid, enlarge, mesh_displacements, sample
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import Detailed, Encoded, ModelId
 from avcall.models.segmentation import Segmenter
@@ -55,7 +55,7 @@ _REACH = 2.0
 """Nor are points farther out than this (1 is the picture's edge)."""
 
 _PARTS = (classical_face, classical_openings, classical_mouth, classical_sheet, classical_still)
-_CONSTANTS = ("finer", MESH_INDICES, _EYES_APART, _OTHER_FACE, _REACH, *(part.CONSTANTS for part in _PARTS))
+_CONSTANTS = (MESH_INDICES, _EYES_APART, _OTHER_FACE, _REACH, *(part.CONSTANTS for part in _PARTS))
 _MODEL = ModelId("classical", hashlib.sha256(repr(_CONSTANTS).encode()).hexdigest()[:8])
 
 
@@ -77,8 +77,8 @@ class EncodedPivot:
 
     image: Image
     keypoints: Keypoints
-    fine: Tensor
-    """As `classical_warp.finer` makes it: float32 (1, 3, 2H - 1, 2W - 1) in about [0, 255], on the device."""
+    picture: Tensor
+    """float32 (1, 3, H, W) in [0, 255] on the reenactor's device."""
     face: MovableFace | None
     """None where the pivot shows no face mesh."""
     small: EncodedPivot | None = None
@@ -153,24 +153,24 @@ class ClassicalReenactor:
     ) -> EncodedPivot:
         """As `encode`, for a pivot whose face mesh (468, 3) and segmentation (h, w) are known; None without a face."""
         image = pivot.copy()
-        fine = finer(self._planes(image))
+        planes = self._planes(image)
         face = None
         if landmarks is not None and segmentation is not None:
             model = build_face(landmarks, keypoints)
             _, corners = sheet_vertices(model, move_face(model, keypoints))
             near = tuple(near_triangles(model, sheet_triangles(), corners, hole) for hole in range(len(CONTOURS)))
             person = person_masks(segmentation, model, self._device)
-            face = MovableFace(model, mouth_look(pivot, fine, self._base(len(pivot)), model), near, person)
+            face = MovableFace(model, mouth_look(pivot, planes, self._base(len(pivot)), model), near, person)
         small = self._smaller(image, keypoints, face) if len(image) > DETAILED_SIDE else None
-        return EncodedPivot(image, keypoints.copy(), fine, face, small)
+        return EncodedPivot(image, keypoints.copy(), planes, face, small)
 
     def _smaller(self, image: Image, keypoints: Keypoints, face: MovableFace | None) -> EncodedPivot:
         """All but the pixels is the same at any size."""
         reduced = cv2.resize(image, (DETAILED_SIDE, DETAILED_SIDE), interpolation=cv2.INTER_AREA).astype(np.uint8)
-        fine = finer(self._planes(reduced))
+        planes = self._planes(reduced)
         if face is not None:
-            face = replace(face, mouth=mouth_look(reduced, fine, self._base(DETAILED_SIDE), face.model))
-        return EncodedPivot(reduced, keypoints.copy(), fine, face)
+            face = replace(face, mouth=mouth_look(reduced, planes, self._base(DETAILED_SIDE), face.model))
+        return EncodedPivot(reduced, keypoints.copy(), planes, face)
 
     @torch.inference_mode()
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
@@ -182,9 +182,9 @@ class ClassicalReenactor:
         assert isinstance(encoded, EncodedPivot)
         base = self._base(encoded.image.shape[0])
         if not _believable(keypoints, encoded.keypoints):
-            return Moved(self._planes(encoded.image)[0], torch.zeros_like(base))
+            return Moved(encoded.picture[0], torch.zeros_like(base))
         motion = self._moved(encoded, keypoints)
-        result = sample(encoded.fine, base + motion.displacement)
+        result = sample(encoded.picture, base + motion.displacement)
         return Moved(self._paint(result, encoded, motion), motion.displacement)
 
     @torch.inference_mode()
@@ -199,9 +199,9 @@ class ClassicalReenactor:
             return Detailed(small.image.copy(), encoded.image.copy())
         side = len(encoded.image)
         motion = self._moved(small, keypoints)
-        image = self._paint(sample(small.fine, self._base(DETAILED_SIDE) + motion.displacement), small, motion)
+        image = self._paint(sample(small.picture, self._base(DETAILED_SIDE) + motion.displacement), small, motion)
         larger = replace(motion, displacement=enlarge(motion.displacement, side))
-        reference = sample(encoded.fine, self._base(side) + larger.displacement)
+        reference = sample(encoded.picture, self._base(side) + larger.displacement)
         return Detailed(_to_image(image), _to_image(self._paint(reference, encoded, larger, mouth=False)))
 
     def _moved(self, encoded: EncodedPivot, keypoints: Keypoints) -> _Moved:
@@ -235,7 +235,7 @@ class ClassicalReenactor:
         base = self._base(result.shape[-1])
         for hole in range(len(CONTOURS)):
             if hole != MOUTH:
-                paint_eye(result, encoded.fine, base, moved.displacement, face.model, motion, hole)
+                paint_eye(result, encoded.picture, base, moved.displacement, face.model, motion, hole)
             elif mouth:
                 paint_mouth(result, base, face.model, face.mouth, motion)
         return result

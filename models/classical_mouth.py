@@ -12,7 +12,7 @@ from avcall.common.keypoints import Image, to_pixels
 from avcall.models.classical_face import FaceModel, Motion
 from avcall.models.classical_openings import MOUTH, back_to_pivot, closing, depth_inside, hole_window, outline
 from avcall.models.classical_shapes import INNER_LOWER_LIP, Array, smooth
-from avcall.models.classical_warp import finer, sample
+from avcall.models.classical_warp import sample
 
 _FEATHER = 0.016
 """Softness of the lips' inner edge, in outer-eye-corner distances."""
@@ -53,11 +53,11 @@ class MouthLook:
     lips: Tensor
     teeth: Tensor
     inside: Tensor
-    """The pivot and, as fourth plane, 255 where it looks into the mouth: (1, 4, 2S - 1, 2S - 1)."""
+    """The pivot and, as fourth plane, 255 where it looks into the mouth: (1, 4, S, S)."""
 
 
-def mouth_look(pivot: Image, fine: Tensor, base: Tensor, face: FaceModel) -> MouthLook:
-    """`fine` is `pivot` on the device as `classical_warp.finer` makes it, `base` (S, S, 2) its pixels' positions."""
+def mouth_look(pivot: Image, picture: Tensor, base: Tensor, face: FaceModel) -> MouthLook:
+    """`picture` (1, 3, S, S) is `pivot` on the device, `base` (S, S, 2) its pixels' positions."""
     side = pivot.shape[0]
     device = base.device
 
@@ -73,13 +73,13 @@ def mouth_look(pivot: Image, fine: Tensor, base: Tensor, face: FaceModel) -> Mou
     def tensor(value: Array) -> Tensor:
         return torch.tensor(value, dtype=torch.float32, device=device)[:, None, None]
 
-    shown = fine.new_zeros(1, 1, side, side)
+    shown = picture.new_zeros(1, 1, side, side)
     window = hole_window(face.mesh, face, MOUTH, side)
     if window is not None:
         rows, columns = window.slices
         depth = depth_inside(base[rows, columns], outline(face.mesh, MOUTH))
         shown[0, 0, rows, columns] = 255.0 * (1.0 + depth / (face.unit * _FEATHER)).clamp(0.0, 1.0)
-    return MouthLook(tensor(lips), tensor(teeth), torch.cat([fine, finer(shown).clamp_(0.0, 255.0)], dim=1))
+    return MouthLook(tensor(lips), tensor(teeth), torch.cat([picture, shown], dim=1))
 
 
 def paint_mouth(result: Tensor, base: Tensor, face: FaceModel, look: MouthLook, motion: Motion) -> None:

@@ -129,7 +129,7 @@ def outline(points: Array, hole: int) -> Array:
 
 
 def paint_eye(
-    result: Tensor, fine: Tensor, base: Tensor, displacement: Tensor, face: FaceModel, motion: Motion, hole: int
+    result: Tensor, picture: Tensor, base: Tensor, displacement: Tensor, face: FaceModel, motion: Motion, hole: int
 ) -> None:
     """Within the moved lids the eye stays with the skull; `displacement` (S, S, 2) there is that of the strip."""
     window = hole_window(motion.moved, face, hole, result.shape[-1], margin=0.0)
@@ -143,7 +143,7 @@ def paint_eye(
     upper, lower = CONTOURS[hole]
     down = torch.tensor(_unit(face.mesh[lower[4], :2] - face.mesh[upper[4], :2]), dtype=torch.float32).to(base.device)
     further = ((stretched - solid) * down).sum(-1).clamp_(min=0.0)
-    eye = sample(fine, where + solid + further[..., None] * down)
+    eye = sample(picture, where + solid + further[..., None] * down)
     result[:, rows, columns] += share * (eye - result[:, rows, columns])
 
 

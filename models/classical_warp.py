@@ -123,13 +123,6 @@ def enlarge(displacement: Tensor, side: int) -> Tensor:
     return F.interpolate(planes, size=(side, side), mode="bilinear", align_corners=True)[0].permute(1, 2, 0)
 
 
-def finer(picture: Tensor) -> Tensor:
-    """`picture` (1, C, H, W) with a pixel between every two, bicubic: (1, C, 2H - 1, 2W - 1)."""
-    height, width = picture.shape[2:]
-    return F.interpolate(picture, (2 * height - 1, 2 * width - 1), mode="bicubic", align_corners=True)
-
-
-def sample(fine: Tensor, where: Tensor) -> Tensor:
-    """A picture at the positions `where` (h, w, 2): (C, h, w), clamped at the border. Given as `finer` makes it, it is
-    sampled nearly as bicubic sampling would, in a quarter of the time."""
-    return F.grid_sample(fine, where[None], mode="bilinear", padding_mode="border", align_corners=True)[0]
+def sample(picture: Tensor, where: Tensor) -> Tensor:
+    """`picture` (1, C, H, W) at the positions `where` (h, w, 2): (C, h, w), bicubic, clamped at the border."""
+    return F.grid_sample(picture, where[None], mode="bicubic", padding_mode="border", align_corners=True)[0]

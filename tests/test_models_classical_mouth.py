@@ -9,12 +9,12 @@ from avcall.common.keypoints import CHIN, LOWER_LIP
 from avcall.models.classical_face import move_face
 from avcall.models.classical_mouth import mouth_look, paint_mouth
 from avcall.models.classical_openings import MOUTH, depth_inside, outline
-from avcall.models.classical_warp import base_grid, finer
+from avcall.models.classical_warp import base_grid
 from tests.classical_portrait import portrait, portrait_face, portrait_keypoints
 
 
 def test_only_the_gap_between_the_lips_is_painted() -> None:
-    picture = finer(torch.from_numpy(portrait().copy()).permute(2, 0, 1)[None].float())
+    picture = torch.from_numpy(portrait().copy()).permute(2, 0, 1)[None].float()
     base = base_grid(256, torch.device("cpu"))
     look = mouth_look(portrait(), picture, base, portrait_face())
     keypoints = portrait_keypoints()
@@ -31,11 +31,11 @@ def test_only_the_gap_between_the_lips_is_painted() -> None:
 
 
 def test_colours_come_from_the_pivot() -> None:
-    picture = finer(torch.from_numpy(portrait().copy()).permute(2, 0, 1)[None].float())
+    picture = torch.from_numpy(portrait().copy()).permute(2, 0, 1)[None].float()
     base = base_grid(256, torch.device("cpu"))
     bright = mouth_look(portrait(), picture, base, portrait_face())
     dark = mouth_look(portrait() // 2, picture / 2, base, portrait_face())
     assert torch.allclose(dark.lips, bright.lips / 2, atol=1.0)
     assert torch.allclose(dark.teeth, bright.teeth / 2, atol=1.0)
     assert bright.lips.mean() < bright.teeth.mean()
-    assert bright.inside.shape == (1, 4, 511, 511)
+    assert bright.inside.shape == (1, 4, 256, 256)
