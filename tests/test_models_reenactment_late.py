@@ -97,11 +97,20 @@ def test_a_residual_is_found_where_the_same_point_of_the_pivot_was_shown() -> No
     assert shown_flow(shift(-6.0), None)[10, 16] == pytest.approx((-6.0, 0.0))
 
 
+def test_the_warped_picture_is_moved_as_the_network_moved_another() -> None:
+    ramp = torch.arange(32.0).expand(3, 32, 32) * 4.0
+    right = np.dstack([np.full((32, 32), 2.0), np.zeros((32, 32))]).astype(np.float32)
+    then = Residual(np.zeros((32, 32, 3), np.float32), np.zeros((32, 32, 2), np.float32), right)
+    still = Moved(ramp, torch.zeros(32, 32, 2))
+    assert repaired(still, carry(still, then, None))[5, 10].tolist() == [48, 48, 48]
+
+
 def test_a_new_residual_is_eased_in() -> None:
     still = Moved(torch.full((3, 32, 32), 100.0), torch.zeros(32, 32, 2))
 
     def of(value: float) -> Residual:
-        return Residual(np.full((32, 32, 3), value, np.float32), np.zeros((32, 32, 2), np.float32), None)
+        nothing = np.zeros((32, 32, 2), np.float32)
+        return Residual(np.full((32, 32, 3), value, np.float32), nothing, nothing)
 
     first = carry(still, of(50.0), None)
     assert (repaired(still, first) == 150).all()

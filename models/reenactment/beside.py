@@ -148,7 +148,7 @@ class BesideReenactor:
         if drawn is None:
             return self._here.residual(pivot.here, warped, keypoints)
         image, correction = drawn
-        return residual(warped, Drawn(image, torch.from_numpy(correction)), details=self.details(encoded))
+        return residual(warped, Drawn(image, torch.from_numpy(correction)))
 
     def carry(self, encoded: Encoded, warped: Moved, late: Residual, shown: Residual | None) -> Residual:
         """See `LateReenactor.carry`."""

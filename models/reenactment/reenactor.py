@@ -195,7 +195,7 @@ class NetworkReenactor:
         Raises:
             FloatingPointError: the network drew nothing.
         """
-        return residual(warped, self.look_at(_ours(encoded).encoded, warped, keypoints), details=self.details(encoded))
+        return residual(warped, self.look_at(_ours(encoded).encoded, warped, keypoints))
 
     def look_at(self, pivot: EncodedPivot, warped: Moved, keypoints: Keypoints) -> Drawn:
         """What the network makes of a warped picture.

@@ -31,21 +31,21 @@ network would be seen as flicker otherwise."""
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """A network's picture less the warp's."""
+    """What a network made of a warped picture: it moves it a little further, and paints over it."""
 
     change: NDArray[np.float32]
-    """(S, S, 3), in levels of 255."""
+    """Its picture less the warp's, moved by the correction: (S, S, 3), in levels of 255."""
     displacement: NDArray[np.float32]
     """The warp's (S, S, 2): from a pixel to its place in the pivot, in pixels."""
-    correction: NDArray[np.float32] | None
-    """The network's (S, S, 2) of it, in pixels; None where nobody asked."""
+    correction: NDArray[np.float32]
+    """The network's (S, S, 2) of it, in pixels."""
 
 
-def residual(moved: Moved, drawn: Drawn, *, details: bool) -> Residual:
-    """Of what a network has `drawn` from a warped pivot; with `details`, with its correction of the displacement."""
+def residual(moved: Moved, drawn: Drawn) -> Residual:
+    """Of what a network has `drawn` from a warped pivot."""
     displacement = in_pixels(moved.displacement)
-    correction = corrected(moved, drawn) - displacement if details else None
-    return Residual(drawn.image - together(moved.picture.cpu()), displacement, correction)
+    correction = corrected(moved, drawn) - displacement
+    return Residual(drawn.image - _moved_by(correction, moved), displacement, correction)
 
 
 def corrected(moved: Moved, drawn: Drawn) -> NDArray[np.float32]:
@@ -60,27 +60,36 @@ def carry(moved: Moved, late: Residual, shown: Residual | None) -> Residual:
     picture before."""
     displacement = in_pixels(moved.displacement)
     where = _counterparts(displacement, late)
-    change = _sampled(late.change, where)
+    change, correction = _sampled(late.change, where), _sampled(late.correction, where)
     if shown is not None:
-        before = _sampled(shown.change, _counterparts(displacement, shown))
-        change = np.asarray(cv2.addWeighted(change, _NEWEST, before, 1.0 - _NEWEST, 0.0), dtype=np.float32)
-    correction = None if late.correction is None else _sampled(late.correction, where)
+        where = _counterparts(displacement, shown)
+        change = _eased(change, _sampled(shown.change, where))
+        correction = _eased(correction, _sampled(shown.correction, where))
     return Residual(change, displacement, correction)
+
+
+def _eased(new: NDArray[np.float32], before: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.addWeighted(new, _NEWEST, before, 1.0 - _NEWEST, 0.0), dtype=np.float32)
 
 
 def repaired(moved: Moved, here: Residual | None) -> Image:
     """The warped picture with a residual of its own; None: without."""
-    warped = together(moved.picture.cpu())
     if here is None:
-        return np.rint(warped).clip(0, 255).astype(np.uint8)
-    return np.asarray(cv2.add(warped, here.change, dtype=cv2.CV_8U), dtype=np.uint8)
+        return np.rint(together(moved.picture.cpu())).clip(0, 255).astype(np.uint8)
+    return np.asarray(cv2.add(_moved_by(here.correction, moved), here.change, dtype=cv2.CV_8U), dtype=np.uint8)
+
+
+def _moved_by(correction: NDArray[np.float32], moved: Moved) -> NDArray[np.float32]:
+    """The warped picture (S, S, 3), moved further."""
+    where = cv2.add(correction, pixel_places(len(correction)))
+    picture = together(moved.picture.cpu())
+    made = cv2.remap(picture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return np.asarray(made, dtype=np.float32)
 
 
 def shown_flow(moved: Moved, here: Residual | None) -> NDArray[np.float32]:
     """The displacement (S, S, 2), in pixels, by which `repaired` shows the pivot's own."""
-    if here is None or here.correction is None:
-        return in_pixels(moved.displacement)
-    return here.displacement + here.correction
+    return in_pixels(moved.displacement) if here is None else here.displacement + here.correction
 
 
 def _counterparts(displacement: NDArray[np.float32], late: Residual) -> NDArray[np.float32]:
