@@ -11,8 +11,9 @@ from typing import Any
 from avcall.cli.call import announce, one_worker, open_trace, say, talk, trace_summary
 from avcall.cli.call_command import RECEIVED, SENT
 from avcall.cli.keys import terminal_keys
+from avcall.cli.network import start_network
 from avcall.cli.quiet import one_thread_each
-from avcall.cli.receiving import Buttons, make_receiver, open_renderers, open_speaker, stages_of, start_network, tail_ms
+from avcall.cli.receiving import Buttons, make_receiver, open_renderers, open_speaker, stages_of, tail_ms
 from avcall.cli.sending import make_sender, mute_keys, open_source
 from avcall.common import wire
 from avcall.common.clock import monotonic_ms

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from avcall.cli.call import announce, one_worker, open_trace, say, talk, trace_summary
+from avcall.cli.network import start_network
 from avcall.cli.quiet import one_thread_each
 from avcall.cli.stages import Stages, make_stages
 from avcall.common import wire
@@ -25,7 +26,7 @@ from avcall.common.wire import Packet
 from avcall.models.interfaces import Reenactor
 from avcall.models.reenactment.beside import BesideReenactor, NetworkProcess
 from avcall.models.reenactment.reenactor import NetworkReenactor
-from avcall.models.registry import CLASSICAL, FOMM_SUFFIXES, device_from_flag, load_pair
+from avcall.models.registry import device_from_flag, load_pair
 from avcall.receiver.pipeline import Receiver
 from avcall.receiver.recorder import Recorder
 from avcall.receiver.renderers import Renderer, Window
@@ -94,25 +95,6 @@ async def receive(config: ReceiveConfig) -> None:
         raise NoFaceError("no face arrived before the call ended: is there one in the picture at the other end?")
     if config.record is not None:
         say(f"recorded to {config.record}")
-
-
-def start_network(model: str, device: str, stack: ExitStack) -> NetworkProcess | None:
-    """Begins to load a network in a process of its own, where it will be late for pictures: on a processor. It ends
-    with `stack`."""
-    if device != "cpu" or model == CLASSICAL or model.endswith(FOMM_SUFFIXES):
-        return None
-    process = NetworkProcess(_load_network, model)
-    stack.callback(process.close)
-    return process
-
-
-def _load_network(model: str) -> NetworkReenactor:
-    """In the other process."""
-    one_thread_each()
-    _, reenactor = load_pair(model, "cpu")
-    if not isinstance(reenactor, NetworkReenactor):
-        raise TypeError(f"{model} is no network that may be late")
-    return reenactor
 
 
 def stages_of(
