@@ -58,9 +58,18 @@ def importable() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def process(importable: None) -> Iterator[NetworkProcess]:
-    started = NetworkProcess(load, "3")
+    started = ready(NetworkProcess(load, "3"))
     yield started
     started.close()
+
+
+def ready(process: NetworkProcess) -> NetworkProcess:
+    """Waits until it is."""
+    until = time.monotonic() + 60.0
+    while not process.ready and time.monotonic() < until:
+        time.sleep(0.05)
+    assert process.ready
+    return process
 
 
 @pytest.mark.real_time
@@ -105,6 +114,9 @@ def test_a_repair_that_fails_there_fails_as_here_and_the_process_goes_on(process
 def test_a_call_outlives_the_other_process() -> None:
     process = NetworkProcess(load, "3")
     beside, points = BesideReenactor(load("3"), process), portrait_keypoints()
+    early = beside.encode(portrait(), points)
+    assert early.number is None, "it does not wait for a process that is not ready"
+    ready(process)
     encoded = beside.encode(portrait(), points)
     assert encoded.number is not None
     assert process.pid is not None
@@ -120,7 +132,7 @@ def test_a_call_outlives_the_other_process() -> None:
 
 @pytest.mark.real_time
 def test_a_network_that_cannot_be_loaded_there_is_run_here() -> None:
-    process = NetworkProcess(refuse, "3")
+    process = ready(NetworkProcess(refuse, "3"))
     beside, points = BesideReenactor(load("3"), process), portrait_keypoints()
     assert beside.encode(portrait(), points).number is None
     process.close()

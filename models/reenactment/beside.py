@@ -58,6 +58,19 @@ class NetworkProcess:
         self._process.start()
         theirs.close()
         self._asking = threading.Lock()
+        self._ready = self._greeted = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has loaded its network, or has ended: `ask` says which. Does not wait."""
+        if not self._ready and self._asking.acquire(blocking=False):
+            try:
+                self._ready = self._ready or self._connection.poll()
+            except OSError:
+                self._ready = True
+            finally:
+                self._asking.release()
+        return self._ready
 
     @property
     def pid(self) -> int | None:
@@ -65,13 +78,15 @@ class NetworkProcess:
         return self._process.pid
 
     def ask(self, what: str, *values: Any) -> Any:
-        """What the other process answers.
+        """What the other process answers; waits until it is ready.
 
         Raises:
             NetworkGoneError: it has ended. FloatingPointError, RuntimeError: it failed, and goes on.
         """
         with self._asking:
             try:
+                if not self._greeted:
+                    self._greeted = bool(self._connection.recv())
                 self._connection.send((what, values))
                 kind, answer = self._connection.recv()
             except (EOFError, OSError) as error:
@@ -98,8 +113,8 @@ class _Pivot:
 
 
 class BesideReenactor:
-    """A `NetworkReenactor` whose slow part runs in another process; where that has ended, here. Implements `Reenactor`,
-    `RepairsPivots`, `DetailedReenactor` and `LateReenactor`."""
+    """A `NetworkReenactor` whose slow part runs in another process; until that is ready, and where it has ended, here.
+    Implements `Reenactor`, `RepairsPivots`, `DetailedReenactor` and `LateReenactor`."""
 
     def __init__(self, here: NetworkReenactor, process: NetworkProcess) -> None:
         self._here, self._process = here, process
@@ -167,8 +182,8 @@ class BesideReenactor:
         return self._here.finish_detailed(_ours(encoded).here, warped, here)
 
     def _there(self, what: str, *values: Any) -> Any:
-        """The other process's answer; None where there is none any more, or where it has forgotten the pivot."""
-        if self._gone:
+        """The other process's answer; None where there is none yet or any more, or where it has forgotten the pivot."""
+        if self._gone or not self._process.ready:
             return None
         try:
             return self._process.ask(what, *values)
@@ -218,6 +233,7 @@ def _serve(connection: Connection, load: Loads, name: str) -> None:
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     bench = _Bench(load(name))
+    connection.send("ready")
     with contextlib.suppress(EOFError, OSError):
         while True:
             what, values = connection.recv()
