@@ -11,7 +11,6 @@ from typing import Any
 from avcall.cli.call import announce, one_worker, open_trace, say, talk, trace_summary
 from avcall.cli.call_command import RECEIVED, SENT
 from avcall.cli.keys import terminal_keys
-from avcall.cli.network import start_network
 from avcall.cli.quiet import one_thread_each
 from avcall.cli.receiving import Buttons, make_receiver, open_renderers, open_speaker, stages_of, tail_ms
 from avcall.cli.sending import make_sender, mute_keys, open_source
@@ -43,13 +42,12 @@ async def call(sending: SendConfig, receiving: ReceiveConfig) -> None:
         speaker = open_speaker(receiving)
         stack.callback(speaker.close)
         device = device_from_flag(sending.device)
-        beside = start_network(sending.model, device, stack)
         detector, reenactor = load_pair(sending.model, device)
         model = detector.model
         announce(model, reenactor.device)
         start = {"model": model.name, "weights": model.weights, "device": device}
         sent, received = Stats(), Stats()
-        stages = stages_of(receiving, reenactor, beside, received, stack)
+        stages = stages_of(receiving, reenactor, received, stack)
         sent_trace = open_trace(_below(sending, SENT), stack, **start)
         received_trace = open_trace(_below(receiving, RECEIVED), stack, **start)
         sent_trace.event("input", what=what)

@@ -11,7 +11,6 @@ from importlib.metadata import version
 from typing import Any
 
 from avcall.cli.call import announce, one_worker, open_trace, say, talk, trace_summary
-from avcall.cli.network import start_network
 from avcall.cli.quiet import one_thread_each
 from avcall.cli.stages import Stages, make_stages
 from avcall.common import wire
@@ -24,8 +23,6 @@ from avcall.common.stats import Stats
 from avcall.common.trace import Trace
 from avcall.common.wire import Packet
 from avcall.models.interfaces import Reenactor
-from avcall.models.reenactment.beside import BesideReenactor, NetworkProcess
-from avcall.models.reenactment.reenactor import NetworkReenactor
 from avcall.models.registry import device_from_flag, load_pair
 from avcall.receiver.pipeline import Receiver
 from avcall.receiver.recorder import Recorder
@@ -51,11 +48,10 @@ async def receive(config: ReceiveConfig) -> None:
         speaker = open_speaker(config)
         stack.callback(speaker.close)
         device = device_from_flag(config.device)
-        beside = start_network(config.model, device, stack)
         _, reenactor = load_pair(config.model, device)
         announce(reenactor.model, reenactor.device)
         stats = Stats()
-        stages = stages_of(config, reenactor, beside, stats, stack)
+        stages = stages_of(config, reenactor, stats, stack)
         trace = open_trace(config, stack, model=reenactor.model.name, weights=reenactor.model.weights, device=device)
         drawing, preparing = stack.enter_context(one_worker("receiver")), stack.enter_context(one_worker("pivots", 5))
         hello = Hello(
@@ -97,12 +93,8 @@ async def receive(config: ReceiveConfig) -> None:
         say(f"recorded to {config.record}")
 
 
-def stages_of(
-    config: ReceiveConfig, reenactor: Reenactor, beside: NetworkProcess | None, stats: Stats, stack: ExitStack
-) -> Stages:
+def stages_of(config: ReceiveConfig, reenactor: Reenactor, stats: Stats, stack: ExitStack) -> Stages:
     """The stages of a call at this end; takes a second, so before the call is open. Their worker ends with `stack`."""
-    if beside is not None and isinstance(reenactor, NetworkReenactor):
-        reenactor = BesideReenactor(reenactor, beside)
     return make_stages(
         reenactor,
         device=reenactor.device,
@@ -110,7 +102,7 @@ def stages_of(
         quality=config.quality,
         clock=monotonic_ms,
         stats=stats,
-        beside=stack.enter_context(one_worker("network")) if reenactor.device == "cpu" else None,
+        beside=stack.enter_context(one_worker("network", 5)) if reenactor.device == "cpu" else None,
     )
 
 

@@ -134,15 +134,11 @@ class ClassicalReenactor:
 
     def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
         """`pivot` uint8 (S, S, 3) of any side, `keypoints` (10, 2) measured on it by the sender."""
-        return self.encode_known(pivot, keypoints, *self.find(pivot, keypoints))
-
-    def find(self, pivot: Image, keypoints: Keypoints) -> tuple[Landmarks | None, NDArray[np.uint8] | None]:
-        """The pivot's face mesh (468, 3) and segmentation (h, w); None without a face, or without the one of which
-        the sender measured `keypoints`."""
         landmarks = self._mesh.find(pivot)
-        if landmarks is None or not _same_face(keypoints, landmarks[np.array(MESH_INDICES), :2]):
-            return None, None
-        return landmarks, self._segmenter.segment(pivot.copy())
+        if landmarks is not None and not _same_face(keypoints, landmarks[np.array(MESH_INDICES), :2]):
+            landmarks = None
+        segmentation = None if landmarks is None else self._segmenter.segment(pivot.copy())
+        return self.encode_known(pivot, keypoints, landmarks, segmentation)
 
     def encode_known(
         self,

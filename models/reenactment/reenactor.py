@@ -38,16 +38,6 @@ class NetworkPivot:
     large: Image | None
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedPivot:
-    """A pivot repaired, and what was found in it."""
-
-    image: Image
-    landmarks: Landmarks | None
-    segmentation: NDArray[np.uint8] | None
-    """As `ClassicalReenactor.find` says, of the picture at the network's side."""
-
-
 class PointDetector:
     """The ten mesh points themselves, steadied along the picture's motion, under the id of the network that was trained
     on them."""
@@ -126,41 +116,20 @@ class NetworkReenactor:
         Raises:
             ValueError: a pivot that is not square. FloatingPointError: its repair gave no finite numbers.
         """
-        return self.encode_prepared(self.prepare(pivot, keypoints), keypoints)
+        return self.encode_uncoded(pivot if self._enhancer is None else self._enhancer.enhance(pivot), keypoints)
 
+    @torch.inference_mode()
     def encode_uncoded(self, pivot: Image, keypoints: Keypoints) -> NetworkPivot:
         """As `encode`, of a picture that no coder has touched."""
-        return self.encode_prepared(self._looked_at(pivot, keypoints), keypoints)
-
-    def prepare(self, pivot: Image, keypoints: Keypoints) -> PreparedPivot:
-        """What takes longest of `encode`, and says little: its result is small.
-
-        Raises:
-            ValueError, FloatingPointError: as `encode`.
-        """
-        return self._looked_at(pivot if self._enhancer is None else self._enhancer.enhance(pivot), keypoints)
-
-    def _looked_at(self, image: Image, keypoints: Keypoints) -> PreparedPivot:
-        height, width = image.shape[:2]
+        height, width = pivot.shape[:2]
         if height != width:
             raise ValueError(f"a pivot of {width}x{height}: the network wants squares")
-        return PreparedPivot(image, *self._classical.find(self._at_side(image), keypoints))
-
-    @torch.inference_mode()
-    def encode_prepared(self, prepared: PreparedPivot, keypoints: Keypoints) -> NetworkPivot:
-        """The rest of `encode`."""
-        small = self._at_side(prepared.image)
-        classical = self._classical.encode_known(small, keypoints, prepared.landmarks, prepared.segmentation)
-        large = None if small is prepared.image else prepared.image.copy()
-        return NetworkPivot(self.encode_features(small, keypoints), classical, large)
-
-    @torch.inference_mode()
-    def encode_features(self, image: Image, keypoints: Keypoints) -> EncodedPivot:
-        """What the network itself makes of a repaired pivot."""
-        small = self._at_side(image)
+        small = self._at_side(pivot)
         picture = torch.from_numpy(small.copy()).to(self._device).permute(2, 0, 1)[None].float() / 255.0
         with mixed(self._device):
-            return self._network.encode(picture, self._points(keypoints))
+            encoded = self._network.encode(picture, self._points(keypoints))
+        large = None if small is pivot else pivot.copy()
+        return NetworkPivot(encoded, self._classical.encode(small, keypoints), large)
 
     def _at_side(self, image: Image) -> Image:
         if len(image) == self._side:
@@ -173,7 +142,7 @@ class NetworkReenactor:
         detailed = self.drive_detailed(encoded, keypoints)
         if detailed is not None:
             return _joined(detailed)
-        return self._draw(_ours(encoded).encoded, self.warp(encoded, keypoints), keypoints).image
+        return self._draw(_ours(encoded), self.warp(encoded, keypoints), keypoints).image
 
     def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
         """The picture at the network's side, and a large pivot's own pixels along the same flow."""
@@ -181,7 +150,7 @@ class NetworkReenactor:
         if pivot.large is None:
             return None
         moved = self.warp(encoded, keypoints)
-        drawn = self._draw(pivot.encoded, moved, keypoints)
+        drawn = self._draw(pivot, moved, keypoints)
         return _detailed(pivot.large, drawn.image, corrected(moved, drawn))
 
     @torch.inference_mode()
@@ -195,18 +164,10 @@ class NetworkReenactor:
         Raises:
             FloatingPointError: the network drew nothing.
         """
-        return residual(warped, self.look_at(_ours(encoded).encoded, warped, keypoints))
-
-    def look_at(self, pivot: EncodedPivot, warped: Moved, keypoints: Keypoints) -> Drawn:
-        """What the network makes of a warped picture.
-
-        Raises:
-            FloatingPointError: the network drew nothing.
-        """
-        drawn = self._draw(pivot, warped, keypoints)
+        drawn = self._draw(_ours(encoded), warped, keypoints)
         if not drawn.image.any():  # NaN becomes black
             raise FloatingPointError("the network drew no finite numbers")
-        return drawn
+        return residual(warped, drawn)
 
     def carry(self, encoded: Encoded, warped: Moved, late: Residual, shown: Residual | None) -> Residual:
         """See `LateReenactor.carry`."""
@@ -234,19 +195,19 @@ class NetworkReenactor:
     @torch.inference_mode()
     def look(self, encoded: Encoded, keypoints: Keypoints) -> Driven:
         """What `drive` rounds, at the network's side, and what it was made from."""
-        return self._drive_whole(_ours(encoded).encoded, self.warp(encoded, keypoints), keypoints)
+        return self._drive_whole(_ours(encoded), self.warp(encoded, keypoints), keypoints)
 
     @torch.inference_mode()
-    def _draw(self, pivot: EncodedPivot, moved: Moved, keypoints: Keypoints) -> Drawn:
+    def _draw(self, pivot: NetworkPivot, moved: Moved, keypoints: Keypoints) -> Drawn:
         if self._lean is None:
             driven = self._drive_whole(pivot, moved, keypoints)
             return Drawn(to_image(driven.picture), driven.correction)
         with mixed(self._device):
-            return self._lean.drive(pivot, moved, self._points(keypoints))
+            return self._lean.drive(pivot.encoded, moved, self._points(keypoints))
 
-    def _drive_whole(self, pivot: EncodedPivot, moved: Moved, keypoints: Keypoints) -> Driven:
+    def _drive_whole(self, pivot: NetworkPivot, moved: Moved, keypoints: Keypoints) -> Driven:
         with mixed(self._device):
-            return self._network.drive(pivot, _carried(moved), self._points(keypoints))
+            return self._network.drive(pivot.encoded, _carried(moved), self._points(keypoints))
 
     def _points(self, keypoints: Keypoints) -> Tensor:
         return torch.from_numpy(np.asarray(keypoints, dtype=np.float32))[None].to(self._device)
