@@ -1,8 +1,8 @@
 """Draws every picture at once by a warp, and lets the network look at as many of them as the machine has time for.
 
-What the network adds (a residual) comes a picture or more later and is carried along from picture to picture: on a
-machine where it takes longer than a picture may, faces get nine tenths of what it is worth all the same
-(docs/frame-budget.md). The pace says how often it looks.
+What the network adds (a residual) comes a picture or more later and is carried along from picture to picture, so that
+it may take longer than a picture may (docs/frame-budget.md). What that is worth: `lite_carried` in
+results/evaluation.md. The pace says how often it looks.
 """
 
 from __future__ import annotations
@@ -105,7 +105,6 @@ class LateDrive:
         warped = self._reenactor.warp(encoded, keypoints)
         made = self._reenactor.finish(encoded, warped, self._carried(encoded, warped))
         self._look(encoded, warped, keypoints)
-        self._stats.count("pictures_carried")
         return made
 
     def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
@@ -119,7 +118,6 @@ class LateDrive:
         warped = self._reenactor.warp(encoded, keypoints)
         made = self._reenactor.finish_detailed(encoded, warped, self._carried(encoded, warped))
         self._look(encoded, warped, keypoints)
-        self._stats.count("pictures_carried")
         return made
 
     def _carried(self, encoded: Encoded, warped: Any) -> Any:
@@ -130,6 +128,7 @@ class LateDrive:
         pivot, before = self._shown
         here = self._reenactor.carry(encoded, warped, late, before if pivot is encoded else None)
         self._shown = (encoded, here)
+        self._stats.count("pictures_carried")
         return here
 
     def _residual(self, encoded: Encoded) -> Any:
@@ -154,9 +153,9 @@ class LateDrive:
         end_ms = self._clock()
         self._pace.took(start_ms, end_ms)
         self._stats.add_stage("residual", end_ms - start_ms)
-        self._stats.count("residuals")
 
     def _keep(self, encoded: Encoded, late: Any) -> None:
         with self._keeping:
+            self._stats.count("residuals")
             others = [(pivot, kept) for pivot, kept in self._residuals if pivot is not encoded]
             self._residuals = [*others[1 - _KEPT :], (encoded, late)]
