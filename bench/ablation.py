@@ -26,12 +26,14 @@ from avcall.common.keypoints import Image, Keypoints
 from avcall.models.checkpoint import table as table_of_weights
 from avcall.models.interfaces import (
     DetailedReenactor,
+    Encoded,
     Enhancer,
     Guide,
     Interpolator,
     KeypointDetector,
     Reenactor,
     SuperResolver,
+    followed,
 )
 from avcall.models.interpolation.flow import FlowInterpolator
 from avcall.models.interpolation.interpolator import LITE as INTERPOLATOR
@@ -230,8 +232,9 @@ class _Clip:
         points, pivots = self._keypoints(chain), self.pivots(chain.inter_pivots)
         made: list[tuple[Image, Image | None]] = []
         began = time.thread_time()
+        encoded: Encoded | None = None
         for picture, start, end in zip(pivots.pictures, pivots.starts, [*pivots.starts[1:], len(points)], strict=True):
-            encoded = reenactor.encode(picture, points[start])
+            encoded = followed(reenactor, reenactor.encode(picture, points[start]), encoded)
             for number in range(start, end):
                 detailed = None
                 if isinstance(reenactor, DetailedReenactor):

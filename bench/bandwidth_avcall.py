@@ -22,7 +22,7 @@ from avcall.common.frames import Pose
 from avcall.common.keypoints import Image, Keypoints, Landmarks
 from avcall.common.pivot_format import PivotBody, rounded
 from avcall.common.wire import Bundle
-from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor
+from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor, followed
 from avcall.models.pivot_video import PivotVideoEncoder
 from avcall.models.twins import BicubicSuperResolver
 from avcall.receiver.bundles import frames as frames_of
@@ -95,12 +95,13 @@ class AvcallRunner:
         poses = self._posed(candidate.setting.pivot_s)
         pictures = self._coded(candidate.setting, candidate.quality).pictures
         side, upscaler = self._frames[0].shape[0], BicubicSuperResolver()
-        encoded: dict[int, Encoded] = {}
+        encoded: list[Encoded] = []
         images = []
         for tick in ticks:
             number = int(np.searchsorted(poses.starts, tick, side="right")) - 1
-            if number not in encoded:
-                encoded = {number: self._reenactor.encode(pictures[number], poses.pivots[number])}
+            for picture, points in zip(pictures[len(encoded) : number + 1], poses.pivots[len(encoded) :], strict=False):
+                alone = self._reenactor.encode(picture, points)
+                encoded.append(followed(self._reenactor, alone, encoded[-1] if encoded else None))
             image = self._reenactor.drive(encoded[number], poses.keypoints[tick])
             images.append(upscaler.upscale(image, side))
         return images

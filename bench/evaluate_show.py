@@ -16,7 +16,7 @@ import numpy as np
 from avcall.bench.evaluate_config import PIVOT_CRF, PIVOT_PRESET
 from avcall.common.errors import AvcallError
 from avcall.common.keypoints import Image, Keypoints, Landmarks
-from avcall.models.interfaces import KeypointDetector, Reenactor, RepairsPivots
+from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor, RepairsPivots, followed
 from avcall.models.svt_av1 import open_svt_av1
 from avcall.sender.keypoint_filter import KeypointFilter
 
@@ -115,9 +115,10 @@ def show_driven(reenactor: Reenactor, pivots: Pivots, keypoints: list[Keypoints]
     ends = [*pivots.starts[1:], len(keypoints)]
     frames: list[Image] = []
     encode_ms, drive_ms = [], []
+    encoded: Encoded | None = None
     for picture, start, end in zip(pivots.pictures, pivots.starts, ends, strict=True):
         before = time.process_time()
-        encoded = encode(picture, keypoints[start])
+        encoded = followed(reenactor, encode(picture, keypoints[start]), encoded)
         encode_ms.append((time.process_time() - before) * 1000)
         for points in keypoints[start:end]:
             before = time.process_time()

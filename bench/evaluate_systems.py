@@ -39,6 +39,10 @@ class _Part:
         """See `RepairsPivots`."""
         return self._whole.encode_uncoded(pivot, keypoints)
 
+    def follow(self, encoded: Encoded, before: Encoded) -> Encoded:
+        """See `FollowsPivots`."""
+        return self._whole.follow(encoded, before)
+
 
 class WarpOnly(_Part):
     """Its warped pivot without what it paints: what the repaired pivot and motion alone are worth."""

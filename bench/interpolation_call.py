@@ -22,7 +22,7 @@ from avcall.common.keypoints import Image, Keypoints, Landmarks
 from avcall.common.wire import Bundle, KeypointPacket
 from avcall.models import metrics_face
 from avcall.models.face_mesh import FaceMesh
-from avcall.models.interfaces import Encoded, Interpolator, KeypointDetector, Reenactor
+from avcall.models.interfaces import Encoded, Interpolator, KeypointDetector, Reenactor, followed
 from avcall.models.lpips import Lpips
 from avcall.models.metrics import psnr
 from avcall.receiver.jitter_buffer import PoseBuffer
@@ -84,7 +84,10 @@ def show_call(
     """One clip, by all systems."""
     pivots = choose_pivots(PIVOT_1S, frames, FPS)
     keypoints, _ = find_keypoints(detector, frames, meshes)
-    encoded = [reenactor.encode(p, keypoints[s]) for p, s in zip(pivots.pictures, pivots.starts, strict=True)]
+    encoded: list[Encoded] = []
+    for picture, start in zip(pivots.pictures, pivots.starts, strict=True):
+        alone = reenactor.encode(picture, keypoints[start])
+        encoded.append(followed(reenactor, alone, encoded[-1] if encoded else None))
     poses = [Pose(FRAME_MS * number, number // FPS, points) for number, points in enumerate(keypoints)]
     driven = _Driven(reenactor, encoded)
     call = Call()

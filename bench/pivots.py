@@ -24,7 +24,7 @@ from avcall.common.errors import NoFaceError
 from avcall.common.keypoints import Image
 from avcall.models import metrics
 from avcall.models.classical import ClassicalReenactor, MeshDetector
-from avcall.models.interfaces import Encoded
+from avcall.models.interfaces import Encoded, followed
 from avcall.models.lpips import Lpips
 from avcall.sender.adaptive_selector import AdaptiveSelector
 from avcall.sender.selector import PivotSelector
@@ -52,14 +52,14 @@ class Judge:
 
     def judge(self, played: Played) -> dict[str, float]:
         """The clip's mean, its worst second, and what was sent after the first pivot."""
-        encoded: dict[int, Encoded] = {}
+        encoded: list[Encoded] = []
         found = []
         with torch.inference_mode():
             for number, features in zip(self._samples, self._features, strict=True):
                 reference = played.references[number]
-                if reference not in encoded:
-                    pivot = played.pivots[reference]
-                    encoded[reference] = self._reenactor.encode(pivot.coded.shown, pivot.keypoints)
+                for pivot in played.pivots[len(encoded) : reference + 1]:
+                    alone = self._reenactor.encode(pivot.coded.shown, pivot.keypoints)
+                    encoded.append(followed(self._reenactor, alone, encoded[-1] if encoded else None))
                 shown = self._reenactor.drive(encoded[reference], self._frames[number].view.keypoints)
                 found.append(float(self._network.compare(features, self._network.features(_tensor(shown)))))
         seconds = len(self._frames) / FPS

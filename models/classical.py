@@ -23,7 +23,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, MESH_INDICES, Image, Keypoints, Landmarks
-from avcall.models import classical_face, classical_mouth, classical_openings, classical_sheet, classical_still
+from avcall.models import (
+    classical_borrowed,
+    classical_face,
+    classical_mouth,
+    classical_openings,
+    classical_sheet,
+    classical_still,
+)
+from avcall.models.classical_borrowed import EDGE, Borrowed, choose, kept, lay_over, lay_over_large, mouth_share
 from avcall.models.classical_face import FaceModel, Motion, build_face, move_face
 from avcall.models.classical_mouth import MouthLook, mouth_look, paint_mouth
 from avcall.models.classical_openings import (
@@ -51,10 +59,12 @@ _EYES_APART = (0.4, 2.5)
 _OTHER_FACE = 0.35
 """Mean distance between the sender's keypoints and the mesh found in the pivot, in eye distances, from which they are
 of two faces."""
+_LIPS = 0.15
+"""How far the lips reach around the mouth's edge, in eye distances."""
 _REACH = 2.0
 """Nor are points farther out than this (1 is the picture's edge)."""
 
-_PARTS = (classical_face, classical_openings, classical_mouth, classical_sheet, classical_still)
+_PARTS = (classical_face, classical_openings, classical_mouth, classical_borrowed, classical_sheet, classical_still)
 _CONSTANTS = (MESH_INDICES, _EYES_APART, _OTHER_FACE, _REACH, *(part.CONSTANTS for part in _PARTS))
 _MODEL = ModelId("classical", hashlib.sha256(repr(_CONSTANTS).encode()).hexdigest()[:8])
 
@@ -83,6 +93,8 @@ class EncodedPivot:
     """None where the pivot shows no face mesh."""
     small: EncodedPivot | None = None
     """The same at DETAILED_SIDE, of a larger pivot."""
+    others: tuple[EncodedPivot, ...] = ()
+    """Earlier pivots whose mouths may be borrowed; they have none themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +105,8 @@ class MovableFace:
     mouth: MouthLook
     near: tuple[NDArray[np.bool_], ...]
     """Of each hole of the mesh, which of the sheet's triangles are around it."""
+    around_mouth: NDArray[np.bool_]
+    """Which are as near to the mouth as may be lent."""
     person: Tensor
     """Masks of `classical_still`."""
 
@@ -112,6 +126,8 @@ class Moved:
 
     picture: Tensor
     displacement: Tensor
+    borrowed: Borrowed | None = None
+    """The mouth that is another pivot's."""
 
 
 class ClassicalReenactor:
@@ -132,7 +148,7 @@ class ClassicalReenactor:
     def device(self) -> str:
         return self._device.type
 
-    def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
+    def encode(self, pivot: Image, keypoints: Keypoints) -> EncodedPivot:
         """`pivot` uint8 (S, S, 3) of any side, `keypoints` (10, 2) measured on it by the sender."""
         landmarks = self._mesh.find(pivot)
         if landmarks is not None and not _same_face(keypoints, landmarks[np.array(MESH_INDICES), :2]):
@@ -155,8 +171,10 @@ class ClassicalReenactor:
             model = build_face(landmarks, keypoints)
             _, corners = sheet_vertices(model, move_face(model, keypoints))
             near = tuple(near_triangles(model, sheet_triangles(), corners, hole) for hole in range(len(CONTOURS)))
+            around = near_triangles(model, sheet_triangles(), corners, MOUTH, further=EDGE)
             person = person_masks(segmentation, model, self._device)
-            face = MovableFace(model, mouth_look(pivot, planes, self._base(len(pivot)), model), near, person)
+            mouth = mouth_look(pivot, planes, self._base(len(pivot)), model)
+            face = MovableFace(model, mouth, near, around, person)
         small = self._smaller(image, keypoints, face) if len(image) > DETAILED_SIDE else None
         return EncodedPivot(image, keypoints.copy(), planes, face, small)
 
@@ -167,6 +185,13 @@ class ClassicalReenactor:
         if face is not None:
             face = replace(face, mouth=mouth_look(reduced, planes, self._base(DETAILED_SIDE), face.model))
         return EncodedPivot(reduced, keypoints.copy(), planes, face)
+
+    def follow(self, encoded: Encoded, before: Encoded) -> EncodedPivot:
+        """See `FollowsPivots`."""
+        assert isinstance(encoded, EncodedPivot)
+        assert isinstance(before, EncodedPivot)
+        others = kept((*before.others, lent(before, ())), lambda pivot: pivot.keypoints)
+        return lent(encoded, others)
 
     @torch.inference_mode()
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
@@ -180,8 +205,8 @@ class ClassicalReenactor:
         if not _believable(keypoints, encoded.keypoints):
             return Moved(encoded.picture[0], torch.zeros_like(base))
         motion = self._moved(encoded, keypoints)
-        result = sample(encoded.picture, base + motion.displacement)
-        return Moved(self._paint(result, encoded, motion), motion.displacement)
+        result = self._paint(sample(encoded.picture, base + motion.displacement), encoded, motion)
+        return Moved(result, motion.displacement, self._borrow(result, encoded, motion, keypoints))
 
     @torch.inference_mode()
     def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
@@ -196,9 +221,13 @@ class ClassicalReenactor:
         side = len(encoded.image)
         motion = self._moved(small, keypoints)
         image = self._paint(sample(small.picture, self._base(DETAILED_SIDE) + motion.displacement), small, motion)
+        borrowed = self._borrow(image, small, motion, keypoints)
         larger = replace(motion, displacement=enlarge(motion.displacement, side))
-        reference = sample(encoded.picture, self._base(side) + larger.displacement)
-        return Detailed(_to_image(image), _to_image(self._paint(reference, encoded, larger, mouth=False)))
+        sampled = sample(encoded.picture, self._base(side) + larger.displacement)
+        reference = _to_image(self._paint(sampled, encoded, larger, mouth=False))
+        if borrowed is not None:
+            lay_over_large(reference, encoded.others[borrowed.number].image, borrowed, DETAILED_SIDE)
+        return Detailed(_to_image(image), reference)
 
     def _moved(self, encoded: EncodedPivot, keypoints: Keypoints) -> _Moved:
         """What `keypoints` make of the pivot, before any pixel is touched."""
@@ -236,6 +265,31 @@ class ClassicalReenactor:
                 paint_mouth(result, base, face.model, face.mouth, motion)
         return result
 
+    def _borrow(self, result: Tensor, encoded: EncodedPivot, moved: _Moved, keypoints: Keypoints) -> Borrowed | None:
+        """Lays another pivot's mouth over `result` (3, S, S) where one fits better; returns which and how."""
+        face, motion = encoded.face, moved.motion
+        chosen = choose(keypoints, encoded.keypoints, [other.keypoints for other in encoded.others])
+        if face is None or motion is None or chosen is None:
+            return None
+        number, wanted = chosen
+        other, side = encoded.others[number], result.shape[-1]
+        window = hole_window(motion.moved, face.model, MOUTH, side, margin=_LIPS + EDGE)
+        if window is None or other.face is None or not _believable(keypoints, other.keypoints):
+            return None
+        rows, columns = window.slices
+        where = self._base(side)[rows, columns]
+        lender = move_face(other.face.model, keypoints)
+        corners, own = sheet_vertices(other.face.model, lender)
+        order = back_to_front(corners)
+        drawing = Drawing(self._triangles(order[other.face.around_mouth[order]]), side, window)
+        ((field, covered),) = mesh_displacements(self._tensor(corners[:, :2]), self._tensor(own), [drawing])
+        drawn = torch.empty_like(result)
+        drawn[:, rows, columns] = sample(other.picture, where + field)
+        paint_mouth(drawn, self._base(side), other.face.model, other.face.mouth, lender)
+        share = wanted * covered * mouth_share(where, motion, face.model.unit)
+        share *= lay_over(result[:, rows, columns], drawn[:, rows, columns], share)
+        return Borrowed(number, window, field, share)
+
     def _planes(self, image: Image) -> Tensor:
         return torch.from_numpy(image).to(self._device).permute(2, 0, 1)[None].float().contiguous()
 
@@ -249,6 +303,15 @@ class ClassicalReenactor:
 
     def _tensor(self, array: Array) -> Tensor:
         return torch.from_numpy(array.astype(np.float32)).to(self._device)
+
+
+def lent(encoded: EncodedPivot, others: tuple[EncodedPivot, ...]) -> EncodedPivot:
+    """The pivot with the mouths of those of `others` that have its size; they have none of others themselves."""
+    alike = tuple(other for other in others if len(other.image) == len(encoded.image))
+    small = encoded.small
+    if small is not None:
+        small = replace(small, others=tuple(other.small for other in alike if other.small is not None))
+    return replace(encoded, others=alike, small=small)
 
 
 def _believable(keypoints: Keypoints, pivot_keypoints: Keypoints) -> bool:

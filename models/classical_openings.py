@@ -114,10 +114,12 @@ def hole_window(points: Array, face: FaceModel, hole: int, side: int, margin: fl
     return Window(int(low[1]), int(low[0]), int(high[1] - low[1]), int(high[0] - low[0]))
 
 
-def near_triangles(face: FaceModel, triangles: NDArray[np.int64], vertices: Array, hole: int) -> NDArray[np.bool_]:
-    """Which of `triangles` (T, 3) may show in the hole's window."""
+def near_triangles(
+    face: FaceModel, triangles: NDArray[np.int64], vertices: Array, hole: int, further: float = 0.0
+) -> NDArray[np.bool_]:
+    """Which of `triangles` (T, 3) may show in the hole's window, or in one larger by `further` eye distances."""
     polygon = outline(face.mesh, hole)
-    reach = _NEAR * face.unit
+    reach = (_NEAR + further) * face.unit
     corners = vertices[triangles]
     near = (corners.max(axis=1) > polygon.min(axis=0) - reach) & (corners.min(axis=1) < polygon.max(axis=0) + reach)
     return np.asarray(near.all(axis=1))

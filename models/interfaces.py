@@ -83,6 +83,20 @@ class RepairsPivots(Protocol):
         """As `Reenactor.encode`, of a picture that no coder has touched."""
 
 
+@runtime_checkable
+class FollowsPivots(Protocol):
+    """A reenactor that shows of earlier pivots what the pivot itself does not: teeth, where its mouth is shut."""
+
+    def follow(self, encoded: Encoded, before: Encoded) -> Encoded:
+        """The encoded pivot, from now on with what `before`, an earlier pivot of the same call, and those that `before`
+        followed have to lend; once a pivot, and cheap."""
+
+
+def followed(reenactor: object, encoded: Encoded, before: Encoded | None) -> Encoded:
+    """`encoded` after `before`, where the reenactor has a use for that."""
+    return reenactor.follow(encoded, before) if before is not None and isinstance(reenactor, FollowsPivots) else encoded
+
+
 class Drives(Protocol):
     """Moves pivots that its reenactor encoded."""
 

@@ -29,6 +29,7 @@ from avcall.models.interfaces import (
     Reenactor,
     RepairsPivots,
     SuperResolver,
+    followed,
 )
 from avcall.receiver.budget import FrameBudget, Version
 from avcall.receiver.late_drive import LateDrive, SparePace, WarpDrive
@@ -148,6 +149,8 @@ class ReenactorLadder(Ladder[Drives]):
             parts.insert(0, ("warp", WarpDrive(reenactor)))
         super().__init__(DRIVE, parts, clock, stats)
         self._reenactor = reenactor
+        self._before: Encoded | None = None
+        """The pivot that was encoded last."""
 
     def _spare(self) -> float:
         return 0.0 if self.budget is None else self.budget.spare()
@@ -161,7 +164,8 @@ class ReenactorLadder(Ladder[Drives]):
         return self._reenactor.device
 
     def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
-        encoded = self._encoded(pivot, keypoints)
+        encoded = followed(self._reenactor, self._encoded(pivot, keypoints), self._before)
+        self._before = encoded
         level = 0 if self.budget is None else self.budget.choice(DRIVE).level
         if self._late is not None and self._parts[level] is self._late:
             try:

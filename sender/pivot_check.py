@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from avcall.common.keypoints import Image, Keypoints
-from avcall.models.interfaces import Encoded, Reenactor
+from avcall.models.interfaces import Encoded, Reenactor, followed
 from avcall.models.look import flaw, small_luma
 
 SIDE = 128
@@ -28,7 +28,8 @@ class PivotChecker:
     def add(self, pivot_id: int, shown: Image, keypoints: Keypoints, original: Image) -> float:
         """Keeps a pivot as the receiver decodes it; returns how far it looks from the original."""
         small = cv2.resize(shown, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        self._pivots[pivot_id] = self._reenactor.encode(np.asarray(small), keypoints)
+        before = next(reversed(self._pivots.values()), None)
+        self._pivots[pivot_id] = followed(self._reenactor, self._reenactor.encode(np.asarray(small), keypoints), before)
         self._pivots.move_to_end(pivot_id)
         while len(self._pivots) > KEPT:
             self._pivots.popitem(last=False)

@@ -142,6 +142,19 @@ def test_a_network_that_may_be_late_gives_two_rungs_for_one_encoding() -> None:
     assert (detailed.image[0, 0, 0], detailed.reference[0, 0, 0]) == (130, 131)
 
 
+def test_each_pivot_follows_the_one_before() -> None:
+    class Following(Large):
+        def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
+            return f"{keypoints[0, 0]:.0f}"
+
+        def follow(self, encoded: Encoded, before: Encoded) -> Encoded:
+            return f"{encoded} after {before}"
+
+    ladder = ReenactorLadder(Following(), Clock(), Stats())
+    made = [ladder.encode(PICTURE, np.full((10, 2), number, np.float32)) for number in range(3)]
+    assert made == ["0", "1 after 0", "2 after 1 after 0"]
+
+
 def test_what_draws_no_details_teaches_no_price() -> None:
     class Small(Large):
         def details(self, encoded: Encoded) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -48,3 +50,20 @@ def test_only_the_latest_are_kept_and_others_left_out() -> None:
     for number in range(KEPT + 2):
         checker.add(number, PICTURE, POINTS, PICTURE)
     assert list(checker.flaws([0, 1, 2, KEPT + 1, 99], PICTURE, POINTS)) == [2, KEPT + 1]
+
+
+def test_each_pivot_follows_the_one_before_as_at_the_receiver() -> None:
+    class Following(Mover):
+        followed: ClassVar[list[tuple[float, float]]] = []
+
+        def follow(self, encoded: Encoded, before: Encoded) -> Encoded:
+            assert isinstance(encoded, np.ndarray)
+            assert isinstance(before, np.ndarray)
+            self.followed.append((encoded[0, 0, 0], before[0, 0, 0]))
+            return encoded
+
+    checker = PivotChecker(Following())
+    for number in range(3):
+        picture = np.full((SIDE, SIDE, 3), 10 * number, np.uint8)
+        checker.add(number, picture, POINTS, picture)
+    assert Following.followed == [(10, 0), (20, 10)]

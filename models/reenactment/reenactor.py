@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import cv2
@@ -15,7 +15,9 @@ from torch.nn import functional
 from avcall.common.errors import CheckpointError
 from avcall.common.keypoints import MESH_INDICES, Image, Keypoints, Landmarks
 from avcall.models.checkpoint import Weights, fill, rebuild_config
-from avcall.models.classical import ClassicalReenactor, Moved
+from avcall.models.classical import ClassicalReenactor, Moved, lent
+from avcall.models.classical import EncodedPivot as ClassicalPivot
+from avcall.models.classical_borrowed import kept, lay_over_large
 from avcall.models.interfaces import Detailed, Encoded, Enhancer, ModelId
 from avcall.models.precision import mixed, native_bf16
 from avcall.models.reenactment.carried_points import CarriedPoints
@@ -34,8 +36,10 @@ class NetworkPivot:
     size where that is another."""
 
     encoded: EncodedPivot
-    classical: Encoded
+    classical: ClassicalPivot
     large: Image | None
+    others: tuple[NetworkPivot, ...] = ()
+    """Earlier pivots that lend their mouths, in the order of `classical.others`; they have none themselves."""
 
 
 class PointDetector:
@@ -131,6 +135,14 @@ class NetworkReenactor:
         large = None if small is pivot else pivot.copy()
         return NetworkPivot(encoded, self._classical.encode(small, keypoints), large)
 
+    def follow(self, encoded: Encoded, before: Encoded) -> NetworkPivot:
+        """See `FollowsPivots`."""
+        last = _ours(before)
+        alone = replace(last, others=(), classical=lent(last.classical, ()))
+        others = kept((*last.others, alone), lambda pivot: pivot.classical.keypoints)
+        classical = lent(_ours(encoded).classical, tuple(other.classical for other in others))
+        return replace(_ours(encoded), others=others, classical=classical)
+
     def _at_side(self, image: Image) -> Image:
         if len(image) == self._side:
             return image
@@ -151,7 +163,7 @@ class NetworkReenactor:
             return None
         moved = self.warp(encoded, keypoints)
         drawn = self._draw(pivot, moved, keypoints)
-        return _detailed(pivot.large, drawn.image, corrected(moved, drawn))
+        return _detailed(pivot, drawn.image, corrected(moved, drawn), moved)
 
     @torch.inference_mode()
     def warp(self, encoded: Encoded, keypoints: Keypoints) -> Moved:
@@ -187,10 +199,7 @@ class NetworkReenactor:
         Raises:
             ValueError: the pivot is not larger than the network's side.
         """
-        large = _ours(encoded).large
-        if large is None:
-            raise ValueError("a pivot of the network's own side has no details")
-        return _detailed(large, repaired(warped, here), shown_flow(warped, here))
+        return _detailed(_ours(encoded), repaired(warped, here), shown_flow(warped, here), warped)
 
     @torch.inference_mode()
     def look(self, encoded: Encoded, keypoints: Keypoints) -> Driven:
@@ -213,12 +222,23 @@ class NetworkReenactor:
         return torch.from_numpy(np.asarray(keypoints, dtype=np.float32))[None].to(self._device)
 
 
-def _detailed(large: Image, image: Image, flow: NDArray[np.float32]) -> Detailed:
-    """A picture, and the large pivot's pixels along the displacement (S, S, 2), in pixels, that it was made by."""
+def _detailed(pivot: NetworkPivot, image: Image, flow: NDArray[np.float32], moved: Moved) -> Detailed:
+    """A picture, and the large pivot's pixels along the displacement (S, S, 2), in pixels, that it was made by.
+
+    Raises:
+        ValueError: the pivot is not larger than the network's side.
+    """
+    large = pivot.large
+    if large is None:
+        raise ValueError("a pivot of the network's own side has no details")
     side = len(large)
     where = enlarged(flow, side) * np.float32((side - 1) / (len(flow) - 1)) + pixel_places(side)
-    own = cv2.remap(large, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-    return Detailed(image, np.asarray(own, dtype=np.uint8))
+    made = cv2.remap(large, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    own = np.asarray(made, dtype=np.uint8)
+    lender = None if moved.borrowed is None else pivot.others[moved.borrowed.number].large
+    if moved.borrowed is not None and lender is not None and lender.shape == large.shape:
+        lay_over_large(own, lender, moved.borrowed, len(flow))
+    return Detailed(image, own)
 
 
 def _joined(detailed: Detailed) -> Image:

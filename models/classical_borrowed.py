@@ -1,0 +1,144 @@
+"""Another pivot's mouth, where that was opened more nearly as this one should be now.
+
+A warp can close an open mouth, but not open a closed one: teeth and what is dark behind them it would have to make up.
+Earlier pivots of the same call have shown them. So the mouth, with the skin around it, is drawn from the pivot whose
+lips were as far apart as they are to be now, moved to the same ten points, and laid over the picture with a soft edge.
+Where the skin around it does not fit (another light, another person) nothing is borrowed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LOWER_LIP, NOSE, UPPER_LIP, Image, Keypoints
+from avcall.models.classical_face import Motion
+from avcall.models.classical_openings import depth_inside
+from avcall.models.classical_shapes import OUTER_LOWER_LIP, OUTER_UPPER_LIP, smooth
+from avcall.models.classical_warp import Window
+
+KEPT = 6
+"""Earlier pivots whose mouths are kept."""
+EDGE = 0.25
+"""How far around the lips the borrowed skin fades out, in outer-eye-corner distances."""
+_NOSE = 1.6
+"""Distance of the outer eye corners, relative to that from their middle to the nose, in a face seen from the front."""
+_GAIN = 0.01
+"""A mouth nearer by this much (in openings) is taken altogether, one that is hardly nearer only in part."""
+_TURNED = 0.05
+"""Openings that a turn of the head between the two is worth; 1 moves the nose by the eyes' distance."""
+_FITS = (20.0, 28.0)
+"""How unlike the skin around the mouth may be, in levels of 255: up to the first it fits, from the second on it does
+not. Between them lie few pivots of one call, and few pairs of people."""
+_TONE = 0.3
+"""What the difference of their means counts, beside the mean difference without it."""
+_RIM = 0.9
+"""The mouth's share from which it is no longer the skin around it."""
+_OUTLINE = np.array((*OUTER_UPPER_LIP, *OUTER_LOWER_LIP[-2:0:-1]))
+
+CONSTANTS = (KEPT, EDGE, _NOSE, _GAIN, _TURNED, _FITS, _TONE, _RIM)
+
+_Pivot = TypeVar("_Pivot")
+
+
+@dataclass(frozen=True, slots=True)
+class Borrowed:
+    """A mouth that was laid over a picture."""
+
+    number: int
+    """Of the earlier pivot, in the order in which they were given."""
+    window: Window
+    displacement: Tensor
+    """(h, w, 2) from the window's pixels to their places in that pivot."""
+    share: Tensor
+    """(h, w) of it in the picture, 0 to 1."""
+
+
+def opening(keypoints: Keypoints) -> float:
+    """How far the lips are apart, in distances between the outer eye corners of a face seen from the front."""
+    gap = float(np.linalg.norm(keypoints[LOWER_LIP] - keypoints[UPPER_LIP]))
+    return gap / _size(keypoints)
+
+
+def kept(pivots: Sequence[_Pivot], keypoints: Callable[[_Pivot], Keypoints]) -> tuple[_Pivot, ...]:
+    """At most `KEPT` of `pivots`, the latest last: of the two that are opened most alike the earlier one goes, so that
+    mouths as unlike as possible remain."""
+    left = list(pivots)
+    while len(left) > KEPT:
+        order = sorted(range(len(left)), key=lambda number: opening(keypoints(left[number])))
+        at = int(np.argmin(np.diff([opening(keypoints(left[number])) for number in order])))
+        del left[min(order[at], order[at + 1])]
+    return tuple(left)
+
+
+def choose(driving: Keypoints, own: Keypoints, others: Sequence[Keypoints]) -> tuple[int, float] | None:
+    """The number of the pivot whose mouth is to be borrowed, and its share; None where the pivot's `own` is nearest."""
+    if not others:
+        return None
+    far = [_apart(driving, keypoints) for keypoints in others]
+    nearest = int(np.argmin(far))
+    share = float(smooth((_apart(driving, own) - far[nearest]) / _GAIN))
+    return (nearest, share) if share > 0.0 else None
+
+
+def mouth_share(where: Tensor, motion: Motion, unit: float) -> Tensor:
+    """1 within the lips, fading out around them: (h, w) of the positions `where` (h, w, 2). `unit` is the distance of
+    the outer eye corners."""
+    inside = (1.0 + depth_inside(where, motion.moved[_OUTLINE, :2]) / (EDGE * unit)).clamp_(0.0, 1.0)
+    return inside.square() * (3.0 - 2.0 * inside)
+
+
+def lay_over(part: Tensor, other: Tensor, share: Tensor) -> float:
+    """Lays `other` over `part` (3, h, w), by `share` (h, w), in the tone of the skin around the mouth. Returns how much
+    of it fitted, 0 to 1."""
+    rim = (share > 0.0) & (share < _RIM)
+    count = int(rim.sum())
+    if count == 0:
+        return 0.0
+    difference = (part - other)[:, rim]
+    tone = difference.mean(dim=1)
+    unlike = float((difference - tone[:, None]).abs().mean() + _TONE * tone.abs().mean())
+    fits = 1.0 - float(smooth((unlike - _FITS[0]) / (_FITS[1] - _FITS[0])))
+    if fits > 0.0:
+        part += fits * share * (other + tone[:, None, None] - part)
+    return fits
+
+
+def lay_over_large(picture: Image, lender: Image, borrowed: Borrowed, side: int) -> None:
+    """Does for a large pivot's own moved pixels, (L, L, 3), what was done for their picture of `side` pixels; `lender`
+    (L, L, 3) is the other pivot."""
+    window, scale = borrowed.window, np.float32((len(picture) - 1) / (side - 1))
+    top, left = math.ceil(window.top * scale), math.ceil(window.left * scale)
+    bottom = math.floor((window.top + window.height - 1) * scale) + 1
+    right = math.floor((window.left + window.width - 1) * scale) + 1
+    x, y = np.meshgrid(np.arange(left, right, dtype=np.float32), np.arange(top, bottom, dtype=np.float32))
+    at = x / scale - window.left, y / scale - window.top
+    field = borrowed.displacement.cpu().numpy() * np.float32((len(lender) - 1) / 2.0)
+    moved = cv2.remap(np.ascontiguousarray(field), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    share = cv2.remap(borrowed.share.cpu().numpy(), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[..., None]
+    lent = cv2.remap(lender, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    part = picture[top:bottom, left:right]
+    part[:] = np.rint(part + share * (lent.astype(np.float32) - part)).astype(np.uint8)
+
+
+def _apart(driving: Keypoints, pivot: Keypoints) -> float:
+    turned = float(np.linalg.norm(_nose(driving) - _nose(pivot)))
+    return abs(opening(driving) - opening(pivot)) + _TURNED * turned
+
+
+def _nose(keypoints: Keypoints) -> Keypoints:
+    """Where the nose is from the eyes' middle: tells how the head is turned."""
+    middle = (keypoints[EYE_LEFT] + keypoints[EYE_RIGHT]) / 2.0
+    return np.asarray((keypoints[NOSE] - middle) / _size(keypoints), dtype=np.float32)
+
+
+def _size(keypoints: Keypoints) -> float:
+    middle = (keypoints[EYE_LEFT] + keypoints[EYE_RIGHT]) / 2.0
+    apart = float(np.linalg.norm(keypoints[EYE_RIGHT] - keypoints[EYE_LEFT]))
+    return max(apart, _NOSE * float(np.linalg.norm(keypoints[NOSE] - middle)), 1e-6)

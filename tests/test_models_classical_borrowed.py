@@ -1,0 +1,186 @@
+"""Mouths of earlier pivots: which is borrowed, what fits, and what it does to a picture."""
+
+from __future__ import annotations
+
+import functools
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from avcall.bench.sample_face import Expression, TalkingPortrait
+from avcall.common.keypoints import (
+    EYE_LEFT,
+    EYE_RIGHT,
+    LOWER_LIP,
+    MESH_INDICES,
+    NOSE,
+    UPPER_LIP,
+    Image,
+    Keypoints,
+)
+from avcall.models.classical import ClassicalReenactor
+from avcall.models.classical_borrowed import KEPT, choose, kept, lay_over, opening
+from avcall.models.face_mesh import FaceMesh
+from avcall.models.interfaces import FollowsPivots, ModelId, followed
+from avcall.models.reenactment.config import LITE
+from avcall.models.reenactment.generator import ReenactmentNetwork
+from avcall.models.reenactment.reenactor import NetworkReenactor
+from tests.classical_portrait import portrait
+
+CLOSED, OPEN = 0.05, 0.9
+
+
+def face(gap: float, nose_x: float = 0.0) -> Keypoints:
+    """Outer eye corners 0.5 apart, the nose below their middle, lips `gap` apart."""
+    points = np.zeros((10, 2), np.float32)
+    points[EYE_LEFT], points[EYE_RIGHT], points[NOSE] = (-0.25, 0.0), (0.25, 0.0), (nose_x, 0.2)
+    points[UPPER_LIP], points[LOWER_LIP] = (0.0, 0.4), (0.0, 0.4 + gap)
+    return points
+
+
+def test_the_opening_is_told_in_eye_distances_and_a_turned_head_has_the_same() -> None:
+    assert opening(face(0.1)) == pytest.approx(0.2)
+    turned = face(0.1)
+    turned[EYE_LEFT, 0], turned[EYE_RIGHT, 0], turned[NOSE] = -0.15, 0.15, (0.2, 0.24)
+    assert opening(turned) == pytest.approx(0.2, abs=0.001)
+
+
+def test_the_mouth_opened_most_alike_is_chosen() -> None:
+    others = [face(0.0), face(0.09), face(0.2)]
+    assert choose(face(0.1), face(0.02), others) == (1, 1.0)
+    assert choose(face(0.19), face(0.02), others) == (2, 1.0)
+
+
+def test_nothing_is_borrowed_where_the_own_mouth_is_nearest() -> None:
+    assert choose(face(0.1), face(0.101), [face(0.0), face(0.12)]) is None
+    assert choose(face(0.1), face(0.0), []) is None
+
+
+def test_a_mouth_that_is_hardly_nearer_is_borrowed_in_part() -> None:
+    chosen = choose(face(0.1), face(0.0975), [face(0.1)])  # apart by 0.005 of an eye distance, half of what it takes
+    assert chosen is not None
+    assert chosen == (0, pytest.approx(0.5, abs=0.01))
+
+
+def test_a_mouth_seen_from_another_side_counts_as_less_alike() -> None:
+    assert choose(face(0.1), face(0.0), [face(0.1, nose_x=0.2), face(0.105)]) == (1, 1.0)
+
+
+def test_mouths_as_unlike_as_possible_are_kept_and_of_two_alike_the_later() -> None:
+    gaps = [0.30, 0.0, 0.05, 0.10, 0.15, 0.20, 0.101]
+    left = kept([face(gap) for gap in gaps], lambda points: points)
+    assert len(left) == KEPT == 6
+    assert [round(float(points[LOWER_LIP, 1]) - 0.4, 3) for points in left] == [0.3, 0.0, 0.05, 0.15, 0.2, 0.101]
+    assert kept([face(0.1)] * 3, len) == (pytest.approx(face(0.1)),) * 3, "few are all kept, unseen"
+
+
+def share_of_a_mouth() -> torch.Tensor:
+    """1 in the middle column, fading out to the sides."""
+    return torch.tensor([0.0, 0.5, 1.0, 0.5, 0.0]).expand(5, 5)
+
+
+def test_a_mouth_takes_on_the_tone_of_the_skin_around_it() -> None:
+    part, other = torch.full((3, 5, 5), 150.0), torch.full((3, 5, 5), 140.0)
+    other[:, :, 2] = 40.0  # dark between the lips
+    assert lay_over(part, other, share_of_a_mouth()) == 1.0
+    assert part[0, 0].tolist() == [150.0, 150.0, 50.0, 150.0, 150.0]
+
+
+def test_a_mouth_in_another_skin_is_not_laid_over() -> None:
+    part, other = torch.full((3, 5, 5), 150.0), torch.full((3, 5, 5), 30.0)
+    assert lay_over(part, other, share_of_a_mouth()) == 0.0
+    assert (part == 150.0).all()
+    rough = torch.full((3, 5, 5), 150.0)
+    rough[:, ::2, :] += 60.0
+    assert lay_over(part, rough, share_of_a_mouth()) == 0.0
+
+
+def test_without_skin_around_it_nothing_is_laid_over() -> None:
+    part = torch.full((3, 5, 5), 150.0)
+    assert lay_over(part, torch.zeros(3, 5, 5), torch.zeros(5, 5)) == 0.0
+    assert (part == 150.0).all()
+
+
+@functools.cache
+def talking(mouth: float) -> tuple[Image, Keypoints]:
+    """The portrait with its mouth opened so far, and its keypoints."""
+    picture = TalkingPortrait(portrait()).draw(Expression(opening=mouth))
+    mesh = FaceMesh(video=False)
+    found = mesh.find(picture)
+    mesh.close()
+    assert found is not None
+    return picture, np.ascontiguousarray(found[list(MESH_INDICES), :2], dtype=np.float32)
+
+
+def mouth_error(shown: Image, truth: Image, points: Keypoints) -> float:
+    """Mean difference in levels within the parted lips and close to them, at the size of the portrait."""
+    x, y = ((points[[UPPER_LIP, LOWER_LIP]].mean(axis=0) + 1) * (len(truth) - 1) / 2).round().astype(int)
+    reach = len(truth) // 16
+    part = np.s_[y - reach : y + reach, x - reach : x + reach]
+    return float(np.abs(shown[part].astype(int) - truth[part]).mean())
+
+
+def larger(picture: Image, side: int) -> Image:
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module", params=["classical", "network"])
+def reenactor(request: pytest.FixtureRequest) -> ClassicalReenactor | NetworkReenactor:
+    torch.manual_seed(0)
+    untrained = ModelId("untrained", "0" * 8)
+    if request.param == "classical":
+        return ClassicalReenactor()
+    return NetworkReenactor(ReenactmentNetwork(LITE), untrained, "cpu")
+
+
+@pytest.mark.parametrize("side", [256, 512])
+def test_an_open_mouth_is_taken_from_a_pivot_that_showed_it(
+    reenactor: ClassicalReenactor | NetworkReenactor, side: int
+) -> None:
+    (shut, shut_points), (wide, wide_points) = talking(CLOSED), talking(OPEN)
+    assert isinstance(reenactor, FollowsPivots)
+    alone = reenactor.encode(larger(shut, side), shut_points)
+    after = followed(reenactor, alone, reenactor.encode(larger(wide, side), wide_points))
+    truth = larger(wide, side)
+    without, borrowed = (
+        mouth_error(reenactor.drive(encoded, wide_points), truth, wide_points) for encoded in (alone, after)
+    )
+    assert without > 15.0
+    assert borrowed < 0.4 * without
+    own = [reenactor.drive(encoded, shut_points).astype(int) for encoded in (alone, after)]
+    assert np.array_equal(*own), "its own pose is drawn from itself"
+
+
+def test_pivots_that_follow_each_other_keep_few_and_no_chain(reenactor: ClassicalReenactor | NetworkReenactor) -> None:
+    picture, points = talking(OPEN)
+    encoded = reenactor.encode(picture, points)
+    for _ in range(KEPT + 2):
+        encoded = reenactor.follow(reenactor.encode(picture, points), encoded)
+    assert len(encoded.others) == KEPT
+    assert all(not other.others for other in encoded.others)
+
+
+def test_a_pivot_of_another_size_lends_nothing() -> None:
+    reenactor = ClassicalReenactor()
+    picture, points = talking(OPEN)
+    small, large = reenactor.encode(picture, points), reenactor.encode(larger(picture, 512), points)
+    assert reenactor.follow(large, small).others == ()
+
+
+def test_a_pivot_without_a_face_neither_lends_nor_borrows() -> None:
+    reenactor = ClassicalReenactor()
+    picture, points = talking(OPEN)
+    nothing = reenactor.encode(np.full((256, 256, 3), 128, np.uint8), points)
+    shut, shut_points = talking(CLOSED)
+    encoded = reenactor.encode(shut, shut_points)
+    alone, after = (reenactor.drive(one, points) for one in (encoded, reenactor.follow(encoded, nothing)))
+    assert np.array_equal(alone, after)
+    grey = reenactor.follow(nothing, reenactor.encode(picture, points))
+    assert (reenactor.drive(grey, shut_points) == 128).all()
+
+
+def test_a_reenactor_that_does_not_follow_is_left_alone() -> None:
+    assert followed(object(), "encoded", "before") == "encoded"
+    assert followed(ClassicalReenactor(), "encoded", None) == "encoded"
