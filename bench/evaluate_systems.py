@@ -10,9 +10,9 @@ from avcall.common.clock import monotonic_ms
 from avcall.common.keypoints import Image, Keypoints
 from avcall.common.stats import Stats
 from avcall.models.interfaces import Encoded, KeypointDetector, ModelId, Reenactor
-from avcall.models.reenactment.reenactor import NetworkReenactor, to_image
+from avcall.models.reenactment.reenactor import NetworkReenactor
 from avcall.models.registry import load_pair
-from avcall.receiver.late_drive import LateDrive
+from avcall.receiver.late_drive import LateDrive, WarpDrive
 
 Pair: TypeAlias = tuple[KeypointDetector, Reenactor]
 
@@ -45,11 +45,11 @@ class _Part:
 
 
 class WarpOnly(_Part):
-    """Its warped pivot without what it paints: what the repaired pivot and motion alone are worth."""
+    """Its repaired pivots warped, without the network: what a call shows on a machine without time for that."""
 
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
-        """The pivot moved to the driving keypoints, at the network's own size (256)."""
-        return to_image(self._whole.look(encoded, keypoints).warped)
+        """The pivot moved to the driving keypoints, in the pivot's size."""
+        return WarpDrive(self._whole).drive(encoded, keypoints)
 
 
 class Carried(_Part):
