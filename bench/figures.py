@@ -17,6 +17,7 @@ from avcall.bench import bandwidth_table as bandwidth_tables
 from avcall.bench import (
     interpolation_table,
     loss_table,
+    pivot_chain,
     pivots_table,
     rate_control_table,
     super_resolution_table,
@@ -98,6 +99,33 @@ def intra_table(results: Mapping[str, Any]) -> str:
     ]
     head = ("coder", "at most bytes", "PSNR dB", "SSIM", "LPIPS", "encode ms")
     return _table(head, rows) + "\n\n" + _source(results, "256x256")
+
+
+def chain_table(results: Mapping[str, Any]) -> str:
+    """How links are coded, from `avcall bench pivot-chain`."""
+    rows = results["rows"]
+    of_setting: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        of_setting.setdefault(row["setting"], []).append(row)
+    used = of_setting[results["in_use"]]
+    sizes = [row["mean_bytes"] for row in used]
+    common = (min(sizes) * max(sizes)) ** 0.5
+    lines = [
+        (
+            row["setting"] + (" (in use)" if row["setting"] == results["in_use"] else ""),
+            f"{row['crf']}",
+            f"{row['key_bytes']:.0f}",
+            f"{row['link_bytes']:.0f}",
+            f"{row['psnr_db']:.1f}",
+            f"{row['lpips_alex']:.4f}",
+            f"{pivot_chain.lpips_at(of_setting[row['setting']], common):.4f}",
+            f"{row['key_ms']:.0f}, {row['link_ms']:.0f}",
+        )
+        for row in rows
+    ]
+    compared = f"LPIPS at {common:.0f} bytes a picture"
+    head = ("SVT-AV1", "crf", "key frame, bytes", "link, bytes", "PSNR dB", "LPIPS", compared, "ms of each")
+    return _table(head, lines) + "\n\n" + _source(results, "256x256, a picture a second")
 
 
 def link_table(results: Mapping[str, Any]) -> str:
@@ -256,6 +284,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "calls_thesis": ("calls_thesis.json", calls_table),
     "speed": ("speed.json", speed_table),
     "pivot_intra": ("pivot_intra.json", intra_table),
+    "pivot_chain": ("pivot_chain.json", chain_table),
     "pivots": ("pivots.json", pivot_rules),
     "link": ("link.json", link_table),
     "evaluation_brief": ("evaluation.json", brief_table),

@@ -18,6 +18,7 @@ from avcall.cli.benches.interpolation import InterpolationConfig, bench_interpol
 from avcall.cli.benches.keypoints import KeypointsConfig, bench_keypoints
 from avcall.cli.benches.loss import LossConfig, bench_loss
 from avcall.cli.benches.output import command_line, write_results
+from avcall.cli.benches.pivot_chain import PivotChainConfig, bench_pivot_chain
 from avcall.cli.benches.pivot_intra import PivotIntraConfig, bench_pivot_intra
 from avcall.cli.benches.pivots import PivotsConfig, bench_pivots
 from avcall.cli.benches.rate_control import RateControlConfig, bench_rate_control
@@ -30,6 +31,7 @@ DESCRIPTION = """Measures on this machine.
   speed        frames a second that each end can sustain on one core
   calls        a real call over loopback for each video of a folder, and the means of their reports
   pivot-intra  coders for pivots: likeness at a given size, and time
+  pivot-chain  how the links of a chain of pivots are coded: likeness at the same bytes, and time
   pivots       when to send a pivot: the adaptive selector against two simple rules at the same bytes
   keypoints    what coded keypoints cost, and how far they are off
   interpolation
@@ -48,6 +50,7 @@ EXAMPLES = """  avcall bench speed
   avcall bench calls --two-way --seconds 30 --clips CLIPS_DIR --resume --json results/calls.json
   avcall bench calls --wire thesis --clips CLIPS_DIR --json results/calls_thesis.json
   avcall bench pivot-intra --clips CLIPS_DIR --json results/pivot_intra.json
+  avcall bench pivot-chain --clips CLIPS_DIR --json results/pivot_chain.json
   avcall bench pivots --clips CLIPS_DIR --json results/pivots.json
   avcall bench keypoints --clips CLIPS_DIR --json results/keypoints.json
   avcall bench interpolation --clips CLIPS_DIR --json results/interpolation.json
@@ -63,6 +66,7 @@ _BENCHES: dict[str, tuple[type[Any], Callable[[Any], dict[str, Any]]]] = {
     "speed": (SpeedConfig, bench_speed),
     "calls": (CallsConfig, bench_calls),
     "pivot-intra": (PivotIntraConfig, bench_pivot_intra),
+    "pivot-chain": (PivotChainConfig, bench_pivot_chain),
     "pivots": (PivotsConfig, bench_pivots),
     "keypoints": (KeypointsConfig, bench_keypoints),
     "interpolation": (InterpolationConfig, bench_interpolation),

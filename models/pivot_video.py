@@ -28,7 +28,9 @@ from avcall.models.svt_av1 import open_svt_av1
 
 PRESET = 4
 """Of SVT-AV1: twice the time of preset 6, in a worker that nothing waits for, and a face that turned is not left in
-blocks."""
+blocks (`avcall bench pivot-chain`)."""
+PROBE_PRESET = 8
+"""How coarse a key frame must be is found with this preset, in a tenth of the time; key frames are a little larger."""
 MAX_LINKS = 2**16
 """Links count in 16 bits."""
 HALVING = 10.4
@@ -42,8 +44,9 @@ UNBOUNDED_S = 3600.0
 """Seconds of any budget that no key frame takes."""
 LEAST_KEY_BYTES = 2700
 """However small the budget: what a usual picture takes at QUICK_CRF."""
-_LOW_DELAY = "pred-struct=1:lookahead=0:scd=0:lp=1:enable-variance-boost=1:variance-boost-strength=1"
-"""Variance boost spends more on smooth parts with little contrast, as skin is."""
+LOW_DELAY = "pred-struct=1:lookahead=0:scd=0:lp=1"
+BOOST = "enable-variance-boost=1:variance-boost-strength=1"
+"""Spends more on smooth parts with little contrast, as skin is."""
 _BUDGETS_KBPS = (1.0, 2.0, 4.0, 8.0, 16.0)
 _RATE_FACTORS = (50, 45, 40, 36, 33, 30)
 """Between two budgets of _BUDGETS_KBPS. Few good links beat many coarse ones: at 3 kbit/s on four val/ clips crf 40, 45
@@ -67,6 +70,13 @@ class CodedPivot:
 def rate_factor(budget_kbps: float) -> int:
     """The SVT-AV1 crf that makes the best of `budget_kbps`, with a link every one to two seconds at 256x256."""
     return _RATE_FACTORS[bisect_right(_BUDGETS_KBPS, budget_kbps)]
+
+
+def open_chain(width: int, height: int, crf: int, preset: int = PRESET, boost: str = BOOST) -> Any:
+    """An `av.CodecContext` that codes one picture at a time into the links of one chain."""
+    parameters = ":".join(filter(None, (LOW_DELAY, boost)))
+    options = {"preset": str(preset), "crf": str(crf), "g": "-1", "svtav1-params": parameters}
+    return open_svt_av1(width, height, options)
 
 
 class PivotEncoder(Protocol):
@@ -146,19 +156,25 @@ class PivotVideoEncoder:
         return CodedPivot(PivotCodec.AV1_CHAIN, data, self._decoder.decode(data), self._chain, self._link)
 
     def _begin(self, frame: av.VideoFrame) -> bytes:
-        """A new chain's key frame, coded again and more coarsely until it fits."""
+        """A new chain's key frame, as coarse as it must be to fit."""
         width, height = frame.width, frame.height
         self._chain, self._link, self._size = (self._chain + 1) % CHAINS, 0, (width, height)
         self._decoder = ChainDecoder(width, height)
         crf = max(QUICK_CRF, self._crf) if self._quick else self._crf
         self._quick = self._restart = False
+        if self._key_s < UNBOUNDED_S:
+            crf, _ = self._fitting(frame, crf, max(self._preset, PROBE_PRESET))
+        crf, data = self._fitting(frame, crf, self._preset)
+        self._chain_crf, self._key_bytes = crf, len(data)
+        return data
+
+    def _fitting(self, frame: av.VideoFrame, crf: int, preset: int) -> tuple[int, bytes]:
+        """The key frame, coded again and more coarsely until it fits, and its crf; leaves its chain open."""
         while True:
-            options = {"preset": str(self._preset), "crf": str(crf), "g": "-1", "svtav1-params": _LOW_DELAY}
-            self._stream = open_svt_av1(width, height, options)
+            self._stream = open_chain(frame.width, frame.height, crf, preset)
             data = self._code(frame)
             if len(data) <= self._most_key_bytes or crf >= COARSEST_CRF:
-                self._chain_crf, self._key_bytes = crf, len(data)
-                return data
+                return crf, data
             steps = math.ceil(HALVING * math.log2(len(data) / self._most_key_bytes))
             crf = min(COARSEST_CRF, crf + max(1, steps))
 
