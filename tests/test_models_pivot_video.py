@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -11,8 +13,18 @@ from hypothesis import strategies as st
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoints import Image
 from avcall.common.pivot_format import PivotCodec
+from avcall.models import pivot_video
 from avcall.models.pivot_codec import decode_pivot
-from avcall.models.pivot_video import ChainDecoder, CodedPivot, IntraPivotEncoder, PivotVideoEncoder, rate_factor
+from avcall.models.pivot_video import (
+    PRESET,
+    PROBE_PRESET,
+    ChainDecoder,
+    CodedPivot,
+    IntraPivotEncoder,
+    PivotVideoEncoder,
+    open_chain,
+    rate_factor,
+)
 from tests.test_models_pivot_codec import portrait, psnr
 
 
@@ -100,6 +112,23 @@ def test_a_key_frame_fits_its_seconds_of_the_budget(key_s: float, most: int) -> 
     coded = PivotVideoEncoder(6.0, key_s=key_s).encode(noise)
     assert 0.5 * most < len(coded.data) <= most
     assert np.array_equal(ChainDecoder(128, 128).decode(coded.data), coded.shown)
+
+
+def test_the_slow_preset_codes_a_key_frame_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    presets: list[int] = []
+
+    def opened(width: int, height: int, crf: int, preset: int) -> Any:
+        presets.append(preset)
+        return open_chain(width, height, crf, preset)
+
+    monkeypatch.setattr(pivot_video, "open_chain", opened)
+    noise = np.random.default_rng(0).integers(60, 200, (32, 32, 3)).repeat(4, 0).repeat(4, 1).astype(np.uint8)
+    assert len(PivotVideoEncoder(6.0, key_s=4.0).encode(noise).data) <= 3000
+    assert presets.count(PRESET) == 1
+    assert presets.count(PROBE_PRESET) >= 2
+    presets.clear()
+    PivotVideoEncoder(6.0).encode(noise)
+    assert presets == [PRESET], "without a limit there is nothing to find"
 
 
 def test_a_quick_start_is_coarse_and_a_better_chain_is_on_offer() -> None:
