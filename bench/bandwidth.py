@@ -34,6 +34,8 @@ from avcall.bench.bandwidth_systems import CodecRunner, Setting, System
 from avcall.bench.codecs import Ffmpeg, codec
 from avcall.bench.evaluate_clip import Networks
 from avcall.common.errors import AvcallError, ConfigError, InputError
+from avcall.models.classical import MeshDetector
+from avcall.models.pivot_video import BOOST, PRESET
 from avcall.models.registry import load_pair
 from avcall.models.training.prepare import VIDEO_SUFFIXES
 
@@ -208,7 +210,9 @@ def _avcall(model: str) -> System:
     except AvcallError as error:
         raise ConfigError(f"--models {model}: {error}") from error
     name = f"{AVCALL}-{Path(model).stem}"
-    key = {"weights": reenactor.model.weights, "span_ms": SPAN_MS, "pivot_crfs": PIVOT_CRFS}
+    warp = MeshDetector().model.weights  # other constants of the warp draw other pictures
+    coder = [*PIVOT_CRFS, PRESET, BOOST]
+    key = {"weights": reenactor.model.weights, "warp": warp, "span_ms": SPAN_MS, "pivots": coder}
     return System(
         name,
         f"avcall, {Path(model).stem}",

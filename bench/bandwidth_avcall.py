@@ -31,8 +31,8 @@ from avcall.sender.packetiser import KeypointPacketiser
 
 PACKET_BYTES = 85
 """What SCTP, DTLS, UDP and IPv4 put around a packet of a call (docs/wire.md)."""
-PIVOT_CRFS = (30, 33, 36, 40, 45, 50, 55, 60)
-"""Qualities of the chain of pivots, the finest first: those that `pivot_video` chooses from, and two coarser ones."""
+PIVOT_CRFS = (30, 33, 36, 40, 45, 50, 55, 60, 63)
+"""Qualities of the chain of pivots, the finest first: those that `pivot_video` chooses from, and three coarser ones."""
 
 
 @dataclass(frozen=True, slots=True)
