@@ -31,7 +31,17 @@ from avcall.models import (
     classical_sheet,
     classical_still,
 )
-from avcall.models.classical_borrowed import EDGE, Borrowed, choose, kept, lay_over, lay_over_large, mouth_share
+from avcall.models.classical_borrowed import (
+    EDGE,
+    Borrowed,
+    MouthPose,
+    choose,
+    kept,
+    lay_over_large,
+    mouth_pose,
+    mouth_share,
+    toned,
+)
 from avcall.models.classical_face import FaceModel, Motion, build_face, move_face
 from avcall.models.classical_mouth import MouthLook, mouth_look, paint_mouth
 from avcall.models.classical_openings import (
@@ -87,6 +97,7 @@ class EncodedPivot:
 
     image: Image
     keypoints: Keypoints
+    mouth: MouthPose
     picture: Tensor
     """float32 (1, 3, H, W) in [0, 255] on the reenactor's device."""
     face: MovableFace | None
@@ -176,7 +187,7 @@ class ClassicalReenactor:
             mouth = mouth_look(pivot, planes, self._base(len(pivot)), model)
             face = MovableFace(model, mouth, near, around, person)
         small = self._smaller(image, keypoints, face) if len(image) > DETAILED_SIDE else None
-        return EncodedPivot(image, keypoints.copy(), planes, face, small)
+        return EncodedPivot(image, keypoints.copy(), mouth_pose(keypoints), planes, face, small)
 
     def _smaller(self, image: Image, keypoints: Keypoints, face: MovableFace | None) -> EncodedPivot:
         """All but the pixels is the same at any size."""
@@ -184,13 +195,13 @@ class ClassicalReenactor:
         planes = self._planes(reduced)
         if face is not None:
             face = replace(face, mouth=mouth_look(reduced, planes, self._base(DETAILED_SIDE), face.model))
-        return EncodedPivot(reduced, keypoints.copy(), planes, face)
+        return EncodedPivot(reduced, keypoints.copy(), mouth_pose(keypoints), planes, face)
 
     def follow(self, encoded: Encoded, before: Encoded) -> EncodedPivot:
         """See `FollowsPivots`."""
         assert isinstance(encoded, EncodedPivot)
         assert isinstance(before, EncodedPivot)
-        others = kept((*before.others, lent(before, ())), lambda pivot: pivot.keypoints)
+        others = kept((*before.others, lent(before, ())), lambda pivot: pivot.mouth)
         return lent(encoded, others)
 
     @torch.inference_mode()
@@ -205,8 +216,9 @@ class ClassicalReenactor:
         if not _believable(keypoints, encoded.keypoints):
             return Moved(encoded.picture[0], torch.zeros_like(base))
         motion = self._moved(encoded, keypoints)
-        result = self._paint(sample(encoded.picture, base + motion.displacement), encoded, motion)
-        return Moved(result, motion.displacement, self._borrow(result, encoded, motion, keypoints))
+        result = sample(encoded.picture, base + motion.displacement)
+        borrowed = self._paint(result, encoded, motion, keypoints)
+        return Moved(result, motion.displacement, borrowed)
 
     @torch.inference_mode()
     def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
@@ -220,11 +232,12 @@ class ClassicalReenactor:
             return Detailed(small.image.copy(), encoded.image.copy())
         side = len(encoded.image)
         motion = self._moved(small, keypoints)
-        image = self._paint(sample(small.picture, self._base(DETAILED_SIDE) + motion.displacement), small, motion)
-        borrowed = self._borrow(image, small, motion, keypoints)
+        image = sample(small.picture, self._base(DETAILED_SIDE) + motion.displacement)
+        borrowed = self._paint(image, small, motion, keypoints)
         larger = replace(motion, displacement=enlarge(motion.displacement, side))
         sampled = sample(encoded.picture, self._base(side) + larger.displacement)
-        reference = _to_image(self._paint(sampled, encoded, larger, mouth=False))
+        self._paint_eyes(sampled, encoded, larger)
+        reference = _to_image(sampled)
         if borrowed is not None:
             lay_over_large(reference, encoded.others[borrowed.number].image, borrowed, DETAILED_SIDE)
         return Detailed(_to_image(image), reference)
@@ -252,43 +265,57 @@ class ClassicalReenactor:
             part.copy_(torch.where(covered[..., None], field, part))
         return _Moved(displacement, motion)
 
-    def _paint(self, result: Tensor, encoded: EncodedPivot, moved: _Moved, *, mouth: bool = True) -> Tensor:
-        """Opens and closes eyes and mouth in `result` (3, S, S), about [0, 255]; returns it."""
+    def _paint(self, result: Tensor, encoded: EncodedPivot, moved: _Moved, keypoints: Keypoints) -> Borrowed | None:
+        """Opens and closes eyes and mouth in `result` (3, S, S), about [0, 255]; returns whose mouth was borrowed."""
         face, motion = encoded.face, moved.motion
         if face is None or motion is None:
-            return result
+            return None
+        self._paint_eyes(result, encoded, moved)
+        lent = self._lent_mouth(result, encoded, face.model, motion, keypoints)
+        if lent is None or lent[0].whole < 1.0:
+            paint_mouth(result, self._base(result.shape[-1]), face.model, face.mouth, motion)
+        if lent is None:
+            return None
+        borrowed, drawn = lent
+        part = result[(slice(None), *borrowed.window.slices)]
+        part += borrowed.share * (drawn - part)
+        return borrowed
+
+    def _paint_eyes(self, result: Tensor, encoded: EncodedPivot, moved: _Moved) -> None:
+        face, motion = encoded.face, moved.motion
+        if face is None or motion is None:
+            return
         base = self._base(result.shape[-1])
         for hole in range(len(CONTOURS)):
             if hole != MOUTH:
                 paint_eye(result, encoded.picture, base, moved.displacement, face.model, motion, hole)
-            elif mouth:
-                paint_mouth(result, base, face.model, face.mouth, motion)
-        return result
 
-    def _borrow(self, result: Tensor, encoded: EncodedPivot, moved: _Moved, keypoints: Keypoints) -> Borrowed | None:
-        """Lays another pivot's mouth over `result` (3, S, S) where one fits better; returns which and how."""
-        face, motion = encoded.face, moved.motion
-        chosen = choose(keypoints, encoded.keypoints, [other.keypoints for other in encoded.others])
-        if face is None or motion is None or chosen is None:
+    def _lent_mouth(
+        self, result: Tensor, encoded: EncodedPivot, face: FaceModel, motion: Motion, keypoints: Keypoints
+    ) -> tuple[Borrowed, Tensor] | None:
+        """Another pivot's mouth, (3, h, w) of a window of `result` (3, S, S), where one fits better than its own."""
+        if not encoded.others:
+            return None
+        chosen = choose(mouth_pose(keypoints), encoded.mouth, [other.mouth for other in encoded.others])
+        if chosen is None:
             return None
         number, wanted = chosen
         other, side = encoded.others[number], result.shape[-1]
-        window = hole_window(motion.moved, face.model, MOUTH, side, margin=_LIPS + EDGE)
+        window = hole_window(motion.moved, face, MOUTH, side, margin=_LIPS + EDGE)
         if window is None or other.face is None or not _believable(keypoints, other.keypoints):
             return None
-        rows, columns = window.slices
-        where = self._base(side)[rows, columns]
         lender = move_face(other.face.model, keypoints)
         corners, own = sheet_vertices(other.face.model, lender)
         order = back_to_front(corners)
         drawing = Drawing(self._triangles(order[other.face.around_mouth[order]]), side, window)
         ((field, covered),) = mesh_displacements(self._tensor(corners[:, :2]), self._tensor(own), [drawing])
+        part = (slice(None), *window.slices)
         drawn = torch.empty_like(result)
-        drawn[:, rows, columns] = sample(other.picture, where + field)
+        drawn[part] = sample(other.picture, self._base(side)[window.slices] + field)
         paint_mouth(drawn, self._base(side), other.face.model, other.face.mouth, lender)
-        share = wanted * covered * mouth_share(where, motion, face.model.unit)
-        share *= lay_over(result[:, rows, columns], drawn[:, rows, columns], share)
-        return Borrowed(number, window, field, share)
+        share = torch.from_numpy(mouth_share(window, side, motion, face.unit)).to(self._device) * covered
+        whole = wanted * toned(result[part], drawn[part], share)
+        return (Borrowed(number, window, field, whole * share, whole), drawn[part]) if whole > 0.0 else None
 
     def _planes(self, image: Image) -> Tensor:
         return torch.from_numpy(image).to(self._device).permute(2, 0, 1)[None].float().contiguous()

@@ -15,17 +15,17 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LOWER_LIP, NOSE, UPPER_LIP, Image, Keypoints
 from avcall.models.classical_face import Motion
-from avcall.models.classical_openings import depth_inside
 from avcall.models.classical_shapes import OUTER_LOWER_LIP, OUTER_UPPER_LIP, smooth
 from avcall.models.classical_warp import Window
 
 KEPT = 6
 """Earlier pivots whose mouths are kept."""
-EDGE = 0.25
+EDGE = 0.2
 """How far around the lips the borrowed skin fades out, in outer-eye-corner distances."""
 _NOSE = 1.6
 """Distance of the outer eye corners, relative to that from their middle to the nose, in a face seen from the front."""
@@ -58,56 +58,75 @@ class Borrowed:
     """(h, w, 2) from the window's pixels to their places in that pivot."""
     share: Tensor
     """(h, w) of it in the picture, 0 to 1."""
+    whole: float
+    """The largest of them."""
 
 
-def opening(keypoints: Keypoints) -> float:
+@dataclass(frozen=True, slots=True)
+class MouthPose:
+    """What decides whose mouth is borrowed."""
+
+    opening: float
     """How far the lips are apart, in distances between the outer eye corners of a face seen from the front."""
-    gap = float(np.linalg.norm(keypoints[LOWER_LIP] - keypoints[UPPER_LIP]))
-    return gap / _size(keypoints)
+    nose: tuple[float, float]
+    """Where the nose is from the eyes' middle, in the same distance: tells how the head is turned."""
 
 
-def kept(pivots: Sequence[_Pivot], keypoints: Callable[[_Pivot], Keypoints]) -> tuple[_Pivot, ...]:
+def mouth_pose(keypoints: Keypoints) -> MouthPose:
+    """Of ten points (10, 2)."""
+    points = keypoints.tolist()
+    (left_x, left_y), (right_x, right_y), (nose_x, nose_y) = points[EYE_LEFT], points[EYE_RIGHT], points[NOSE]
+    nose_x, nose_y = nose_x - (left_x + right_x) / 2.0, nose_y - (left_y + right_y) / 2.0
+    apart = math.hypot(right_x - left_x, right_y - left_y)
+    size = max(apart, _NOSE * math.hypot(nose_x, nose_y), 1e-6)
+    gap = math.dist(points[UPPER_LIP], points[LOWER_LIP])
+    return MouthPose(gap / size, (nose_x / size, nose_y / size))
+
+
+def kept(pivots: Sequence[_Pivot], pose: Callable[[_Pivot], MouthPose]) -> tuple[_Pivot, ...]:
     """At most `KEPT` of `pivots`, the latest last: of the two that are opened most alike the earlier one goes, so that
     mouths as unlike as possible remain."""
     left = list(pivots)
     while len(left) > KEPT:
-        order = sorted(range(len(left)), key=lambda number: opening(keypoints(left[number])))
-        at = int(np.argmin(np.diff([opening(keypoints(left[number])) for number in order])))
+        openings = [pose(pivot).opening for pivot in left]
+        order = np.argsort(openings, kind="stable")
+        at = int(np.argmin(np.diff(np.take(openings, order))))
         del left[min(order[at], order[at + 1])]
     return tuple(left)
 
 
-def choose(driving: Keypoints, own: Keypoints, others: Sequence[Keypoints]) -> tuple[int, float] | None:
+def choose(driving: MouthPose, own: MouthPose, others: Sequence[MouthPose]) -> tuple[int, float] | None:
     """The number of the pivot whose mouth is to be borrowed, and its share; None where the pivot's `own` is nearest."""
     if not others:
         return None
-    far = [_apart(driving, keypoints) for keypoints in others]
-    nearest = int(np.argmin(far))
+    far = [_apart(driving, other) for other in others]
+    nearest = far.index(min(far))
     share = float(smooth((_apart(driving, own) - far[nearest]) / _GAIN))
     return (nearest, share) if share > 0.0 else None
 
 
-def mouth_share(where: Tensor, motion: Motion, unit: float) -> Tensor:
-    """1 within the lips, fading out around them: (h, w) of the positions `where` (h, w, 2). `unit` is the distance of
-    the outer eye corners."""
-    inside = (1.0 + depth_inside(where, motion.moved[_OUTLINE, :2]) / (EDGE * unit)).clamp_(0.0, 1.0)
-    return inside.square() * (3.0 - 2.0 * inside)
+def mouth_share(window: Window, side: int, motion: Motion, unit: float) -> NDArray[np.float32]:
+    """1 within the lips, fading out around them: (h, w) of the window's pixels in a picture of `side` pixels. `unit` is
+    the distance of the outer eye corners."""
+    pixels = (motion.moved[_OUTLINE, :2] + 1.0) * (side - 1) / 2.0 - (window.left, window.top)
+    outside = np.full((window.height, window.width), 255, np.uint8)
+    cv2.fillPoly(outside, [np.rint(pixels * 16.0).astype(np.int32)], (0,), shift=4)
+    away = cv2.distanceTransform(outside, cv2.DIST_L2, 5)
+    inside = np.clip(1.0 - away * (2.0 / (side - 1) / (EDGE * unit)), 0.0, 1.0)
+    return np.asarray(inside * inside * (3.0 - 2.0 * inside), dtype=np.float32)
 
 
-def lay_over(part: Tensor, other: Tensor, share: Tensor) -> float:
-    """Lays `other` over `part` (3, h, w), by `share` (h, w), in the tone of the skin around the mouth. Returns how much
-    of it fitted, 0 to 1."""
+def toned(part: Tensor, other: Tensor, share: Tensor) -> float:
+    """Gives `other` (3, h, w) the tone of the skin around the mouth in `part`; that is where `share` (h, w) is low.
+    Returns how well it fits, 0 to 1."""
     rim = (share > 0.0) & (share < _RIM)
-    count = int(rim.sum())
-    if count == 0:
+    if not bool(rim.any()):
         return 0.0
     difference = (part - other)[:, rim]
     tone = difference.mean(dim=1)
     unlike = float((difference - tone[:, None]).abs().mean() + _TONE * tone.abs().mean())
-    fits = 1.0 - float(smooth((unlike - _FITS[0]) / (_FITS[1] - _FITS[0])))
-    if fits > 0.0:
-        part += fits * share * (other + tone[:, None, None] - part)
-    return fits
+    other += tone[:, None, None]
+    return 1.0 - float(smooth((unlike - _FITS[0]) / (_FITS[1] - _FITS[0])))
 
 
 def lay_over_large(picture: Image, lender: Image, borrowed: Borrowed, side: int) -> None:
@@ -127,18 +146,5 @@ def lay_over_large(picture: Image, lender: Image, borrowed: Borrowed, side: int)
     part[:] = np.rint(part + share * (lent.astype(np.float32) - part)).astype(np.uint8)
 
 
-def _apart(driving: Keypoints, pivot: Keypoints) -> float:
-    turned = float(np.linalg.norm(_nose(driving) - _nose(pivot)))
-    return abs(opening(driving) - opening(pivot)) + _TURNED * turned
-
-
-def _nose(keypoints: Keypoints) -> Keypoints:
-    """Where the nose is from the eyes' middle: tells how the head is turned."""
-    middle = (keypoints[EYE_LEFT] + keypoints[EYE_RIGHT]) / 2.0
-    return np.asarray((keypoints[NOSE] - middle) / _size(keypoints), dtype=np.float32)
-
-
-def _size(keypoints: Keypoints) -> float:
-    middle = (keypoints[EYE_LEFT] + keypoints[EYE_RIGHT]) / 2.0
-    apart = float(np.linalg.norm(keypoints[EYE_RIGHT] - keypoints[EYE_LEFT]))
-    return max(apart, _NOSE * float(np.linalg.norm(keypoints[NOSE] - middle)), 1e-6)
+def _apart(driving: MouthPose, pivot: MouthPose) -> float:
+    return abs(driving.opening - pivot.opening) + _TURNED * math.dist(driving.nose, pivot.nose)

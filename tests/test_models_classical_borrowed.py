@@ -21,13 +21,15 @@ from avcall.common.keypoints import (
     Keypoints,
 )
 from avcall.models.classical import ClassicalReenactor
-from avcall.models.classical_borrowed import KEPT, choose, kept, lay_over, opening
+from avcall.models.classical_borrowed import EDGE, KEPT, choose, kept, mouth_pose, mouth_share, toned
+from avcall.models.classical_face import move_face
+from avcall.models.classical_openings import MOUTH, hole_window
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import FollowsPivots, ModelId, followed
 from avcall.models.reenactment.config import LITE
 from avcall.models.reenactment.generator import ReenactmentNetwork
 from avcall.models.reenactment.reenactor import NetworkReenactor
-from tests.classical_portrait import portrait
+from tests.classical_portrait import portrait, portrait_face, portrait_keypoints
 
 CLOSED, OPEN = 0.05, 0.9
 
@@ -41,39 +43,58 @@ def face(gap: float, nose_x: float = 0.0) -> Keypoints:
 
 
 def test_the_opening_is_told_in_eye_distances_and_a_turned_head_has_the_same() -> None:
-    assert opening(face(0.1)) == pytest.approx(0.2)
+    assert mouth_pose(face(0.1)).opening == pytest.approx(0.2)
+    assert mouth_pose(face(0.1, nose_x=0.1)).nose == pytest.approx((0.2, 0.4))
     turned = face(0.1)
     turned[EYE_LEFT, 0], turned[EYE_RIGHT, 0], turned[NOSE] = -0.15, 0.15, (0.2, 0.24)
-    assert opening(turned) == pytest.approx(0.2, abs=0.001)
+    assert mouth_pose(turned).opening == pytest.approx(0.2, abs=0.001)
+
+
+def chosen(driving: Keypoints, own: Keypoints, *others: Keypoints) -> tuple[int, float] | None:
+    return choose(mouth_pose(driving), mouth_pose(own), [mouth_pose(other) for other in others])
 
 
 def test_the_mouth_opened_most_alike_is_chosen() -> None:
-    others = [face(0.0), face(0.09), face(0.2)]
-    assert choose(face(0.1), face(0.02), others) == (1, 1.0)
-    assert choose(face(0.19), face(0.02), others) == (2, 1.0)
+    others = face(0.0), face(0.09), face(0.2)
+    assert chosen(face(0.1), face(0.02), *others) == (1, 1.0)
+    assert chosen(face(0.19), face(0.02), *others) == (2, 1.0)
 
 
 def test_nothing_is_borrowed_where_the_own_mouth_is_nearest() -> None:
-    assert choose(face(0.1), face(0.101), [face(0.0), face(0.12)]) is None
-    assert choose(face(0.1), face(0.0), []) is None
+    assert chosen(face(0.1), face(0.101), face(0.0), face(0.12)) is None
+    assert chosen(face(0.1), face(0.0)) is None
 
 
 def test_a_mouth_that_is_hardly_nearer_is_borrowed_in_part() -> None:
-    chosen = choose(face(0.1), face(0.0975), [face(0.1)])  # apart by 0.005 of an eye distance, half of what it takes
-    assert chosen is not None
-    assert chosen == (0, pytest.approx(0.5, abs=0.01))
+    # apart by 0.005 of an eye distance, half of what it takes
+    assert chosen(face(0.1), face(0.0975), face(0.1)) == (0, pytest.approx(0.5, abs=0.01))
 
 
 def test_a_mouth_seen_from_another_side_counts_as_less_alike() -> None:
-    assert choose(face(0.1), face(0.0), [face(0.1, nose_x=0.2), face(0.105)]) == (1, 1.0)
+    assert chosen(face(0.1), face(0.0), face(0.1, nose_x=0.2), face(0.105)) == (1, 1.0)
 
 
 def test_mouths_as_unlike_as_possible_are_kept_and_of_two_alike_the_later() -> None:
     gaps = [0.30, 0.0, 0.05, 0.10, 0.15, 0.20, 0.101]
-    left = kept([face(gap) for gap in gaps], lambda points: points)
+    left = kept(gaps, lambda gap: mouth_pose(face(gap)))
     assert len(left) == KEPT == 6
-    assert [round(float(points[LOWER_LIP, 1]) - 0.4, 3) for points in left] == [0.3, 0.0, 0.05, 0.15, 0.2, 0.101]
-    assert kept([face(0.1)] * 3, len) == (pytest.approx(face(0.1)),) * 3, "few are all kept, unseen"
+    assert left == (0.3, 0.0, 0.05, 0.15, 0.2, 0.101)
+    assert kept([0.1] * 3, lambda gap: mouth_pose(face(gap))) == (0.1, 0.1, 0.1)
+
+
+def test_the_share_fades_out_around_the_lips() -> None:
+    motion = move_face(portrait_face(), portrait_keypoints())
+    window = hole_window(motion.moved, portrait_face(), MOUTH, 256, margin=0.4)
+    assert window is not None
+    share = mouth_share(window, 256, motion, portrait_face().unit)
+    assert share.shape == (window.height, window.width)
+    corner = (motion.moved[61, :2] + 1.0) * 127.5 - (window.left, window.top)
+    x, y = corner.round().astype(int)
+    assert share[y, x + 6] == 1.0, "within the lips"
+    reach = round(EDGE * portrait_face().unit * 127.5)
+    assert share[y, x - reach // 2] == pytest.approx(0.5, abs=0.1)
+    assert share[y, x - reach - 2] == 0.0
+    assert share[0].max() == 0.0
 
 
 def share_of_a_mouth() -> torch.Tensor:
@@ -84,23 +105,21 @@ def share_of_a_mouth() -> torch.Tensor:
 def test_a_mouth_takes_on_the_tone_of_the_skin_around_it() -> None:
     part, other = torch.full((3, 5, 5), 150.0), torch.full((3, 5, 5), 140.0)
     other[:, :, 2] = 40.0  # dark between the lips
-    assert lay_over(part, other, share_of_a_mouth()) == 1.0
-    assert part[0, 0].tolist() == [150.0, 150.0, 50.0, 150.0, 150.0]
-
-
-def test_a_mouth_in_another_skin_is_not_laid_over() -> None:
-    part, other = torch.full((3, 5, 5), 150.0), torch.full((3, 5, 5), 30.0)
-    assert lay_over(part, other, share_of_a_mouth()) == 0.0
+    assert toned(part, other, share_of_a_mouth()) == 1.0
+    assert other[0, 0].tolist() == [150.0, 150.0, 50.0, 150.0, 150.0]
     assert (part == 150.0).all()
+
+
+def test_a_mouth_in_another_skin_does_not_fit() -> None:
+    part = torch.full((3, 5, 5), 150.0)
+    assert toned(part, torch.full((3, 5, 5), 30.0), share_of_a_mouth()) == 0.0
     rough = torch.full((3, 5, 5), 150.0)
     rough[:, ::2, :] += 60.0
-    assert lay_over(part, rough, share_of_a_mouth()) == 0.0
+    assert toned(part, rough, share_of_a_mouth()) == 0.0
 
 
-def test_without_skin_around_it_nothing_is_laid_over() -> None:
-    part = torch.full((3, 5, 5), 150.0)
-    assert lay_over(part, torch.zeros(3, 5, 5), torch.zeros(5, 5)) == 0.0
-    assert (part == 150.0).all()
+def test_without_skin_around_it_a_mouth_does_not_fit() -> None:
+    assert toned(torch.full((3, 5, 5), 150.0), torch.full((3, 5, 5), 150.0), torch.zeros(5, 5)) == 0.0
 
 
 @functools.cache

@@ -139,7 +139,7 @@ class NetworkReenactor:
         """See `FollowsPivots`."""
         last = _ours(before)
         alone = replace(last, others=(), classical=lent(last.classical, ()))
-        others = kept((*last.others, alone), lambda pivot: pivot.classical.keypoints)
+        others = kept((*last.others, alone), lambda pivot: pivot.classical.mouth)
         classical = lent(_ours(encoded).classical, tuple(other.classical for other in others))
         return replace(_ours(encoded), others=others, classical=classical)
 
