@@ -123,11 +123,26 @@ class MovableFace:
 
 
 @dataclass(frozen=True, slots=True)
+class _Loan:
+    """Another pivot's mouth, before any pixel is touched."""
+
+    number: int
+    wanted: float
+    """Its share in the picture, where it fits."""
+    face: MovableFace
+    motion: Motion
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
 class _Moved:
     """`displacement` (S, S, 2) leads from each pixel to its place in the pivot; `motion` is None without a face."""
 
     displacement: Tensor
     motion: Motion | None
+    loan: _Loan | None = None
+    lent: tuple[Tensor, Tensor] | None = None
+    """What `loan` moves: the displacement (h, w, 2) to its place in that pivot, and where there is one (h, w)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +232,7 @@ class ClassicalReenactor:
             return Moved(encoded.picture[0], torch.zeros_like(base))
         motion = self._moved(encoded, keypoints)
         result = sample(encoded.picture, base + motion.displacement)
-        borrowed = self._paint(result, encoded, motion, keypoints)
+        borrowed = self._paint(result, encoded, motion)
         return Moved(result, motion.displacement, borrowed)
 
     @torch.inference_mode()
@@ -233,7 +248,7 @@ class ClassicalReenactor:
         side = len(encoded.image)
         motion = self._moved(small, keypoints)
         image = sample(small.picture, self._base(DETAILED_SIDE) + motion.displacement)
-        borrowed = self._paint(image, small, motion, keypoints)
+        borrowed = self._paint(image, small, motion)
         larger = replace(motion, displacement=enlarge(motion.displacement, side))
         sampled = sample(encoded.picture, self._base(side) + larger.displacement)
         self._paint_eyes(sampled, encoded, larger)
@@ -249,29 +264,51 @@ class ClassicalReenactor:
             coarse = spline_displacement(encoded.keypoints, keypoints, self._base(_COARSEST_GRID))
             return _Moved(enlarge(coarse, side), None)
         motion = move_face(face.model, keypoints)
+        loan = self._loan(encoded, face, motion, keypoints)
         moved, own = sheet_vertices(face.model, motion)
-        target, source = self._tensor(moved[:, :2]), self._tensor(own)
         order = back_to_front(moved)
         grid = min(max(side // 2, _COARSEST_GRID), _FINEST_GRID)
         drawings = [Drawing(self._triangles(order), grid, Window(0, 0, grid, grid))]
         for hole, near in enumerate(face.near):
+            if hole == MOUTH and loan is not None and loan.wanted == 1.0:
+                continue  # it is drawn over
             window = hole_window(motion.moved, face.model, hole, side)
             if window is not None:  # lids and lips meet in seams that the coarse map would smear
                 drawings.append(Drawing(self._triangles(order[near[order]]), side, window))
-        (coarse, covered), *fine = mesh_displacements(target, source, drawings)
+        finer = drawings[1:]
+        if loan is not None:
+            lent, lent_own = sheet_vertices(loan.face.model, loan.motion)
+            order = back_to_front(lent)
+            triangles = self._triangles(order[loan.face.around_mouth[order]]) + len(moved)
+            drawings.append(Drawing(triangles, side, loan.window))
+            moved, own = np.concatenate([moved, lent]), np.concatenate([own, lent_own])
+        (coarse, covered), *fine = mesh_displacements(self._tensor(moved[:, :2]), self._tensor(own), drawings)
         displacement = enlarge(hold_background(coarse, covered, face.person, self._base(grid)), side)
-        for drawing, (field, covered) in zip(drawings[1:], fine, strict=True):
+        for drawing, (field, covered) in zip(finer, fine, strict=False):
             part = displacement[drawing.window.slices]
             part.copy_(torch.where(covered[..., None], field, part))
-        return _Moved(displacement, motion)
+        return _Moved(displacement, motion, loan, None if loan is None else fine[-1])
 
-    def _paint(self, result: Tensor, encoded: EncodedPivot, moved: _Moved, keypoints: Keypoints) -> Borrowed | None:
+    def _loan(self, encoded: EncodedPivot, face: MovableFace, motion: Motion, keypoints: Keypoints) -> _Loan | None:
+        """Whose mouth is to be borrowed; None where the pivot's own is best."""
+        if not encoded.others:
+            return None
+        chosen = choose(mouth_pose(keypoints), encoded.mouth, [other.mouth for other in encoded.others])
+        if chosen is None:
+            return None
+        other = encoded.others[chosen[0]]
+        window = hole_window(motion.moved, face.model, MOUTH, len(encoded.image), margin=_LIPS + EDGE)
+        if window is None or other.face is None or not _believable(keypoints, other.keypoints):
+            return None
+        return _Loan(*chosen, other.face, move_face(other.face.model, keypoints), window)
+
+    def _paint(self, result: Tensor, encoded: EncodedPivot, moved: _Moved) -> Borrowed | None:
         """Opens and closes eyes and mouth in `result` (3, S, S), about [0, 255]; returns whose mouth was borrowed."""
         face, motion = encoded.face, moved.motion
         if face is None or motion is None:
             return None
         self._paint_eyes(result, encoded, moved)
-        lent = self._lent_mouth(result, encoded, face.model, motion, keypoints)
+        lent = self._lent_mouth(result, encoded, moved)
         if lent is None or lent[0].whole < 1.0:
             paint_mouth(result, self._base(result.shape[-1]), face.model, face.mouth, motion)
         if lent is None:
@@ -290,32 +327,21 @@ class ClassicalReenactor:
             if hole != MOUTH:
                 paint_eye(result, encoded.picture, base, moved.displacement, face.model, motion, hole)
 
-    def _lent_mouth(
-        self, result: Tensor, encoded: EncodedPivot, face: FaceModel, motion: Motion, keypoints: Keypoints
-    ) -> tuple[Borrowed, Tensor] | None:
-        """Another pivot's mouth, (3, h, w) of a window of `result` (3, S, S), where one fits better than its own."""
-        if not encoded.others:
+    def _lent_mouth(self, result: Tensor, encoded: EncodedPivot, moved: _Moved) -> tuple[Borrowed, Tensor] | None:
+        """The borrowed mouth, (3, h, w) of a window of `result` (3, S, S); None where none is wanted, or none fits."""
+        face, loan = encoded.face, moved.loan
+        if face is None or moved.motion is None or loan is None or moved.lent is None:
             return None
-        chosen = choose(mouth_pose(keypoints), encoded.mouth, [other.mouth for other in encoded.others])
-        if chosen is None:
-            return None
-        number, wanted = chosen
-        other, side = encoded.others[number], result.shape[-1]
-        window = hole_window(motion.moved, face, MOUTH, side, margin=_LIPS + EDGE)
-        if window is None or other.face is None or not _believable(keypoints, other.keypoints):
-            return None
-        lender = move_face(other.face.model, keypoints)
-        corners, own = sheet_vertices(other.face.model, lender)
-        order = back_to_front(corners)
-        drawing = Drawing(self._triangles(order[other.face.around_mouth[order]]), side, window)
-        ((field, covered),) = mesh_displacements(self._tensor(corners[:, :2]), self._tensor(own), [drawing])
-        part = (slice(None), *window.slices)
+        (field, covered), side = moved.lent, result.shape[-1]
+        base, part = self._base(side), (slice(None), *loan.window.slices)
         drawn = torch.empty_like(result)
-        drawn[part] = sample(other.picture, self._base(side)[window.slices] + field)
-        paint_mouth(drawn, self._base(side), other.face.model, other.face.mouth, lender)
-        share = torch.from_numpy(mouth_share(window, side, motion, face.unit)).to(self._device) * covered
-        whole = wanted * toned(result[part], drawn[part], share)
-        return (Borrowed(number, window, field, whole * share, whole), drawn[part]) if whole > 0.0 else None
+        drawn[part] = sample(encoded.others[loan.number].picture, base[loan.window.slices] + field)
+        paint_mouth(drawn, base, loan.face.model, loan.face.mouth, loan.motion)
+        share = (
+            torch.from_numpy(mouth_share(loan.window, side, moved.motion, face.model.unit)).to(self._device) * covered
+        )
+        whole = loan.wanted * toned(result[part], drawn[part], share)
+        return (Borrowed(loan.number, loan.window, field, whole * share, whole), drawn[part]) if whole > 0.0 else None
 
     def _planes(self, image: Image) -> Tensor:
         return torch.from_numpy(image).to(self._device).permute(2, 0, 1)[None].float().contiguous()
