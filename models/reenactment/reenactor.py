@@ -25,6 +25,7 @@ from avcall.models.reenactment.config import NetworkConfig
 from avcall.models.reenactment.generator import Carried, Driven, EncodedPivot, ReenactmentNetwork
 from avcall.models.reenactment.lean import Drawn, LeanNetwork, enlarged, keep_freed_memory
 from avcall.models.reenactment.residual import Residual, carry, corrected, pixel_places, repaired, residual, shown_flow
+from avcall.models.reenactment.shut_lids import ShutLids
 
 SIDE = 256
 """What the shipped networks were trained at; other sizes borrow motion and repairs and keep their own pixels."""
@@ -43,13 +44,14 @@ class NetworkPivot:
 
 
 class PointDetector:
-    """The ten mesh points themselves, steadied along the picture's motion, under the id of the network that was trained
-    on them."""
+    """The ten mesh points themselves, steadied along the picture's motion and with lids that shut, under the id of the
+    network that was trained on them."""
 
     def __init__(self, model: ModelId, carry: bool = True) -> None:
-        """`carry`: whether they are steadied; the pictures are then those of one call, in their order."""
+        """`carry`: whether they are more than the mesh's; the pictures are then those of one call, in their order."""
         self._model = model
         self._carried = CarriedPoints() if carry else None
+        self._lids = ShutLids()
 
     @property
     def model(self) -> ModelId:
@@ -58,7 +60,9 @@ class PointDetector:
     def detect(self, image: Image, landmarks: Landmarks) -> Keypoints:
         """`landmarks` (468, 3) of the crop `image`; returns (10, 2)."""
         points = np.ascontiguousarray(landmarks[list(MESH_INDICES), :2], dtype=np.float32)
-        return points if self._carried is None else self._carried.steady(image, points)
+        if self._carried is None:
+            return points
+        return self._lids.shut(self._carried.steady(image, points), landmarks)
 
 
 class NetworkReenactor:
