@@ -49,9 +49,10 @@ class PivotAssembler:
         """
         pivot_id = part.pivot_id
         if pivot_id in self._finished:  # sent again because our acknowledgement was lost
-            self.duplicates += part.index in self._finished[pivot_id]
+            again = part.index in self._finished[pivot_id]
+            self.duplicates += again
             self._finished[pivot_id].add(part.index)
-            if part.index < part.count:  # parity that comes late means nothing
+            if part.index < part.count or again:  # parity that comes late means nothing, if it comes once
                 self._unacknowledged.add(pivot_id)
             return None
         self._forget_stale(now_ms)

@@ -68,6 +68,9 @@ def test_parity_completes_a_pivot_and_is_acknowledged_but_late_parity_is_not() -
         pass
     assert assembler.add(late, 3000.0) is None
     assert assembler.acks(3000.0) == []
+    assembler.add(late, 3100.0)  # again: the sender has not heard
+    (ack,) = assembler.acks(3100.0)
+    assert ack.received == {0, 2, 3, 4}
 
 
 def test_a_pivot_of_no_use_may_come_again() -> None:

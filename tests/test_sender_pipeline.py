@@ -256,7 +256,7 @@ def test_a_request_brings_a_pivot_at_once() -> None:
 
 def test_a_request_while_a_pivot_is_on_its_way_brings_no_other_one() -> None:
     def thin(sender: Sender, now_ms: float) -> None:
-        sender.set_pivot_budget(0.5, slice_bytes=100)
+        sender.set_pivot_budget(0.5, slice_bytes=40)
 
     def ask(sender: Sender, now_ms: float) -> None:
         sender.on_message(PivotRequest(), now_ms)
