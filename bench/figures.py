@@ -17,7 +17,7 @@ from avcall.bench import bandwidth_table as bandwidth_tables
 from avcall.bench import (
     interpolation_table,
     loss_table,
-    pivot_chain,
+    pivot_chain_table,
     pivots_table,
     rate_control_table,
     super_resolution_table,
@@ -103,29 +103,7 @@ def intra_table(results: Mapping[str, Any]) -> str:
 
 def chain_table(results: Mapping[str, Any]) -> str:
     """How links are coded, from `avcall bench pivot-chain`."""
-    rows = results["rows"]
-    of_setting: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        of_setting.setdefault(row["setting"], []).append(row)
-    used = of_setting[results["in_use"]]
-    sizes = [row["mean_bytes"] for row in used]
-    common = (min(sizes) * max(sizes)) ** 0.5
-    lines = [
-        (
-            row["setting"] + (" (in use)" if row["setting"] == results["in_use"] else ""),
-            f"{row['crf']}",
-            f"{row['key_bytes']:.0f}",
-            f"{row['link_bytes']:.0f}",
-            f"{row['psnr_db']:.1f}",
-            f"{row['lpips_alex']:.4f}",
-            f"{pivot_chain.lpips_at(of_setting[row['setting']], common):.4f}",
-            f"{row['key_ms']:.0f}, {row['link_ms']:.0f}",
-        )
-        for row in rows
-    ]
-    compared = f"LPIPS at {common:.0f} bytes a picture"
-    head = ("SVT-AV1", "crf", "key frame, bytes", "link, bytes", "PSNR dB", "LPIPS", compared, "ms of each")
-    return _table(head, lines) + "\n\n" + _source(results, "256x256, a picture a second")
+    return _table(*pivot_chain_table.table(results)) + "\n\n" + _source(results, "256x256, a picture a second")
 
 
 def link_table(results: Mapping[str, Any]) -> str:

@@ -1,13 +1,12 @@
 """How should the links of a chain of pivots be coded? A picture a second of real clips, by several settings of SVT-AV1.
 
-A chain has one quality, so settings are compared where they take the same bytes: each codes with several rate factors,
-and between these LPIPS is interpolated over the logarithm of the bytes.
+Each codes with several rate factors; `avcall.bench.pivot_chain_table` compares them where they take the same bytes.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -78,15 +77,6 @@ def pictures_of(clip: Path) -> list[Image]:
     if len(pictures) < 2:
         raise InputError(f"{clip.name} is shorter than two seconds: give longer clips")
     return pictures
-
-
-def lpips_at(rows: Sequence[Mapping[str, Any]], size_bytes: float) -> float:
-    """LPIPS of one setting's rows at a mean size of pictures; NaN outside what they took."""
-    ordered = sorted(rows, key=lambda row: float(row["mean_bytes"]))
-    sizes = [float(row["mean_bytes"]) for row in ordered]
-    if not sizes[0] <= size_bytes <= sizes[-1]:
-        return float("nan")
-    return float(np.interp(np.log(size_bytes), np.log(sizes), [float(row["lpips_alex"]) for row in ordered]))
 
 
 def _row(

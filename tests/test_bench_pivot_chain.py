@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from avcall.bench import pivot_chain
-from avcall.bench.figures import chain_table
-from avcall.bench.pivot_chain import lpips_at, measure, pictures_of
+from avcall.bench.pivot_chain import measure, pictures_of
+from avcall.bench.pivot_chain_table import lpips_at, table
 from avcall.common.errors import InputError
 from avcall.models.pivot_video import BOOST, PRESET
 from tests.sender_files import level, write_video
@@ -54,17 +54,10 @@ def test_the_table_compares_at_the_same_bytes() -> None:
         row("slow", 45, 900.0, 0.05),
         row("slow", 55, 400.0, 0.07),
     ]
-    head = {
-        "version": "0",
-        "commit": "c",
-        "command": "bench",
-        "machine": {"cpu": "p", "cores": 2},
-        "clips": ["a"],
-    }
-    table = chain_table({**head, "in_use": "slow", "rows": rows})
-    assert "LPIPS at 600 bytes" in table
-    assert "| slow (in use) | 55 | 3200 | 400 | 33.0 | 0.0700 | 0.0600 | 30, 7 |" in table
-    assert f"| {0.12 - 0.04 * math.log(1.5) / math.log(4):.4f} |" in table
+    head, shown = table({"in_use": "slow", "rows": rows})
+    assert "LPIPS at 600 bytes a picture" in head
+    assert shown[3] == ("slow (in use)", "55", "3200", "400", "33.0", "0.0700", "0.0600", "30, 7")
+    assert shown[0][6] == f"{0.12 - 0.04 * math.log(1.5) / math.log(4):.4f}"
 
 
 def test_finer_links_take_more_bytes_and_are_nearer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
