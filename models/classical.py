@@ -22,19 +22,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, MESH_INDICES, Image, Keypoints, Landmarks
+from avcall.common.keypoints import MESH_INDICES, Image, Keypoints, Landmarks
 from avcall.models import (
     classical_borrowed,
     classical_face,
     classical_mouth,
     classical_openings,
+    classical_pivot,
     classical_sheet,
     classical_still,
 )
 from avcall.models.classical_borrowed import (
     EDGE,
     Borrowed,
-    MouthPose,
     choose,
     kept,
     lay_over_large,
@@ -42,8 +42,8 @@ from avcall.models.classical_borrowed import (
     mouth_share,
     toned,
 )
-from avcall.models.classical_face import FaceModel, Motion, build_face, move_face
-from avcall.models.classical_mouth import MouthLook, mouth_look, paint_mouth
+from avcall.models.classical_face import Motion, build_face, move_face
+from avcall.models.classical_mouth import mouth_look, paint_mouth
 from avcall.models.classical_openings import (
     CONTOURS,
     MOUTH,
@@ -51,6 +51,7 @@ from avcall.models.classical_openings import (
     near_triangles,
     paint_eye,
 )
+from avcall.models.classical_pivot import EncodedPivot, MovableFace, believable, lent, same_face
 from avcall.models.classical_shapes import Array
 from avcall.models.classical_sheet import back_to_front, sheet_triangles, sheet_vertices
 from avcall.models.classical_still import hold_background, person_masks
@@ -64,18 +65,11 @@ _FINEST_GRID, _COARSEST_GRID = 256, 64
 """The backward map is computed at half the picture's side within these bounds and enlarged."""
 DETAILED_SIDE = 256
 """A larger pivot can be driven in two parts: the picture at this side, and the pivot's own pixels for detail."""
-_EYES_APART = (0.4, 2.5)
-"""Driving points whose outer eye corners are closer or farther than this times the pivot's are not believed."""
-_OTHER_FACE = 0.35
-"""Mean distance between the sender's keypoints and the mesh found in the pivot, in eye distances, from which they are
-of two faces."""
 _LIPS = 0.15
 """How far the lips reach around the mouth's edge, in eye distances."""
-_REACH = 2.0
-"""Nor are points farther out than this (1 is the picture's edge)."""
 
 _PARTS = (classical_face, classical_openings, classical_mouth, classical_borrowed, classical_sheet, classical_still)
-_CONSTANTS = (MESH_INDICES, _EYES_APART, _OTHER_FACE, _REACH, *(part.CONSTANTS for part in _PARTS))
+_CONSTANTS = (MESH_INDICES, *classical_pivot.CONSTANTS, *(part.CONSTANTS for part in _PARTS))
 _MODEL = ModelId("classical", hashlib.sha256(repr(_CONSTANTS).encode()).hexdigest()[:8])
 
 
@@ -89,37 +83,6 @@ class MeshDetector:
     def detect(self, image: Image, landmarks: Landmarks) -> Keypoints:
         """`landmarks` (468, 3) of the crop `image`; returns (10, 2)."""
         return np.ascontiguousarray(landmarks[np.array(MESH_INDICES), :2], dtype=np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedPivot:
-    """A pivot ready to be driven."""
-
-    image: Image
-    keypoints: Keypoints
-    mouth: MouthPose
-    picture: Tensor
-    """float32 (1, 3, H, W) in [0, 255] on the reenactor's device."""
-    face: MovableFace | None
-    """None where the pivot shows no face mesh."""
-    small: EncodedPivot | None = None
-    """The same at DETAILED_SIDE, of a larger pivot."""
-    others: tuple[EncodedPivot, ...] = ()
-    """Earlier pivots whose mouths may be borrowed; they have none themselves."""
-
-
-@dataclass(frozen=True, slots=True)
-class MovableFace:
-    """What is prepared of a pivot with a face."""
-
-    model: FaceModel
-    mouth: MouthLook
-    near: tuple[NDArray[np.bool_], ...]
-    """Of each hole of the mesh, which of the sheet's triangles are around it."""
-    around_mouth: NDArray[np.bool_]
-    """Which are as near to the mouth as may be lent."""
-    person: Tensor
-    """Masks of `classical_still`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +140,7 @@ class ClassicalReenactor:
     def encode(self, pivot: Image, keypoints: Keypoints) -> EncodedPivot:
         """`pivot` uint8 (S, S, 3) of any side, `keypoints` (10, 2) measured on it by the sender."""
         landmarks = self._mesh.find(pivot)
-        if landmarks is not None and not _same_face(keypoints, landmarks[np.array(MESH_INDICES), :2]):
+        if landmarks is not None and not same_face(keypoints, landmarks[np.array(MESH_INDICES), :2]):
             landmarks = None
         segmentation = None if landmarks is None else self._segmenter.segment(pivot.copy())
         return self.encode_known(pivot, keypoints, landmarks, segmentation)
@@ -228,7 +191,7 @@ class ClassicalReenactor:
         """What `drive` rounds, and how it came about: networks go on from it."""
         assert isinstance(encoded, EncodedPivot)
         base = self._base(encoded.image.shape[0])
-        if not _believable(keypoints, encoded.keypoints):
+        if not believable(keypoints, encoded.keypoints):
             return Moved(encoded.picture[0], torch.zeros_like(base))
         motion = self._moved(encoded, keypoints)
         result = sample(encoded.picture, base + motion.displacement)
@@ -243,7 +206,7 @@ class ClassicalReenactor:
         small = encoded.small
         if small is None:
             return None
-        if not _believable(keypoints, encoded.keypoints):
+        if not believable(keypoints, encoded.keypoints):
             return Detailed(small.image.copy(), encoded.image.copy())
         side = len(encoded.image)
         motion = self._moved(small, keypoints)
@@ -298,7 +261,7 @@ class ClassicalReenactor:
             return None
         other = encoded.others[chosen[0]]
         window = hole_window(motion.moved, face.model, MOUTH, len(encoded.image), margin=_LIPS + EDGE)
-        if window is None or other.face is None or not _believable(keypoints, other.keypoints):
+        if window is None or other.face is None or not believable(keypoints, other.keypoints):
             return None
         return _Loan(*chosen, other.face, move_face(other.face.model, keypoints), window)
 
@@ -356,31 +319,6 @@ class ClassicalReenactor:
 
     def _tensor(self, array: Array) -> Tensor:
         return torch.from_numpy(array.astype(np.float32)).to(self._device)
-
-
-def lent(encoded: EncodedPivot, others: tuple[EncodedPivot, ...]) -> EncodedPivot:
-    """The pivot with the mouths of those of `others` that have its size; they have none of others themselves."""
-    alike = tuple(other for other in others if len(other.image) == len(encoded.image))
-    small = encoded.small
-    if small is not None:
-        small = replace(small, others=tuple(other.small for other in alike if other.small is not None))
-    return replace(encoded, others=alike, small=small)
-
-
-def _believable(keypoints: Keypoints, pivot_keypoints: Keypoints) -> bool:
-    if keypoints.shape != pivot_keypoints.shape or not np.isfinite(keypoints).all() or np.abs(keypoints).max() > _REACH:
-        return False
-    apart = float(np.linalg.norm(keypoints[EYE_RIGHT] - keypoints[EYE_LEFT]))
-    pivot_apart = float(np.linalg.norm(pivot_keypoints[EYE_RIGHT] - pivot_keypoints[EYE_LEFT]))
-    return _EYES_APART[0] * pivot_apart < apart < _EYES_APART[1] * pivot_apart
-
-
-def _same_face(keypoints: Keypoints, found: Keypoints) -> bool:
-    """Whether the mesh found in the pivot is of the face that the sender measured."""
-    if not _believable(keypoints, found):
-        return False
-    apart = float(np.linalg.norm(found[EYE_RIGHT] - found[EYE_LEFT]))
-    return float(np.linalg.norm(keypoints - found, axis=1).mean()) < _OTHER_FACE * apart
 
 
 def _to_image(planes: Tensor) -> Image:

@@ -15,9 +15,10 @@ from torch.nn import functional
 from avcall.common.errors import CheckpointError
 from avcall.common.keypoints import MESH_INDICES, Image, Keypoints, Landmarks
 from avcall.models.checkpoint import Weights, fill, rebuild_config
-from avcall.models.classical import ClassicalReenactor, Moved, lent
-from avcall.models.classical import EncodedPivot as ClassicalPivot
+from avcall.models.classical import ClassicalReenactor, Moved
 from avcall.models.classical_borrowed import kept, lay_over_large
+from avcall.models.classical_pivot import EncodedPivot as ClassicalPivot
+from avcall.models.classical_pivot import lent
 from avcall.models.interfaces import Detailed, Encoded, Enhancer, ModelId
 from avcall.models.precision import mixed, native_bf16
 from avcall.models.reenactment.carried_points import CarriedPoints
