@@ -16,13 +16,14 @@ import numpy as np
 from avcall.bench.bandwidth_config import FPS, SPAN_MS
 from avcall.bench.bandwidth_search import QualitySearch
 from avcall.bench.bandwidth_systems import Candidate, Setting
+from avcall.bench.encoded_pivots import add_pivot
 from avcall.bench.evaluate_show import FRAME_MS, find_keypoints
 from avcall.common import wire
 from avcall.common.frames import Pose
 from avcall.common.keypoints import Image, Keypoints, Landmarks
 from avcall.common.pivot_format import PivotBody, rounded
 from avcall.common.wire import Bundle
-from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor, followed
+from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor
 from avcall.models.pivot_video import PivotVideoEncoder
 from avcall.models.twins import BicubicSuperResolver
 from avcall.receiver.bundles import frames as frames_of
@@ -100,8 +101,7 @@ class AvcallRunner:
         for tick in ticks:
             number = int(np.searchsorted(poses.starts, tick, side="right")) - 1
             for picture, points in zip(pictures[len(encoded) : number + 1], poses.pivots[len(encoded) :], strict=False):
-                alone = self._reenactor.encode(picture, points)
-                encoded.append(followed(self._reenactor, alone, encoded[-1] if encoded else None))
+                add_pivot(encoded, self._reenactor, picture, points)
             image = self._reenactor.drive(encoded[number], poses.keypoints[tick])
             images.append(upscaler.upscale(image, side))
         return images

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from avcall.bench.encoded_pivots import add_pivot
 from avcall.bench.evaluate_config import FPS
 from avcall.bench.evaluate_show import FRAME_MS, PIVOT_1S, choose_pivots, find_keypoints
 from avcall.common import wire
@@ -22,7 +23,7 @@ from avcall.common.keypoints import Image, Keypoints, Landmarks
 from avcall.common.wire import Bundle, KeypointPacket
 from avcall.models import metrics_face
 from avcall.models.face_mesh import FaceMesh
-from avcall.models.interfaces import Encoded, Interpolator, KeypointDetector, Reenactor, followed
+from avcall.models.interfaces import Encoded, Interpolator, KeypointDetector, Reenactor
 from avcall.models.lpips import Lpips
 from avcall.models.metrics import psnr
 from avcall.receiver.jitter_buffer import PoseBuffer
@@ -86,8 +87,7 @@ def show_call(
     keypoints, _ = find_keypoints(detector, frames, meshes)
     encoded: list[Encoded] = []
     for picture, start in zip(pivots.pictures, pivots.starts, strict=True):
-        alone = reenactor.encode(picture, keypoints[start])
-        encoded.append(followed(reenactor, alone, encoded[-1] if encoded else None))
+        add_pivot(encoded, reenactor, picture, keypoints[start])
     poses = [Pose(FRAME_MS * number, number // FPS, points) for number, points in enumerate(keypoints)]
     driven = _Driven(reenactor, encoded)
     call = Call()

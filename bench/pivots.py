@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from avcall.bench.encoded_pivots import add_pivot
 from avcall.bench.pivot_play import ARRIVES_AFTER, Played, TrackedFrame, play, track_clip
 from avcall.bench.pivot_rules import FixedInterval, RunningMean
 from avcall.bench.provenance import provenance
@@ -24,7 +25,7 @@ from avcall.common.errors import NoFaceError
 from avcall.common.keypoints import Image
 from avcall.models import metrics
 from avcall.models.classical import ClassicalReenactor, MeshDetector
-from avcall.models.interfaces import Encoded, followed
+from avcall.models.interfaces import Encoded
 from avcall.models.lpips import Lpips
 from avcall.sender.adaptive_selector import AdaptiveSelector
 from avcall.sender.selector import PivotSelector
@@ -58,8 +59,7 @@ class Judge:
             for number, features in zip(self._samples, self._features, strict=True):
                 reference = played.references[number]
                 for pivot in played.pivots[len(encoded) : reference + 1]:
-                    alone = self._reenactor.encode(pivot.coded.shown, pivot.keypoints)
-                    encoded.append(followed(self._reenactor, alone, encoded[-1] if encoded else None))
+                    add_pivot(encoded, self._reenactor, pivot.coded.shown, pivot.keypoints)
                 shown = self._reenactor.drive(encoded[reference], self._frames[number].view.keypoints)
                 found.append(float(self._network.compare(features, self._network.features(_tensor(shown)))))
         seconds = len(self._frames) / FPS
