@@ -13,6 +13,7 @@ import torch
 
 from avcall.bench.bandwidth_config import FPS, QUICK_EVERY, deep_every
 from avcall.bench.evaluate_clip import Networks, Original, find_meshes
+from avcall.bench.tensors import tensor
 from avcall.common.errors import InputError
 from avcall.common.keypoints import Image, Landmarks
 from avcall.models.training.clips import face_crops, read_frames
@@ -87,11 +88,6 @@ def read_square(path: Path, size: int, seconds: float) -> list[Image]:
         return frames
     how = cv2.INTER_AREA if frames[0].shape[0] > size else cv2.INTER_CUBIC
     return [np.asarray(cv2.resize(frame, (size, size), interpolation=how), np.uint8) for frame in frames]
-
-
-def tensor(image: Image) -> torch.Tensor:
-    """float (1, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
 
 
 def _finite(value: float) -> float | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avcall.bench.evaluate_config import DEEP_EVERY
+from avcall.bench.tensors import tensor
 from avcall.common.errors import CheckpointError
 from avcall.common.keypoints import Image, Landmarks
 from avcall.models import metrics, metrics_face
@@ -61,7 +62,7 @@ class FeaturesOfLast:
 
     def __call__(self, image: Image) -> list[Tensor]:
         if image is not self._image:
-            self._image, self._features = image, self._network.features(_tensor(image))
+            self._image, self._features = image, self._network.features(tensor(image))
         return self._features
 
 
@@ -93,7 +94,7 @@ class Original:
             self._features = [self._alex(frames[index]) for index in self._samples]
             self._steps = self._lpips_steps(frames, self._features)
             self._deep_features = {
-                name: [network.features(_tensor(frames[index])) for index in self._deep_samples]
+                name: [network.features(tensor(frames[index])) for index in self._deep_samples]
                 for name, network in self._deep_networks.items()
             }
         self._flows = [metrics.optical_flow(frames[index - 1], frames[index]) for index in self._samples]
@@ -218,10 +219,6 @@ def find_meshes(frames: list[Image]) -> list[Landmarks | None]:
     found = [mesh.find(image) for image in frames]
     mesh.close()
     return found
-
-
-def _tensor(image: Image) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
 
 
 def _mean(series: Series) -> float:

@@ -22,6 +22,7 @@ from avcall.bench.evaluate_clip import find_meshes
 from avcall.bench.interpolation_call import Call, keypoint_costs, show_call
 from avcall.bench.provenance import provenance
 from avcall.bench.rife import RifeInterpolator
+from avcall.bench.tensors import tensor
 from avcall.common.errors import CheckpointError, NoFaceError
 from avcall.common.keypoints import Image, Keypoints
 from avcall.models.interfaces import Interpolator, KeypointDetector, Reenactor
@@ -125,12 +126,12 @@ class _Triplets:
                 points = ends[0] + np.float32(step / every) * (ends[1] - ends[0])
                 made[KEYPOINTS] = self._timed(KEYPOINTS, self._reenactor.drive, encoded, points)
             with torch.inference_mode():
-                features = self._lpips.features(_tensor(truth))
+                features = self._lpips.features(tensor(truth))
                 for name, image in made.items():
                     scores = self._scores.setdefault((name, every), _Scores())
                     scores.psnr.append(psnr(truth, image))
                     scores.ssim.append(ssim(truth, image))
-                    distance = self._lpips.compare(self._lpips.features(_tensor(image)), features)
+                    distance = self._lpips.compare(self._lpips.features(tensor(image)), features)
                     scores.lpips_alex.append(float(distance))
 
     def results(self) -> dict[str, Any]:
@@ -147,7 +148,3 @@ class _Triplets:
         image = make(*arguments)
         self._took_ms.setdefault(name, []).append((time.process_time() - start_s) * 1000)
         return image
-
-
-def _tensor(image: Image) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255

@@ -17,6 +17,7 @@ import torch
 from avcall.bench.encoded_pivots import add_pivot
 from avcall.bench.evaluate_config import FPS
 from avcall.bench.evaluate_show import FRAME_MS, PIVOT_1S, choose_pivots, find_keypoints
+from avcall.bench.tensors import tensor
 from avcall.common import wire
 from avcall.common.frames import Pose
 from avcall.common.keypoints import Image, Keypoints, Landmarks
@@ -184,9 +185,5 @@ class _Judge:
 
     def _distance(self, number: int, image: Image) -> float:
         if number not in self._features:
-            self._features[number] = self._lpips.features(_tensor(self._frames[number]))
-        return float(self._lpips.compare(self._lpips.features(_tensor(image)), self._features[number]))
-
-
-def _tensor(image: Image) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+            self._features[number] = self._lpips.features(tensor(self._frames[number]))
+        return float(self._lpips.compare(self._lpips.features(tensor(image)), self._features[number]))

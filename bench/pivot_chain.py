@@ -15,6 +15,7 @@ import av
 import numpy as np
 import torch
 
+from avcall.bench.tensors import tensor
 from avcall.common.errors import InputError
 from avcall.common.keypoints import Image
 from avcall.models.lpips import Lpips
@@ -102,12 +103,8 @@ def _row(
             (links if number else keys).append((len(data), (clock() - begin) * 1000.0))
             shown = decoder.decode(data)
             with torch.inference_mode():
-                likeness.append((psnr(picture, shown), float(lpips(_tensor(picture), _tensor(shown)))))
+                likeness.append((psnr(picture, shown), float(lpips(tensor(picture), tensor(shown)))))
     (key_bytes, key_ms), (link_bytes, link_ms) = np.mean(keys, axis=0), np.mean(links, axis=0)
     mean_bytes = float(np.mean([size for size, _ in (*keys, *links)]))
     figures = (key_bytes, link_bytes, mean_bytes, *np.mean(likeness, axis=0), key_ms, link_ms)
     return Row(name, crf, *(round(float(value), 5) for value in figures))
-
-
-def _tensor(image: Image) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255.0

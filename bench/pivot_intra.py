@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from avcall.bench.provenance import provenance
+from avcall.bench.tensors import tensor
 from avcall.common.errors import InputError
 from avcall.common.keypoints import Image
 from avcall.common.wire import PivotCodec
@@ -95,7 +96,7 @@ def _row(coder: Coder, budget: int, pictures: Iterable[Image], lpips: Lpips, clo
         coded = coder.encode(picture, setting)
         shown = decode_pivot(coder.codec, coded, width, height)
         with torch.no_grad():
-            distance = float(lpips(_tensor(picture), _tensor(shown)))
+            distance = float(lpips(tensor(picture), tensor(shown)))
         encode_ms = _milliseconds(partial(coder.encode, picture, setting), clock)
         decode_ms = _milliseconds(partial(decode_pivot, coder.codec, coded, width, height), clock)
         found.append((len(coded), psnr(picture, shown), ssim(picture, shown), distance, encode_ms, decode_ms))
@@ -137,10 +138,6 @@ def _milliseconds(work: Callable[[], object], clock: Callable[[], float]) -> flo
         work()
         took.append((clock() - begin) * 1000.0)
     return min(took)
-
-
-def _tensor(image: Image) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255.0
 
 
 def main() -> None:

@@ -21,8 +21,8 @@ from avcall.bench.pivot_play import ARRIVES_AFTER, Played, TrackedFrame, play, t
 from avcall.bench.pivot_rules import FixedInterval, RunningMean
 from avcall.bench.provenance import provenance
 from avcall.bench.speed import read_clip
+from avcall.bench.tensors import tensor
 from avcall.common.errors import NoFaceError
-from avcall.common.keypoints import Image
 from avcall.models import metrics
 from avcall.models.classical import ClassicalReenactor, MeshDetector
 from avcall.models.interfaces import Encoded
@@ -49,7 +49,7 @@ class Judge:
         self._network = network
         self._samples = range(STRIDE, len(frames), STRIDE)
         with torch.inference_mode():
-            self._features = [network.features(_tensor(frames[number].view.image)) for number in self._samples]
+            self._features = [network.features(tensor(frames[number].view.image)) for number in self._samples]
 
     def judge(self, played: Played) -> dict[str, float]:
         """The clip's mean, its worst second, and what was sent after the first pivot."""
@@ -61,7 +61,7 @@ class Judge:
                 for pivot in played.pivots[len(encoded) : reference + 1]:
                     add_pivot(encoded, self._reenactor, pivot.coded.shown, pivot.keypoints)
                 shown = self._reenactor.drive(encoded[reference], self._frames[number].view.keypoints)
-                found.append(float(self._network.compare(features, self._network.features(_tensor(shown)))))
+                found.append(float(self._network.compare(features, self._network.features(tensor(shown)))))
         seconds = len(self._frames) / FPS
         return {
             "lpips_alex": float(np.mean(found)),
@@ -164,7 +164,3 @@ def summary(rules: dict[str, dict[str, float]]) -> str:
     """One line: mean / worst second of each rule, and the selector's rate."""
     parts = [f"{rule} {rules[rule]['lpips_alex']:.3f}/{rules[rule]['lpips_alex_worst_s']:.3f}" for rule in RULES]
     return f"{rules['adaptive']['link_kbps']:.2f} kbit/s; " + ", ".join(parts)
-
-
-def _tensor(image: Image) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from avcall.bench.evaluate_clip import Networks
 from avcall.bench.evaluate_config import FPS
+from avcall.bench.tensors import tensor
 from avcall.common.errors import InputError
 from avcall.common.keypoints import Image
 from avcall.models import metrics
@@ -84,11 +84,6 @@ def read_square(path: Path, side: int, seconds: float) -> list[Image]:
         return frames
     how = cv2.INTER_AREA if width > side else cv2.INTER_CUBIC
     return [np.asarray(cv2.resize(frame, (side, side), interpolation=how), np.uint8) for frame in frames]
-
-
-def tensor(image: Image) -> Tensor:
-    """(1, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
 
 
 def mean_over_clips(clips: list[dict[str, float]]) -> dict[str, float | None]:

@@ -21,6 +21,7 @@ from avcall.bench.evaluate_clip import Networks, find_meshes
 from avcall.bench.evaluate_config import FPS, PIVOT_CRF
 from avcall.bench.evaluate_show import PIVOT_1S, choose_pivots, find_keypoints
 from avcall.bench.provenance import provenance
+from avcall.bench.tensors import tensor
 from avcall.common.errors import InputError
 from avcall.common.keypoints import Image, Keypoints
 from avcall.models import metrics
@@ -176,8 +177,8 @@ class _Judge:
         self._deep = range(2 * LOOK_EVERY - 1, len(original), DEEP_EVERY)
         self._flicker = metrics.flicker(original)
         with torch.inference_mode():
-            self._alex = {index: networks.alex.features(_tensor(original[index])) for index in self._looks}
-            self._dists = {index: networks.dists.features(_tensor(original[index][FACE, FACE])) for index in self._deep}
+            self._alex = {index: networks.alex.features(tensor(original[index])) for index in self._looks}
+            self._dists = {index: networks.dists.features(tensor(original[index][FACE, FACE])) for index in self._deep}
         self._faces = {index: self._embed(original[index]) for index in self._deep}
         self._seams = float(np.mean([seam_contrast(original[index]) for index in self._looks]))
 
@@ -207,7 +208,7 @@ class _Judge:
 
 
 def _distance(network: Lpips | Dists, truth: list[torch.Tensor], image: Image) -> float:
-    return float(network.compare(truth, network.features(_tensor(image))))
+    return float(network.compare(truth, network.features(tensor(image))))
 
 
 def seam_contrast(image: Image) -> float:
@@ -233,7 +234,3 @@ def _since_ms(began: float) -> float:
 
 def _reduced(image: Image) -> Image:
     return np.asarray(cv2.resize(image, (SIDE // 2, SIDE // 2), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def _tensor(image: Image) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
