@@ -17,12 +17,12 @@ from avcall.bench.evaluate_config import PIVOT_CRF, PIVOT_PRESET
 from avcall.common.errors import AvcallError
 from avcall.common.keypoints import Image, Keypoints, Landmarks
 from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor, RepairsPivots, followed
+from avcall.models.pivot_video import LOW_DELAY
 from avcall.models.svt_av1 import open_svt_av1
 from avcall.sender.keypoint_filter import KeypointFilter
 
 FIRST_FRAME, PIVOT_1S = "first_frame", "pivot_1s"
 FRAME_MS = 40.0
-_LOW_DELAY = "pred-struct=1:lookahead=0:scd=0:lp=1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def code_chain(images: list[Image]) -> tuple[list[Image], int]:
         AvcallError: the coder of this PyAV does not give one picture for each.
     """
     height, width = images[0].shape[:2]
-    options = {"preset": str(PIVOT_PRESET), "crf": str(PIVOT_CRF), "g": "100000", "svtav1-params": _LOW_DELAY}
+    options = {"preset": str(PIVOT_PRESET), "crf": str(PIVOT_CRF), "g": "100000", "svtav1-params": LOW_DELAY}
     encoder = open_svt_av1(width, height, options)
     decoder: Any = av.CodecContext.create("libdav1d", "r")
     decoder.thread_count = 1
