@@ -36,6 +36,7 @@ from avcall.bench.evaluate_clip import Networks
 from avcall.common.errors import AvcallError, ConfigError, InputError
 from avcall.models.classical import MeshDetector
 from avcall.models.pivot_video import BOOST, PRESET
+from avcall.models.reenactment import shut_lids
 from avcall.models.registry import load_pair
 from avcall.models.training.prepare import VIDEO_SUFFIXES
 
@@ -211,8 +212,13 @@ def _avcall(model: str) -> System:
         raise ConfigError(f"--models {model}: {error}") from error
     name = f"{AVCALL}-{Path(model).stem}"
     warp = MeshDetector().model.weights  # other constants of the warp draw other pictures
-    coder = [*PIVOT_CRFS, PRESET, BOOST]
-    key = {"weights": reenactor.model.weights, "warp": warp, "span_ms": SPAN_MS, "pivots": coder}
+    key = {
+        "weights": reenactor.model.weights,
+        "warp": warp,
+        "lids": shut_lids.CONSTANTS,
+        "span_ms": SPAN_MS,
+        "pivots": [*PIVOT_CRFS, PRESET, BOOST],
+    }
     return System(
         name,
         f"avcall, {Path(model).stem}",

@@ -22,6 +22,8 @@ BEGINS, SHUT = 0.86, 0.74
 FOLLOW = 0.8
 """How far towards the lower lids they go: the best of 0.3, 0.5 and 0.8 that were tried on the val clips."""
 
+CONSTANTS = (USUAL_FRAMES, BEGINS, SHUT, FOLLOW)
+
 _BELOW = {LID_LEFT: LOWER_LIDS[0][4], LID_RIGHT: LOWER_LIDS[1][4]}
 """Mesh points below the lids' keypoints."""
 
