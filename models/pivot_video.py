@@ -6,8 +6,7 @@ decoded in order, none left out; where that fails, the sender starts a new chain
 
 A chain has one quality: no AV1, VP9 or HEVC encoder that PyAV opens takes another one while it runs. A budget in
 kbit/s therefore sets the quality of the next chain (`rate_factor`), and, by the selector, how often a link is added.
-Also for pictures whose crop has moved: measured on four val/ clips, a link costs 180-1650 bytes then, a key frame
-1,900-4,900. `docs/pivots.md` has the figures.
+A moved crop does not need another chain: its link, too, is smaller than a key frame. `docs/pivots.md` has the figures.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ PROBE_PRESET = 8
 MAX_LINKS = 2**16
 """Links count in 16 bits."""
 HALVING = 10.4
-"""Steps of crf that halve a key frame: 2.7 kB at crf 50, 6.8 at 36."""
+"""Steps of crf that halve a key frame, measured with preset 6."""
 TOO_FINE, TOO_COARSE = 10, 5
 """Steps of crf from which another chain is worth its key frame."""
 QUICK_CRF, COARSEST_CRF = 50, 55
@@ -43,15 +42,13 @@ SETTLED_LINKS = 8
 UNBOUNDED_S = 3600.0
 """Seconds of any budget that no key frame takes."""
 LEAST_KEY_BYTES = 2700
-"""However small the budget: what a usual picture takes at QUICK_CRF."""
+"""However small the budget: a usual picture fits at QUICK_CRF."""
 LOW_DELAY = "pred-struct=1:lookahead=0:scd=0:lp=1"
 BOOST = "enable-variance-boost=1:variance-boost-strength=1"
 """Spends more on smooth parts with little contrast, as skin is."""
 _BUDGETS_KBPS = (1.0, 2.0, 4.0, 8.0, 16.0)
 _RATE_FACTORS = (50, 45, 40, 36, 33, 30)
-"""Between two budgets of _BUDGETS_KBPS. Few good links beat many coarse ones: at 3 kbit/s on four val/ clips crf 40, 45
-and 50 gave LPIPS 0.142, 0.159 and 0.184 with 2.5, 4.0 and 5.2 links each; at 1.5 kbit/s crf 45, 50 and 55 0.152, 0.166
-and 0.193."""
+"""Between two budgets of _BUDGETS_KBPS. Few good links beat many coarse ones, on val clips with preset 6."""
 
 
 @dataclass(frozen=True, slots=True)
