@@ -238,6 +238,8 @@ def _read_earlier(config: EvaluateConfig) -> dict[str, Any]:
     try:
         earlier = json.loads(config.json.read_text())
         if earlier["settings"] == settings(config):
+            for entry in earlier["systems"]:
+                entry.setdefault("commit", earlier["commit"])  # files had one for all
             return dict(earlier)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"--json {config.json}: not a results file to resume ({error}); leave out --resume") from error

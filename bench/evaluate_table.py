@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"LPIPS (alex), PSNR, SSIM, tLP and tOF of one frame in {settings['lpips_every_n_frames']}, "
         f"DISTS and AED of one in {settings['dists_and_identity_every_n_frames']}, the rest of all. "
         f"avcall {results['version']}, "
-        f"commit {results['commit']}, `{results['command']}`, {results['machine']['cpu']}."
+        f"{commits(results, results['systems'])}, `{results['command']}`, {results['machine']['cpu']}."
     ]
     for protocol in dict.fromkeys(entry["protocol"] for entry in results["systems"]):
         entries = [entry for entry in results["systems"] if entry["protocol"] == protocol]
@@ -66,6 +66,23 @@ def markdown(results: Mapping[str, Any]) -> str:
         parts.append("Skipped: " + "; ".join(f"{name} ({reason})" for name, reason in results["skipped"].items()) + ".")
     parts.append("Not measured: " + "; ".join(f"{name} ({why})" for name, why in results["not_measured"].items()) + ".")
     return "\n\n".join(parts) + "\n"
+
+
+def commits(results: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> str:
+    """The commit that measured the entries (the file's where one names none), and what each measured if they differ."""
+    units = [(entry["system"], entry["protocol"], entry.get("commit", results["commit"])) for entry in entries]
+    of_system: dict[str, set[str | None]] = {}
+    for system, _, commit in units:
+        of_system.setdefault(system, set()).add(commit)
+    measured: dict[str | None, list[str]] = {}
+    for system, protocol, commit in units:
+        name = system if len(of_system[system]) == 1 else f"{system} in {protocol}"
+        names = measured.setdefault(commit, [])
+        if name not in names:
+            names.append(name)
+    if len(measured) == 1:
+        return f"commit {units[0][2]}"
+    return "commits " + ", ".join(f"{commit} ({', '.join(names)})" for commit, names in measured.items())
 
 
 def _title(protocol: str, entries: list[Mapping[str, Any]]) -> str:

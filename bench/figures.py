@@ -15,6 +15,7 @@ from typing import Any
 
 from avcall.bench import bandwidth_table as bandwidth_tables
 from avcall.bench import (
+    evaluate_table,
     interpolation_table,
     loss_table,
     pivot_chain_table,
@@ -136,16 +137,17 @@ BRIEF = (
 def brief_table(results: Mapping[str, Any]) -> str:
     """The few columns of the evaluation that a reader of the README wants."""
     titles = {"first_frame": "first frame only", "pivot_1s": "a coded pivot every second"}
+    shown = [entry for entry in results["systems"] if entry["protocol"] in titles]
     rows = [
         (
-            f"{titles.get(entry['protocol'], entry['protocol'])}: {entry['system'].replace('_', ' ')}",
+            f"{titles[entry['protocol']]}: {entry['system'].replace('_', ' ')}",
             *(f"{entry['metrics'][key]:.{digits}f}" for _, key, digits in BRIEF),
         )
-        for entry in results["systems"]
-        if entry["protocol"] in titles
+        for entry in shown
     ]
-    seconds = f"the first {results['settings']['seconds']:g} s of each at 256x256"
-    return _table(("pivots: system", *(title for title, _, _ in BRIEF)), rows) + "\n\n" + _source(results, seconds)
+    what = f"{len(results['clips'])} clips, the first {results['settings']['seconds']:g} s of each at 256x256"
+    table = _table(("pivots: system", *(title for title, _, _ in BRIEF)), rows)
+    return f"{table}\n\n{_made(results, what, evaluate_table.commits(results, shown))}"
 
 
 def bandwidth_table(results: Mapping[str, Any]) -> str:
@@ -326,9 +328,10 @@ def _source(results: Mapping[str, Any], what: str) -> str:
     return _made(results, f"{len(results['clips'])} clips, {what}")
 
 
-def _made(results: Mapping[str, Any], what: str) -> str:
+def _made(results: Mapping[str, Any], what: str, commits: str = "") -> str:
+    commits = commits or f"commit {results['commit']}"
     return (
-        f"{what}; avcall {results['version']}, commit {results['commit']}, "
+        f"{what}; avcall {results['version']}, {commits}, "
         f"`{results['command']}`, {results['machine']['cpu']}, {results['machine']['cores']} cores."
     )
 

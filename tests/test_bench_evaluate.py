@@ -11,8 +11,9 @@ import av
 import numpy as np
 import pytest
 
-from avcall.bench.evaluate import EvaluateConfig, evaluate
+from avcall.bench.evaluate import EvaluateConfig, _read_earlier, evaluate
 from avcall.bench.evaluate_clip import mean_over_clips
+from avcall.bench.evaluate_config import settings
 from avcall.bench.evaluate_cross import transfer
 from avcall.bench.evaluate_show import FIRST_FRAME, PIVOT_1S, Pivots, choose_pivots, show_driven, show_pivots
 from avcall.bench.evaluate_systems import Pair
@@ -206,6 +207,13 @@ def write_grey_clip(path: Path, width: int, height: int) -> None:
             frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), 128, np.uint8), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def test_entries_of_a_file_with_one_commit_keep_it(tmp_path: Path) -> None:
+    config = EvaluateConfig(clips=tmp_path, json=tmp_path / "results.json", resume=True)
+    entries = [{"system": "lite"}, {"system": "classical", "commit": "def"}]
+    config.json.write_text(json.dumps({"settings": settings(config), "commit": "abc", "systems": entries}))
+    assert [entry["commit"] for entry in _read_earlier(config)["systems"]] == ["abc", "def"]
 
 
 def test_flags_that_make_no_sense(tmp_path: Path) -> None:

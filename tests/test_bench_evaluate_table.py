@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from avcall.bench.evaluate_table import markdown
+from avcall.bench.evaluate_table import commits, markdown
 
 
 def results() -> dict[str, Any]:
@@ -41,3 +41,23 @@ def test_a_system_that_never_loses_is_not_accused() -> None:
     better = results()
     better["systems"][1]["clips"]["a"]["lpips_alex"] = 0.05
     assert "worse" not in markdown(better)
+
+
+def test_one_commit_is_named_once_and_several_by_what_they_measured() -> None:
+    def entry(system: str, protocol: str, commit: str | None) -> dict[str, Any]:
+        return {"system": system, "protocol": protocol, "commit": commit}
+
+    old = {"system": "fomm", "protocol": "pivot_1s"}
+    assert commits({"commit": "abc"}, [entry("lite", "pivot_1s", "abc"), old]) == "commit abc"
+    entries = [
+        entry("lite", "first_frame", "def"),
+        entry("lite", "pivot_1s", "def"),
+        entry("classical", "first_frame", "def"),
+        entry("classical", "pivot_1s", "ghi+"),
+        old,
+    ]
+    told = "commits def (lite, classical in first_frame), ghi+ (classical in pivot_1s), abc (fomm)"
+    assert commits({"commit": "abc"}, entries) == told
+    several = results()
+    several["systems"][1]["commit"] = "def"
+    assert "avcall 1, commits abc (repeat_pivot), def (lite), `avcall evaluate`" in markdown(several)
