@@ -36,6 +36,7 @@ from avcall.models.training.clips import read_frames
 
 __all__ = ["EvaluateConfig", "evaluate"]
 PROTOCOLS = (FIRST_FRAME, PIVOT_1S)
+_AND = " and "
 _FOLDERS = re.compile(r"(?<!\w)[./~][^\s'\"]*/")
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class _Run:
             (name, protocol): dict[str, dict[str, float | None]]() for name in self._pairs for protocol in protocols
         }
         self._head = provenance()
-        self._earlier = _read_earlier(config) if config.resume else {}
+        self._earlier = read_earlier(config) if config.resume else {}
         self._take_earlier()
 
     def skip(self, name: str, reason: str) -> None:
@@ -149,8 +150,10 @@ class _Run:
             self._keep(name, CROSS_IDENTITY, path.stem, measured)
 
     def _keep(self, name: str, protocol: str, clip: str, measured: dict[str, float]) -> None:
-        self._commits[name, protocol] = self._head["commit"]
-        self._units[name, protocol][clip] = {key: _finite(value) for key, value in measured.items()}
+        clips = self._units[name, protocol]
+        before = self._commits.get((name, protocol)) if clips else None
+        self._commits[name, protocol] = joined_commits(before, self._head["commit"])
+        clips[clip] = {key: _finite(value) for key, value in measured.items()}
 
     def write(self) -> dict[str, Any]:
         """Writes the results file and returns its content."""
@@ -231,8 +234,12 @@ def _read_square(path: Path, config: EvaluateConfig) -> list[Image]:
     return [np.asarray(cv2.resize(frame, (config.size, config.size), interpolation=how), np.uint8) for frame in frames]
 
 
-def _read_earlier(config: EvaluateConfig) -> dict[str, Any]:
-    """The results file as it stands, if it is of the same settings."""
+def read_earlier(config: EvaluateConfig) -> dict[str, Any]:
+    """The results file as it stands, if it is of the same settings; every entry with its commit.
+
+    Raises:
+        InputError: not a results file. ConfigError: one of other settings.
+    """
     if not config.json.exists():
         return {}
     try:
@@ -244,6 +251,14 @@ def _read_earlier(config: EvaluateConfig) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"--json {config.json}: not a results file to resume ({error}); leave out --resume") from error
     raise ConfigError(f"--resume: {config.json} was made with other settings; give another --json")
+
+
+def joined_commits(before: str | None, now: str | None) -> str | None:
+    """What measured an entry's clips, "a and b" where they are of two commits; None: a wheel."""
+    if before is None or now == before:
+        return now
+    added = now or "a wheel"
+    return before if added in before.split(_AND) else before + _AND + added
 
 
 def _finite(value: float) -> float | None:

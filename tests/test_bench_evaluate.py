@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from avcall.bench.evaluate import EvaluateConfig, _read_earlier, evaluate
+from avcall.bench.evaluate import EvaluateConfig, evaluate, joined_commits, read_earlier
 from avcall.bench.evaluate_clip import mean_over_clips
 from avcall.bench.evaluate_config import settings
 from avcall.bench.evaluate_cross import transfer
@@ -213,7 +213,15 @@ def test_entries_of_a_file_with_one_commit_keep_it(tmp_path: Path) -> None:
     config = EvaluateConfig(clips=tmp_path, json=tmp_path / "results.json", resume=True)
     entries = [{"system": "lite"}, {"system": "classical", "commit": "def"}]
     config.json.write_text(json.dumps({"settings": settings(config), "commit": "abc", "systems": entries}))
-    assert [entry["commit"] for entry in _read_earlier(config)["systems"]] == ["abc", "def"]
+    assert [entry["commit"] for entry in read_earlier(config)["systems"]] == ["abc", "def"]
+
+
+def test_an_entry_names_every_commit_that_measured_its_clips() -> None:
+    assert joined_commits(None, "abc") == "abc"
+    assert joined_commits("abc", "abc") == "abc"
+    assert joined_commits("abc", "def") == "abc and def"
+    assert joined_commits("abc and def", "abc") == "abc and def"
+    assert joined_commits("abc", None) == "abc and a wheel"
 
 
 def test_flags_that_make_no_sense(tmp_path: Path) -> None:
