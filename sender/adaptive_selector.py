@@ -35,8 +35,8 @@ LEAST_INTERVAL_MS = 200.0
 BETTER = 0.9
 """Another pivot must have this much of the flaw, or less, before frames refer to it."""
 LINK_SHARE = 0.17
-"""Of a key frame's bytes, on six val/ clips and at three budgets: what a link is expected to take until some were sent.
-How long ago the one before was matters little: a link every 240 ms took 75 % of what one every 3.5 s takes."""
+"""Of a key frame's bytes: what a link is expected to take until some were sent, found on val clips with preset 6. How
+long ago the one before was matters little."""
 
 
 class AdaptiveSelector(SimpleSelector):
