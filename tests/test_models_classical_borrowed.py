@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from avcall.bench.sample_face import Expression, TalkingPortrait
 from avcall.common.keypoints import (
     EYE_LEFT,
     EYE_RIGHT,
@@ -24,12 +21,12 @@ from avcall.models.classical import ClassicalReenactor
 from avcall.models.classical_borrowed import EDGE, KEPT, choose, kept, mouth_pose, mouth_share, toned
 from avcall.models.classical_face import move_face
 from avcall.models.classical_openings import MOUTH, hole_window
-from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import FollowsPivots, ModelId, followed
 from avcall.models.reenactment.config import LITE
 from avcall.models.reenactment.generator import ReenactmentNetwork
 from avcall.models.reenactment.reenactor import NetworkReenactor
-from tests.classical_portrait import portrait, portrait_face, portrait_keypoints
+from tests.classical_portrait import portrait_face, portrait_keypoints
+from tests.classical_portrait import talking as portrait_talking
 
 CLOSED, OPEN = 0.05, 0.9
 
@@ -122,15 +119,10 @@ def test_without_skin_around_it_a_mouth_does_not_fit() -> None:
     assert toned(torch.full((3, 5, 5), 150.0), torch.full((3, 5, 5), 150.0), torch.zeros(5, 5)) == 0.0
 
 
-@functools.cache
 def talking(mouth: float) -> tuple[Image, Keypoints]:
     """The portrait with its mouth opened so far, and its keypoints."""
-    picture = TalkingPortrait(portrait()).draw(Expression(opening=mouth))
-    mesh = FaceMesh(video=False)
-    found = mesh.find(picture)
-    mesh.close()
-    assert found is not None
-    return picture, np.ascontiguousarray(found[list(MESH_INDICES), :2], dtype=np.float32)
+    picture, mesh = portrait_talking(mouth)
+    return picture, np.ascontiguousarray(mesh[list(MESH_INDICES), :2], dtype=np.float32)
 
 
 def mouth_error(shown: Image, truth: Image, points: Keypoints) -> float:

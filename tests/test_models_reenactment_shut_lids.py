@@ -10,18 +10,7 @@ from avcall.models.interfaces import ModelId
 from avcall.models.metrics_face import eye_aspect_ratio
 from avcall.models.reenactment.reenactor import PointDetector
 from avcall.models.reenactment.shut_lids import FOLLOW, USUAL_FRAMES, ShutLids
-from tests.classical_portrait import portrait, portrait_landmarks
-
-_LIDS = {159: 145, 158: 153, 160: 144, 386: 374, 385: 380, 387: 373}
-"""Upper mesh points of the eyes, and the lower ones below them."""
-
-
-def eyes(share: float) -> Landmarks:
-    """The portrait's mesh, its eyes open by this share of what they are."""
-    mesh = portrait_landmarks().copy()
-    for upper, lower in _LIDS.items():
-        mesh[upper, :2] = mesh[lower, :2] + share * (mesh[upper, :2] - mesh[lower, :2])
-    return mesh
+from tests.classical_portrait import eyes, portrait
 
 
 def points(mesh: Landmarks) -> Keypoints:

@@ -9,10 +9,23 @@ import pytest
 import torch
 
 from avcall.common.errors import InputError
-from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LOWER_LIP, MOUTH_LEFT, MOUTH_RIGHT, UPPER_LIP, Image
+from avcall.common.keypoints import (
+    EYE_LEFT,
+    EYE_RIGHT,
+    LID_LEFT,
+    LID_RIGHT,
+    LOWER_LIP,
+    MESH_INDICES,
+    MOUTH_LEFT,
+    MOUTH_RIGHT,
+    UPPER_LIP,
+    Image,
+)
 from avcall.models.reenactment.motion import cell_centres, sample
-from avcall.models.training.pairs import CROP_EIGHTHS, Pack, face_shape, mirror
+from avcall.models.training.carrying import Carrier, Pivot
+from avcall.models.training.pairs import CROP_EIGHTHS, LENDERS, Pack, face_shape, mirror
 from avcall.models.training.repaired_pivots import EVERY, repair_pivots
+from tests.classical_portrait import eyes, talking
 from tests.training_pack import make_pack
 
 
@@ -61,6 +74,46 @@ def test_what_is_carried_lies_where_the_displacement_says(tmp_path: Path) -> Non
     error = ((sample(pivot, where, 128) - pairs.carried).abs() * inside).mean((1, 2, 3))
     # only lids and lips are painted otherwise; a mirrored pair with a displacement that is not would differ all over
     assert float(error.max()) < 0.02
+
+
+def pivot(opening: float) -> Pivot:
+    picture, mesh = talking(opening)
+    return Pivot(picture, mesh[list(MESH_INDICES), :2].copy(), mesh, np.full((64, 64), 255, np.uint8))
+
+
+def test_a_mouth_is_borrowed_where_another_picture_opened_it_more_alike() -> None:
+    shut, wide = pivot(0.05), pivot(0.9)
+    alone, _ = Carrier().carry(shut, wide.keypoints)
+    borrowed, _ = Carrier().carry(shut, wide.keypoints, [pivot(0.4), wide, shut])
+    truth = wide.image.transpose(2, 0, 1) / 255.0
+    x, y = ((wide.keypoints[[UPPER_LIP, LOWER_LIP]].mean(0) + 1) * 127.5).round().astype(int)
+    mouth = np.s_[:, y - 16 : y + 16, x - 16 : x + 16]
+    assert np.abs(borrowed[mouth] - truth[mouth]).mean() < 0.7 * np.abs(alone[mouth] - truth[mouth]).mean()
+    assert np.array_equal(Carrier().carry(shut, shut.keypoints, [wide])[0], Carrier().carry(shut, shut.keypoints)[0])
+
+
+def test_only_what_a_call_would_have_had_may_lend(tmp_path: Path) -> None:
+    pack = Pack(make_pack(tmp_path, frames=90), "train")
+    seen = 0
+    for number in range(200):
+        generator = np.random.default_rng(number)
+        choice = pack.choose(generator)
+        earlier = pack.earlier(choice, generator)
+        known = [choice.clip.coded[at].tobytes() for at in np.flatnonzero(choice.clip.coded_index < choice.start)]
+        assert all(pivot.image.tobytes() in known for pivot in earlier)
+        assert len(earlier) <= min(LENDERS, min(choice.start, choice.end) // 6 + 1)
+        assert choice.coded is not None or not earlier
+        seen += bool(earlier)
+    assert 40 < seen < 150
+
+
+def test_lids_are_shut_where_the_eyes_dip(tmp_path: Path) -> None:
+    folder = make_pack(tmp_path)
+    landmarks = np.stack([eyes(0.7 if number == 20 else 1.0) for number in range(30)])
+    np.save(folder / "train" / "clip0" / "landmarks.npy", landmarks)
+    moved = Pack(folder, "train").clips[0].keypoints - landmarks[:, list(MESH_INDICES), :2]
+    assert np.unique(np.argwhere(moved)[:, :2], axis=0).tolist() == [[20, LID_LEFT], [20, LID_RIGHT]]
+    assert (moved[20, [LID_LEFT, LID_RIGHT], 1] > 0.0).all()
 
 
 def test_mirroring_swaps_sides_and_undoes_itself() -> None:

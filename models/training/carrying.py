@@ -5,12 +5,31 @@ Mesh and segmentation come from the pack, so nothing is kept between pairs: maki
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from avcall.common.keypoints import Image, Keypoints, Landmarks
 from avcall.models.classical import ClassicalReenactor
+from avcall.models.classical_borrowed import choose, kept, mouth_pose
+from avcall.models.classical_pivot import EncodedPivot, lent
+
+
+@dataclass(frozen=True, slots=True)
+class Pivot:
+    """A picture of a pack, and what the pack holds of the same frame."""
+
+    image: Image
+    """uint8 (S, S, 3)."""
+    keypoints: Keypoints
+    """(10, 2)."""
+    landmarks: Landmarks
+    """(468, 3)."""
+    segmentation: NDArray[np.uint8]
+    """(64, 64)."""
 
 
 class Carrier:
@@ -21,18 +40,20 @@ class Carrier:
 
     @torch.no_grad()
     def carry(
-        self,
-        pivot: Image,
-        keypoints: Keypoints,
-        landmarks: Landmarks,
-        segmentation: NDArray[np.uint8],
-        driving: Keypoints,
+        self, pivot: Pivot, driving: Keypoints, earlier: Sequence[Pivot] = ()
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Picture (3, S, S) in about [0, 1] and displacement (2, S, S) in keypoint units, of a pivot uint8 (S, S, 3)
-        with its keypoints (10, 2), mesh (468, 3) and segmentation (64, 64), driven by keypoints (10, 2)."""
-        encoded = self._reenactor.encode_known(pivot, keypoints, landmarks, segmentation)
+        """Picture (3, S, S) in about [0, 1] and displacement (2, S, S) in keypoint units, of a pivot driven by
+        keypoints (10, 2). It may borrow a mouth of `earlier`; only the one whose turn it is is made ready."""
+        encoded = self._encode(pivot)
+        lenders = kept(earlier, lambda other: mouth_pose(other.keypoints))
+        chosen = choose(mouth_pose(driving), encoded.mouth, [mouth_pose(other.keypoints) for other in lenders])
+        if chosen is not None:
+            encoded = lent(encoded, (self._encode(lenders[chosen[0]]),))
         moved = self._reenactor.move(encoded, driving)
         return (moved.picture / 255.0).numpy(), moved.displacement.permute(2, 0, 1).contiguous().numpy()
+
+    def _encode(self, pivot: Pivot) -> EncodedPivot:
+        return self._reenactor.encode_known(pivot.image, pivot.keypoints, pivot.landmarks, pivot.segmentation)
 
 
 def mirrored(

@@ -1,4 +1,5 @@
-"""Pivots as a receiver decodes them: a chain of SVT-AV1 frames a second apart, so that training sees their faults."""
+"""Pivots as a receiver decodes them: chains of links a second apart, coded as a call codes them, so that training sees
+their faults."""
 
 from __future__ import annotations
 
@@ -10,12 +11,11 @@ from numpy.typing import NDArray
 
 from avcall.common.errors import AvcallError
 from avcall.common.keypoints import Image
-from avcall.models.svt_av1 import open_svt_av1
+from avcall.models.pivot_video import open_chain
 
 QUALITIES = (45, 36, 50, 40, 55)
 """crf of the chains, from what a generous budget allows to what a call begins with; each starts a fifth of a second
 after the one before, so a pack holds five coded pivots a second."""
-_LOW_DELAY = "pred-struct=1:lookahead=0:scd=0:lp=1"
 
 
 def code_chain(images: list[Image], second: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
@@ -34,11 +34,11 @@ def code_chain(images: list[Image], second: int) -> tuple[NDArray[np.uint8], NDA
 
 
 def code(images: list[Image], crf: int) -> list[Image]:
-    """The images as decoded from one low-delay AV1 stream at a constant rate factor."""
+    """The images as decoded from one chain at a constant rate factor."""
     if not images:
         return []
     height, width = images[0].shape[:2]
-    encoder = open_svt_av1(width, height, {"preset": "8", "crf": str(crf), "g": "100000", "svtav1-params": _LOW_DELAY})
+    encoder = open_chain(width, height, crf)
     decoder: Any = av.CodecContext.create("libdav1d", "r")
     decoder.thread_count = 1
     decoded: list[Image] = []

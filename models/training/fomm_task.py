@@ -125,8 +125,8 @@ class FommTask:
 
 
 def _pair(pack: Pack, generator: np.random.Generator) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    clip, pivot, _, end, _ = pack.choose(generator)
-    pair = np.array(pivot), np.array(clip.frames[end])
+    choice = pack.choose(generator)
+    pair = np.array(choice.pivot), np.array(choice.clip.frames[choice.end])
     if generator.random() < 0.5:
         return np.ascontiguousarray(pair[0][:, ::-1]), np.ascontiguousarray(pair[1][:, ::-1])
     return pair

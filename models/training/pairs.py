@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from torch import Tensor
 
 from avcall.common.errors import InputError
 from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LID_LEFT, LID_RIGHT, LOWER_LIP, MESH_INDICES, UPPER_LIP
-from avcall.models.training.carrying import Carrier, mirrored
+from avcall.models.reenactment.shut_lids import ShutLids
+from avcall.models.training.carrying import Carrier, Pivot, mirrored
 
 MIRROR = (0, 1, 3, 2, 4, 5, 7, 6, 9, 8)
 """Which keypoint each one becomes in a mirrored picture."""
@@ -27,6 +28,9 @@ RECENT_S = 2.0
 CANDIDATES = 4
 BLINK_SHARE = 0.2
 """Share of pairs between open and closed eyes: by chance they are one in thirty, too few to learn a blink from."""
+LENDERS, LENT_SHARE = 12, 0.75
+"""Of how many earlier coded pivots a coded one may borrow a mouth, at most, and in what share of pairs: a call's first
+pivots have none before them."""
 CLOSED, OPEN = 0.7, 0.88
 """Height of the eyes relative to the clip's median, below and above which they count as closed and open."""
 NOISE_PX = 0.3
@@ -52,12 +56,31 @@ class TrainingClip:
     segmentation: NDArray[np.uint8]
     """(n, 64, 64): probability of person times 255."""
     keypoints: NDArray[np.float32]
-    """(n, 10, 2): the mesh points that travel."""
+    """(n, 10, 2): the mesh points that travel, with lids that shut."""
     shape: NDArray[np.float32]
     """(n, 8): mouth opening, lids and head pose in units of their own deviation, to choose pairs that differ."""
     closed: NDArray[np.intp]
     """Frames with closed eyes."""
     open: NDArray[np.intp]
+
+
+class Choice(NamedTuple):
+    """A pair of one clip, before anything is made of it."""
+
+    clip: TrainingClip
+    coded: int | None
+    """Which of the clip's coded pictures the pivot is; None: its frame as it was."""
+    start: int
+    """The pivot's frame."""
+    end: int
+    """The driving frame."""
+    blink: bool = False
+    """Whether it was chosen for a blink."""
+
+    @property
+    def pivot(self) -> NDArray[np.uint8]:
+        """Its picture (S, S, 3)."""
+        return self.clip.frames[self.start] if self.coded is None else self.clip.coded[self.coded]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,67 +135,82 @@ class Pack:
         columns = [np.stack(column) for column in zip(*rows, strict=True)]
         return Pairs(*(torch.from_numpy(np.ascontiguousarray(column)) for column in columns))
 
-    def choose(self, generator: np.random.Generator) -> tuple[TrainingClip, NDArray[np.uint8], int, int, bool]:
-        """Clip, pivot, its index, the driving frame's, and whether it was chosen for a blink."""
+    def choose(self, generator: np.random.Generator) -> Choice:
+        """A pair of one clip."""
         blink = generator.random() < BLINK_SHARE and self._blink_weights is not None
-        return *(self._blink(generator) if blink else self._any(generator)), blink
+        return self._blink(generator) if blink else self._any(generator)
 
     def _draw_one(self, generator: np.random.Generator) -> tuple[Any, ...]:
         """One row, in the order of the fields of `Pairs`."""
         if self._carrier is None:
             self._carrier = Carrier()
-        clip, pivot, start, end, blink = self.choose(generator)
+        choice = self.choose(generator)
+        clip, end = choice.clip, choice.end
         mirror_it = bool(generator.random() < 0.5)
-        pivot_points = self._noisy(clip.keypoints[start], generator)
+        pivot_picture, driving = choice.pivot, clip.frames[end]
+        pivot = self._pivot(clip, pivot_picture, choice.start, generator)
         driving_points = self._noisy(clip.keypoints[end], generator)
-        left, top = self._crop(clip.keypoints[end], generator, blink)
-        driving = clip.frames[end]
-        mesh, segmentation = clip.landmarks[start], np.array(clip.segmentation[start])
-        carried, displacement = self._carrier.carry(pivot, pivot_points, mesh, segmentation, driving_points)
+        left, top = self._crop(clip.keypoints[end], generator, choice.blink)
+        carried, displacement = self._carrier.carry(pivot, driving_points, self.earlier(choice, generator))
+        pivot_points = pivot.keypoints
         if mirror_it:
-            pivot, driving = pivot[:, ::-1], driving[:, ::-1]
+            pivot_picture, driving = pivot_picture[:, ::-1], driving[:, ::-1]
             carried, displacement = mirrored(carried, displacement)
             pivot_points, driving_points = mirror(pivot_points), mirror(driving_points)
             left = self.resolution // 8 - CROP_EIGHTHS - left
-        return pivot, driving, carried, displacement, pivot_points, driving_points, left, top
+        return pivot_picture, driving, carried, displacement, pivot_points, driving_points, left, top
 
-    def _blink(self, generator: np.random.Generator) -> tuple[TrainingClip, NDArray[np.uint8], int, int]:
-        """Clip, pivot, its index and the driving frame's: open eyes and closed ones, now and then the other way."""
+    def _pivot(
+        self, clip: TrainingClip, picture: NDArray[np.uint8], frame: int, generator: np.random.Generator
+    ) -> Pivot:
+        points = self._noisy(clip.keypoints[frame], generator)
+        return Pivot(picture, points, clip.landmarks[frame], np.array(clip.segmentation[frame]))
+
+    def earlier(self, choice: Choice, generator: np.random.Generator) -> list[Pivot]:
+        """Coded pivots from before both frames, as a call would have had: those that may lend their mouths."""
+        clip = choice.clip
+        if choice.coded is None or generator.random() >= LENT_SHARE:
+            return []
+        before = np.flatnonzero(clip.coded_index < min(choice.start, choice.end))
+        if len(before) > LENDERS:
+            before = np.sort(generator.choice(before, LENDERS, replace=False))
+        return [self._pivot(clip, clip.coded[at], int(clip.coded_index[at]), generator) for at in before]
+
+    def _blink(self, generator: np.random.Generator) -> Choice:
+        """Open eyes and closed ones, now and then the other way."""
         clip = self.clips[generator.choice(len(self.clips), p=self._blink_weights)]
         closed, opened = int(generator.choice(clip.closed)), int(generator.choice(clip.open))
         if generator.random() < 0.25:
-            return clip, clip.frames[closed], closed, opened
+            return Choice(clip, None, closed, opened, True)
         ages = closed - clip.coded_index
         recent = np.flatnonzero((ages >= 0) & (ages <= RECENT_S * self.fps) & np.isin(clip.coded_index, clip.open))
         if len(recent) and generator.random() < 0.6:
             number = int(generator.choice(recent))
-            return clip, clip.coded[number], int(clip.coded_index[number]), closed
-        return clip, clip.frames[opened], opened, closed
+            return Choice(clip, number, int(clip.coded_index[number]), closed, True)
+        return Choice(clip, None, opened, closed, True)
 
-    def _any(self, generator: np.random.Generator) -> tuple[TrainingClip, NDArray[np.uint8], int, int]:
-        """Clip, pivot, its index and the driving frame's."""
+    def _any(self, generator: np.random.Generator) -> Choice:
+        """Any two frames that are not too much alike."""
         clip = self.any_clip(generator)
         total = len(clip.frames)
+        number: int | None = None
         kind = generator.random()
         if kind < RECENT_SHARE:
             number = int(generator.integers(len(clip.coded_index)))
-            first = int(clip.coded_index[number])
-            choices = generator.integers(first, min(total, first + round(RECENT_S * self.fps) + 1), CANDIDATES)
-            pivot, start = clip.coded[number], first
+            start = int(clip.coded_index[number])
+            choices = generator.integers(start, min(total, start + round(RECENT_S * self.fps) + 1), CANDIDATES)
         elif kind < RECENT_SHARE + FAR_SHARE:
             start = int(generator.integers(total))
             choices = generator.integers(0, total, CANDIDATES)
-            pivot = clip.frames[start]
         else:
             number = int(generator.integers(len(clip.coded_index)))
             start = int(clip.coded_index[number])
             choices = generator.integers(0, total, CANDIDATES)
-            pivot = clip.coded[number]
         end = int(choices[0])
         if generator.random() < 0.6:  # of some candidates, the one whose mouth, lids and pose differ most
             change = np.abs(clip.shape[choices] - clip.shape[start]) @ generator.exponential(size=clip.shape.shape[1])
             end = int(choices[np.argmax(change)])
-        return clip, pivot, start, end
+        return Choice(clip, number, start, end)
 
     def _noisy(self, points: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
         noise = generator.normal(size=points.shape) * (NOISE_PX * 2 / 255 * generator.random())
@@ -219,7 +257,8 @@ def eye_height(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
 def _load(folder: Path, coded: Path, name: str) -> TrainingClip:
     try:
         landmarks = np.load(folder / "landmarks.npy", mmap_mode="r")
-        keypoints = np.ascontiguousarray(landmarks[:, list(MESH_INDICES), :2])
+        lids = ShutLids()
+        keypoints = np.stack([lids.shut(np.array(mesh[list(MESH_INDICES), :2]), mesh) for mesh in landmarks])
         height = eye_height(landmarks)
         height = height / np.median(height)
         return TrainingClip(
