@@ -80,7 +80,8 @@ class Choice(NamedTuple):
     @property
     def pivot(self) -> NDArray[np.uint8]:
         """Its picture (S, S, 3)."""
-        return self.clip.frames[self.start] if self.coded is None else self.clip.coded[self.coded]
+        picture = self.clip.frames[self.start] if self.coded is None else self.clip.coded[self.coded]
+        return np.asarray(picture, dtype=np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
