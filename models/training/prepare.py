@@ -6,7 +6,7 @@ A pack is a folder that training maps into memory without decoding anything:
     <split>/<clip>/frames.npy           uint8 (n, side, side, 3), RGB, every `step`-th frame of 25 a second
     <split>/<clip>/landmarks.npy        float32 (n, 468, 3), mediapipe's mesh in the keypoint convention
     <split>/<clip>/segmentation.npy     uint8 (n, 64, 64), probability of person times 255
-    <split>/<clip>/coded.npy            uint8 (m, side, side, 3): pivots as a receiver decodes them, chains of one a second
+    <split>/<clip>/coded.npy            uint8 (m, side, side, 3): decoded pivots, in chains of one a second
     <split>/<clip>/coded_index.npy      int32 (m,): which frame each coded pivot shows
 """
 
