@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import itertools
 import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -55,10 +56,10 @@ class InlineExecutor(concurrent.futures.Executor):
 
 
 class LateExecutor(InlineExecutor):
-    """Runs each job at once, and gives its result `took_ms` of virtual time later."""
+    """Runs each job at once, and gives its result later: `took_ms` of virtual time, of several each in turn."""
 
-    def __init__(self, loop: VirtualTimeLoop, took_ms: float) -> None:
-        self._loop, self._took_ms = loop, took_ms
+    def __init__(self, loop: VirtualTimeLoop, *took_ms: float) -> None:
+        self._loop, self._took_ms = loop, itertools.cycle(took_ms)
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[T]:
         done, late = super().submit(fn, *args, **kwargs), concurrent.futures.Future[T]()
@@ -67,7 +68,7 @@ class LateExecutor(InlineExecutor):
             error = done.exception()
             late.set_result(done.result()) if error is None else late.set_exception(error)
 
-        self._loop.call_later(self._took_ms / 1000, give)
+        self._loop.call_later(next(self._took_ms) / 1000, give)
         return late
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 from avcall.common.clock import Clock
 from avcall.common.keypoints import Image
@@ -26,6 +27,14 @@ _FIRST_GUESS_MS = 15.0
 _LONGEST_MS = 0.8 * TICK_MS
 _RISE, _FALL = 0.2, 0.05
 """Longer computing is followed faster, so that most pictures are ready when they are due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A picture, and the same as large as it is shown."""
+
+    drawn: Drawn
+    display: Image
 
 
 class Display:
@@ -54,32 +63,34 @@ class Display:
         self._budget = budget
         self._present_ms = 0.0
         self._first_tick = 0
-        self._shown: tuple[Drawn, Image] | None = None
+        self._shown: Made | None = None
         self.seen = DisplayStats()
         self.render_ms = _FIRST_GUESS_MS
         """From the start of a tick until its picture can be shown, as it goes at present."""
         self.first_face_ms: float | None = None
         """When the first picture was shown."""
 
-    async def draw(self, drawing: Drawing) -> bool:
-        """Makes the picture to be presented next; True where the reenactor succeeded."""
+    async def draw(self, drawing: Drawing) -> Made | None:
+        """Makes a picture; None where the reenactor failed before there was any."""
         start_ms = self._clock()
         made = await asyncio.get_running_loop().run_in_executor(self._executor, self._make, drawing)
         took_ms = self._clock() - start_ms
         if self._budget is not None:
             self._budget.frame(took_ms + self._present_ms)
-        if made is None:
-            return False
-        self._shown = made
-        change_ms = min(took_ms, _LONGEST_MS) - self.render_ms
-        self.render_ms += (_RISE if change_ms > 0 else _FALL) * change_ms
-        return made[0].fresh
+        if made is not None:
+            change_ms = min(took_ms, _LONGEST_MS) - self.render_ms
+            self.render_ms += (_RISE if change_ms > 0 else _FALL) * change_ms
+        return made
 
-    def present(self, tick: int, sample: PoseSample, due_ms: float, badges: Badges, *, new: bool) -> None:
-        """Shows what was drawn last; nothing before the first. `new` says that it was drawn for `sample`."""
+    def present(
+        self, tick: int, sample: PoseSample, due_ms: float, badges: Badges, made: Made | None, *, new: bool
+    ) -> None:
+        """Shows a picture, or the last one again; nothing before the first. `new` says that it was drawn for
+        `sample`."""
+        self._shown = made or self._shown
         if self._shown is None:
             return
-        drawn, display = self._shown
+        drawn, display = self._shown.drawn, self._shown.display
         start_ms = self._clock()
         if self.first_face_ms is None:
             self._first_tick, self.first_face_ms = tick, start_ms
@@ -107,7 +118,7 @@ class Display:
             skew_ms=skew_ms,
         )
 
-    def _make(self, drawing: Drawing) -> tuple[Drawn, Image] | None:
+    def _make(self, drawing: Drawing) -> Made | None:
         """In the executor."""
         start_ms = self._clock()
         if self._budget is not None:
@@ -121,8 +132,8 @@ class Display:
         enhanced_ms = self._clock()
         self._stats.add_stage("enhance", enhanced_ms - drawn_ms)
         if not self._renderers:
-            return enhanced, enhanced.image
+            return Made(enhanced, enhanced.image)
         guide = Guide(drawn.reference, drawing.pose.keypoints)
         enlarged = self._upscaler.upscale(enhanced.image, self._side, guide)
         self._stats.add_stage("upscale", self._clock() - enhanced_ms)
-        return enhanced, enlarged
+        return Made(enhanced, enlarged)

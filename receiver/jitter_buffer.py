@@ -157,6 +157,13 @@ class PoseBuffer:
         self._shown_ms = max(self._shown_ms, sample.pose.capture_ms)
         return sample
 
+    def known(self, media_ms: float) -> bool:
+        """Whether `at` would give a pose that was received, or lies between two; nothing is asked for by this."""
+        if not self._times or not self._times[0] - SNAP_MS <= media_ms or media_ms <= self._shown_ms:
+            return False
+        sample = self._sample(media_ms)
+        return sample.kind in (PoseKind.NEW, PoseKind.INTERPOLATED) and sample.pose.capture_ms > self._shown_ms
+
     def _sample(self, media_ms: float) -> PoseSample:
         after = bisect_right(self._times, media_ms)
         nearest = min(self._times[max(0, after - 1) : after + 1], key=lambda time: abs(time - media_ms))

@@ -100,6 +100,11 @@ class PlayoutClock:
         return self._behind_ms is not None
 
     @property
+    def settled(self) -> bool:
+        """Whether the delay has been chosen anew since the first picture (BEGINNING_MS)."""
+        return self.running and self._settled_ms is None
+
+    @property
     def delay_ms(self) -> float:
         """The play-out delay in use: the target's distance from the fastest transit."""
         return 0.0 if self._behind_ms is None else self._behind_ms - self._base_ms

@@ -15,7 +15,7 @@ import pytest
 
 from avcall.bench import memory_link
 from avcall.bench.memory_link import MemoryLink
-from avcall.bench.virtual_time import InlineExecutor, LateExecutor, VirtualTimeLoop, run
+from avcall.bench.virtual_time import LateExecutor, VirtualTimeLoop, run
 from avcall.common import control, keypoint_coder, wire
 from avcall.common.config import ReceiveConfig
 from avcall.common.control import Bye, Mute, PivotRequest
@@ -188,6 +188,7 @@ def play(
     renderers: Sequence[Renderer] = (),
     enhancers: Sequence[tuple[str, Enhancer]] = (("as drawn", IdentityEnhancer()),),
     pivots_take_ms: float = 0.0,
+    pictures_take_ms: Sequence[float] = (0.0,),
     **config: Any,
 ) -> Call:
     """Runs a receiver while `script` plays the sender."""
@@ -206,7 +207,7 @@ def play(
             speaker=SilentSpeaker(),
             link=near,
             clock=loop.now_ms,
-            executor=InlineExecutor(),
+            executor=LateExecutor(loop, *pictures_take_ms),
             pivot_executor=LateExecutor(loop, pivots_take_ms),
             stats=stats,
             trace=trace,
@@ -265,6 +266,40 @@ def test_pictures_do_not_wait_while_a_pivot_is_made_ready() -> None:
     assert call.reenactor.encoded == 2
     assert call.summary()["freeze_longest_ms"] < 90
     assert {picture["pivot_id"] for picture in call.trace.pictures} == {1, 2}
+
+
+async def bundled(call: Call) -> None:
+    """Six seconds of poses that come three at a time."""
+    await call.send_pivot()
+    start_ms, held = call.loop.now_ms(), []
+    for i in range(150):
+        capture = round(call.loop.now_ms() + 5e8) % 2**32
+        held.append(KeypointPacket(i, capture, 1, keypoints(0.4 + 0.3 * np.sin(i / 5))))
+        if i % 3 == 2:
+            for packet in held:
+                call.far.send(Channel.MEDIA, wire.pack(packet))
+            held.clear()
+        await asyncio.sleep((start_ms + 40 * (i + 1) - call.loop.now_ms()) / 1000)
+
+
+@pytest.mark.parametrize("slow_ms", [60.0, 80.0])
+def test_a_picture_that_takes_long_makes_none_late(slow_ms: float) -> None:
+    call = play(bundled, pictures_take_ms=[25.0] * 7 + [slow_ms])
+    figures = call.summary()
+    assert figures["ticks_filled"] > 0.97
+    assert figures["freeze_longest_ms"] < 100  # one tick left out at most
+    after = [picture["shown_ms"] for picture in call.trace.pictures[50:]]
+    assert np.percentile(np.diff(after), 95) < 45
+    assert figures["latency_ms"]["p50"] < 250
+
+
+def test_pictures_that_all_take_too_long_are_left_out_not_queued() -> None:
+    call = play(bundled, pictures_take_ms=[55.0])
+    figures = call.summary()
+    assert 0.6 < figures["ticks_filled"] < 0.8
+    assert figures["freeze_longest_ms"] < 130
+    latency = [picture["latency_ms"] for picture in call.trace.pictures[25:]]
+    assert max(latency) < 300
 
 
 def test_pictures_show_the_pose_of_their_media_time() -> None:
