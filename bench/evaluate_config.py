@@ -9,11 +9,12 @@ from typing import Any
 
 from avcall.common.config import flag
 from avcall.common.errors import ConfigError, InputError, OutputError
+from avcall.models.pivot_video import PRESET
 
 FPS = 25
 REPEAT_PIVOT, WARP_ONLY, CARRIED, LITE = "repeat_pivot", "warp_only", "lite_carried", "lite"
 SYSTEMS = (REPEAT_PIVOT, "classical", WARP_ONLY, CARRIED, LITE, "fomm")
-PIVOT_CRF, PIVOT_PRESET = 45, 8
+PIVOT_CRF = 45
 DEEP_EVERY = 7
 """DISTS, LPIPS-vgg and identity look at every 7th of the frames that LPIPS-alex looks at: they cost far more. Of every
 6th frame that makes every 42nd, whose places within the 25 frames of a pivot are spread evenly."""
@@ -94,5 +95,5 @@ def settings(config: EvaluateConfig) -> dict[str, Any]:
         "vgg": config.vgg,
         "identity": config.identity,
         "device": config.device,
-        "pivot_1s": f"SVT-AV1 preset {PIVOT_PRESET} crf {PIVOT_CRF}, low delay, one chain a clip, a picture a second",
+        "pivot_1s": f"SVT-AV1 preset {PRESET}, variance boost, crf {PIVOT_CRF}, one chain a clip, a picture a second",
     }

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
-import av
 import numpy as np
 
-from avcall.bench.evaluate_config import PIVOT_CRF, PIVOT_PRESET
-from avcall.common.errors import AvcallError
+from avcall.bench.evaluate_config import PIVOT_CRF
 from avcall.common.keypoints import Image, Keypoints, Landmarks
 from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor, RepairsPivots, followed
-from avcall.models.pivot_video import LOW_DELAY
-from avcall.models.svt_av1 import open_svt_av1
+from avcall.models.pivot_video import code_chain
 from avcall.sender.keypoint_filter import KeypointFilter
 
 FIRST_FRAME, PIVOT_1S = "first_frame", "pivot_1s"
@@ -47,36 +43,12 @@ class Shown:
 
 
 def choose_pivots(protocol: str, frames: list[Image], fps: int) -> Pivots:
-    """The pivots of a protocol: the first frame as it is, or a frame every second through AV1."""
+    """The pivots of a protocol: the first frame as it is, or a frame every second as a call codes it."""
     if protocol == FIRST_FRAME:
         return Pivots([0], [frames[0]], 0)
     starts = list(range(0, len(frames), fps))
-    pictures, size_bytes = code_chain([frames[index] for index in starts])
+    pictures, size_bytes = code_chain([frames[index] for index in starts], PIVOT_CRF)
     return Pivots(starts, pictures, size_bytes)
-
-
-def code_chain(images: list[Image]) -> tuple[list[Image], int]:
-    """The images as decoded from one low-delay SVT-AV1 stream (one key frame, then each against those before it), and
-    the bytes of its packets.
-
-    Raises:
-        AvcallError: the coder of this PyAV does not give one picture for each.
-    """
-    height, width = images[0].shape[:2]
-    options = {"preset": str(PIVOT_PRESET), "crf": str(PIVOT_CRF), "g": "100000", "svtav1-params": LOW_DELAY}
-    encoder = open_svt_av1(width, height, options)
-    decoder: Any = av.CodecContext.create("libdav1d", "r")
-    decoder.thread_count = 1
-    packets = []
-    for number, image in enumerate(images):
-        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-        frame.pts = number
-        packets += encoder.encode(frame)
-    packets += encoder.encode(None)
-    pictures = [frame.to_ndarray(format="rgb24") for packet in [*packets, None] for frame in decoder.decode(packet)]
-    if len(pictures) != len(images):
-        raise AvcallError(f"SVT-AV1 gave {len(pictures)} pictures for {len(images)}: is this the av of avcall's wheel?")
-    return pictures, sum(packet.size for packet in packets)
 
 
 def find_keypoints(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -74,6 +75,20 @@ def open_chain(width: int, height: int, crf: int, preset: int = PRESET, boost: s
     parameters = ":".join(filter(None, (LOW_DELAY, boost)))
     options = {"preset": str(preset), "crf": str(crf), "g": "-1", "svtav1-params": parameters}
     return open_svt_av1(width, height, options)
+
+
+def code_chain(images: Sequence[Image], crf: int) -> tuple[list[Image], int]:
+    """One chain of pictures (H, W, 3) of one size as its receiver decodes them, and the bytes of its links.
+
+    Raises:
+        ProtocolError: the coder of this PyAV does not give one picture for each.
+    """
+    if not images:
+        return [], 0
+    height, width = images[0].shape[:2]
+    stream, decoder = open_chain(width, height, crf), ChainDecoder(width, height)
+    links = [_code(stream, _frame(image), number) for number, image in enumerate(images)]
+    return [decoder.decode(link) for link in links], sum(map(len, links))
 
 
 class PivotEncoder(Protocol):
@@ -144,12 +159,12 @@ class PivotVideoEncoder:
     def encode(self, image: Image) -> CodedPivot:
         """The next link; a new chain where the size has changed or `restart` was called."""
         height, width = image.shape[:2]
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24").reformat(format="yuv420p")
+        frame = _frame(image)
         if self._restart or self._size != (width, height) or self._link + 1 == MAX_LINKS:
             data = self._begin(frame)
         else:
             self._link += 1
-            data = self._code(frame)
+            data = _code(self._stream, frame, self._link)
         return CodedPivot(PivotCodec.AV1_CHAIN, data, self._decoder.decode(data), self._chain, self._link)
 
     def _begin(self, frame: av.VideoFrame) -> bytes:
@@ -169,15 +184,11 @@ class PivotVideoEncoder:
         """The key frame, coded again and more coarsely until it fits, and its crf; leaves its chain open."""
         while True:
             self._stream = open_chain(frame.width, frame.height, crf, preset)
-            data = self._code(frame)
+            data = _code(self._stream, frame, 0)
             if len(data) <= self._most_key_bytes or crf >= COARSEST_CRF:
                 return crf, data
             steps = math.ceil(HALVING * math.log2(len(data) / self._most_key_bytes))
             crf = min(COARSEST_CRF, crf + max(1, steps))
-
-    def _code(self, frame: av.VideoFrame) -> bytes:
-        frame.pts = self._link
-        return b"".join(bytes(packet) for packet in self._stream.encode(frame))
 
 
 class IntraPivotEncoder:
@@ -230,6 +241,15 @@ class ChainDecoder:
         if (frames[0].width, frames[0].height) != self._size:
             raise ProtocolError(f"a link of {frames[0].width}x{frames[0].height} in a chain of another size")
         return np.asarray(frames[0].to_ndarray(format="rgb24"), dtype=np.uint8)
+
+
+def _frame(image: Image) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24").reformat(format="yuv420p")
+
+
+def _code(stream: Any, frame: av.VideoFrame, number: int) -> bytes:
+    frame.pts = number
+    return b"".join(bytes(packet) for packet in stream.encode(frame))
 
 
 def _round_up(side: int) -> int:

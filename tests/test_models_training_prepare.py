@@ -15,7 +15,7 @@ from avcall.common.errors import InputError, OutputError
 from avcall.common.keypoints import Image
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.training.clips import Clip, face_crops, read_frames
-from avcall.models.training.coded_pivots import code_chain
+from avcall.models.training.coded_pivots import code_chains
 from avcall.models.training.pairs import Pack
 from avcall.models.training.prepare import PrepareConfig, prepare
 
@@ -59,7 +59,7 @@ def test_coded_pivots_show_their_frames() -> None:
     ramp = np.add.outer(np.arange(128), np.arange(128)).astype(np.uint8)
     images = [np.stack([np.roll(ramp, i, 1)] * 3, -1) for i in range(30)]
     scheduling = os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else None
-    coded, index = code_chain(images, 10)
+    coded, index = code_chains(images, 10)
     assert index.tolist() == list(range(0, 30, 2)), "five chains, each with a picture every ten"
     for picture, at in zip(coded, index, strict=True):
         assert np.abs(picture.astype(int) - images[at]).mean() < 12

@@ -33,7 +33,7 @@ from avcall.common.keypoints import Image
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.segmentation import Segmenter
 from avcall.models.training.clips import Clip, face_crops, read_frames
-from avcall.models.training.coded_pivots import code_chain
+from avcall.models.training.coded_pivots import code_chains
 
 VERSION = 1
 FPS = 25.0
@@ -190,7 +190,7 @@ def _write_clip(folder: Path, images: list[Image], second: int) -> int:
         return 0
     partial = folder.with_name(folder.name + ".part")
     partial.mkdir(parents=True, exist_ok=True)
-    coded, index = code_chain(kept, second)
+    coded, index = code_chains(kept, second)
     np.save(partial / "frames.npy", np.stack(kept))
     np.save(partial / "landmarks.npy", np.stack(landmarks))
     np.save(partial / "segmentation.npy", np.stack(masks))
