@@ -25,7 +25,7 @@ RUNS = 9
 TRUSTED_RUNS = 3
 """Before a version has run so often, its estimate is what it took when the call began, scaled by the present load."""
 OVERRUNS = 3
-"""So many frames in a row beyond the period, and the last step is given up at once, whatever the estimates say."""
+"""So many frames in a row that are late, and the last step is given up at once, whatever the estimates say."""
 FADE_FRAMES = 5
 """A step is blended in and out over so many frames, where there is time to draw both."""
 DWELL_MS = 1000.0
@@ -160,12 +160,13 @@ class FrameBudget:
             here.give_up(now_ms)
             self._changed_ms, self._given_up = now_ms, self._given_up + 1
 
-    def frame(self, took_ms: float) -> None:
-        """A frame was made; `took_ms` is all that it took, from its tick until it could be shown."""
+    def frame(self, took_ms: float, had_ms: float | None = None) -> None:
+        """A frame was made; `took_ms` is all that it took, from its beginning until it could be shown. It is late where
+        that is more than `had_ms`, the time until the next one's tick: a period, and more where it was begun early."""
         for stage in self._stages.values():
             stage.frames[stage.versions[stage.level].name] += 1
         self._rest_ms.append(max(0.0, took_ms - self._spent_ms))
-        self._overruns = self._overruns + 1 if took_ms > self._period_ms else 0
+        self._overruns = self._overruns + 1 if took_ms > (had_ms or self._period_ms) else 0
 
     def estimate_ms(self) -> float:
         """What a frame takes as it is made at present."""

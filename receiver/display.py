@@ -70,13 +70,14 @@ class Display:
         self.first_face_ms: float | None = None
         """When the first picture was shown."""
 
-    async def draw(self, drawing: Drawing) -> Made | None:
-        """Makes a picture; None where the reenactor failed before there was any."""
+    async def draw(self, drawing: Drawing, next_ms: float) -> Made | None:
+        """Makes a picture before the next tick, which begins at `next_ms`; None where the reenactor failed before there
+        was any."""
         start_ms = self._clock()
         made = await asyncio.get_running_loop().run_in_executor(self._executor, self._make, drawing)
         took_ms = self._clock() - start_ms
         if self._budget is not None:
-            self._budget.frame(took_ms + self._present_ms)
+            self._budget.frame(took_ms + self._present_ms, next_ms - start_ms)
         if made is not None:
             change_ms = min(took_ms, _LONGEST_MS) - self.render_ms
             self.render_ms += (_RISE if change_ms > 0 else _FALL) * change_ms

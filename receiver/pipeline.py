@@ -326,7 +326,7 @@ class Receiver:
                 new = False
             else:
                 self._pivots.found()
-                made = await self._display.draw(drawing)
+                made = await self._display.draw(drawing, max(now_ms, start_ms) + TICK_MS)
                 self._begun = self._begun or made is not None
                 new = new and made is not None and made.drawn.fresh
         return _Due(tick, due_ms, sample, made, new)

@@ -163,6 +163,16 @@ def test_overruns_that_no_stage_explains_drop_the_last_step() -> None:
     assert machine.budget.running() == ("lite", "sharp")
 
 
+def test_a_frame_that_was_begun_early_may_take_longer() -> None:
+    machine = Machine()
+    before = machine.run(10)
+    for _ in range(4):
+        machine.budget.plan(machine.now_ms)
+        machine.budget.frame(60.0, 100.0)
+        machine.now_ms += TICK_MS
+    assert machine.budget.running() == before
+
+
 def test_a_version_that_fails_is_given_up_for_a_while() -> None:
     machine = Machine()
     machine.run(10)

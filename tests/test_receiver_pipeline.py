@@ -289,7 +289,7 @@ def test_a_picture_that_takes_long_makes_none_late(slow_ms: float) -> None:
     assert figures["ticks_filled"] > 0.97
     assert figures["freeze_longest_ms"] < 100  # one tick left out at most
     after = [picture["shown_ms"] for picture in call.trace.pictures[50:]]
-    assert np.percentile(np.diff(after), 95) < 45
+    assert np.percentile(np.diff(after), 95) < 55  # 73 where each is begun at its tick
     assert figures["latency_ms"]["p50"] < 250
 
 
