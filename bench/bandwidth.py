@@ -36,7 +36,7 @@ from avcall.bench.evaluate_clip import Networks
 from avcall.common.errors import AvcallError, ConfigError, InputError
 from avcall.models.classical import MeshDetector
 from avcall.models.pivot_video import BOOST, PRESET
-from avcall.models.reenactment import shut_lids
+from avcall.models.reenactment import carried_points, shut_lids
 from avcall.models.registry import load_pair
 from avcall.models.training.prepare import VIDEO_SUFFIXES
 
@@ -215,7 +215,7 @@ def _avcall(model: str) -> System:
     key = {
         "weights": reenactor.model.weights,
         "warp": warp,
-        "lids": shut_lids.CONSTANTS,
+        "points": [*carried_points.CONSTANTS, *shut_lids.CONSTANTS],
         "span_ms": SPAN_MS,
         "pivots": [*PIVOT_CRFS, PRESET, BOOST],
     }

@@ -39,6 +39,8 @@ LOST_PX = 0.3
 KEPT = 2
 """Pictures kept: a sender looks at two crops in turn while it changes from one to the other."""
 
+CONSTANTS = (CARRIED.tolist(), WINDOW, LEVELS, PULL, JITTER_PX, LOST_PX)
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
