@@ -24,6 +24,7 @@ import numpy as np
 
 from avcall.common.errors import InputError, OutputError
 from avcall.common.keypoints import Image
+from avcall.common.threads import yield_to_others
 
 LOG = "log.jsonl"
 _QUEUE = 100
@@ -93,6 +94,7 @@ class TraceWriter:
             self.dropped += 1
 
     def _run(self) -> None:
+        yield_to_others()
         film: _Film | None = None
         failed = False
         while (item := self._queue.get()) is not None:

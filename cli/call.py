@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -18,6 +17,7 @@ from avcall.common.clock import monotonic_ms
 from avcall.common.config import CallConfig
 from avcall.common.link import Endpoint
 from avcall.common.stats import Stats
+from avcall.common.threads import yield_to_others
 from avcall.common.trace import NullTrace, Trace
 from avcall.models.interfaces import ModelId
 from avcall.signaling.session import Session
@@ -50,11 +50,10 @@ def open_trace(config: CallConfig, stack: ExitStack, **start: object) -> Trace:
 
 
 @contextlib.contextmanager
-def one_worker(name: str, niceness: int = 0) -> Iterator[Executor]:
-    """A single thread in which an end computes. On leaving, what has not begun is not begun. `niceness` above 0 lets
-    the others go first, on Linux, where each thread has its own."""
-    yielding = partial(os.nice, niceness) if niceness > 0 and sys.platform == "linux" else None
-    executor = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=yielding)
+def one_worker(name: str, *, yields: bool = False) -> Iterator[Executor]:
+    """A single thread in which an end computes. On leaving, what has not begun is not begun. One that `yields` lets the
+    others go first."""
+    executor = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=yield_to_others if yields else None)
     try:
         yield executor
     finally:

@@ -53,7 +53,7 @@ async def call(sending: SendConfig, receiving: ReceiveConfig) -> None:
         sent_trace.event("input", what=what)
         # a picture being drawn must not delay the next one's capture time, and no frame waits for a pivot
         tracking, drawing = (stack.enter_context(one_worker(name)) for name in ("sender", "receiver"))
-        coding, preparing = (stack.enter_context(one_worker(name, 5)) for name in ("sender-pivots", "pivots"))
+        coding, preparing = (stack.enter_context(one_worker(name, yields=True)) for name in ("sender-pivots", "pivots"))
         hello = Hello(
             protocol=wire.VERSION,
             version=version("avcall"),

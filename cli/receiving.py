@@ -53,7 +53,10 @@ async def receive(config: ReceiveConfig) -> None:
         stats = Stats()
         stages = stages_of(config, reenactor, stats, stack)
         trace = open_trace(config, stack, model=reenactor.model.name, weights=reenactor.model.weights, device=device)
-        drawing, preparing = stack.enter_context(one_worker("receiver")), stack.enter_context(one_worker("pivots", 5))
+        drawing, preparing = (
+            stack.enter_context(one_worker("receiver")),
+            stack.enter_context(one_worker("pivots", yields=True)),
+        )
         hello = Hello(
             protocol=wire.VERSION,
             version=version("avcall"),
@@ -102,7 +105,7 @@ def stages_of(config: ReceiveConfig, reenactor: Reenactor, stats: Stats, stack: 
         quality=config.quality,
         clock=monotonic_ms,
         stats=stats,
-        beside=stack.enter_context(one_worker("network", 5)) if reenactor.device == "cpu" else None,
+        beside=stack.enter_context(one_worker("network", yields=True)) if reenactor.device == "cpu" else None,
     )
 
 

@@ -46,7 +46,7 @@ async def send(config: SendConfig) -> None:
         trace = open_trace(config, stack, model=detector.model.name, weights=detector.model.weights, device=device)
         trace.event("input", what=what)
         tracking = stack.enter_context(one_worker("sender"))
-        coding = stack.enter_context(one_worker("sender-pivots", 5))
+        coding = stack.enter_context(one_worker("sender-pivots", yields=True))
         hello = Hello(
             protocol=wire.VERSION,
             version=version("avcall"),

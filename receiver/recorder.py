@@ -23,6 +23,7 @@ from avcall.common.config import DISPLAY_FPS
 from avcall.common.errors import ConfigError, OutputError
 from avcall.common.frames import SAMPLE_RATE
 from avcall.common.keypoints import Image
+from avcall.common.threads import yield_to_others
 from avcall.receiver.display_stats import TICK_MS
 from avcall.receiver.opus_decoder import Samples
 from avcall.receiver.renderers import ShownFrame
@@ -88,6 +89,7 @@ class Recorder:
             self.dropped += 1
 
     def _run(self) -> None:
+        yield_to_others()
         film: _Film | None = None
         early: deque[tuple[Samples, float]] = deque(maxlen=_EARLY_CHUNKS)
         while (item := self._queue.get()) is not None:
