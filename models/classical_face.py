@@ -241,7 +241,7 @@ def _hold_unseen(model: FaceModel, mesh: Array, turn: Array, moved: Array) -> No
 
 def _spread(model: FaceModel, residual: Array) -> Array:
     """(468, 2): what the ten residuals (10, 2) do to every point."""
-    shift = model.broad @ residual[_BROAD]
+    shift: Array = model.broad @ residual[_BROAD]
     for weights, at in ((model.lips, _LIPS), (model.lids, _LIDS)):
         shift += weights @ (residual[at] - shift[_DRIVEN[at]])
     return shift
