@@ -23,7 +23,7 @@ Map: TypeAlias = NDArray[np.float32]
 """A picture (H, W, C) in about [0, 255], positions or displacements (h, w, 2), or shares (h, w) in [0, 1]."""
 Mask: TypeAlias = NDArray[np.bool_]
 
-_ZERO, _FAR = np.float32(0.0), np.float32(np.inf)
+_ZERO = np.float32(0.0)
 
 
 def base_grid(side: int) -> Map:
@@ -77,10 +77,10 @@ def mesh_displacements(target: Array, source: Array, drawings: Sequence[Drawing]
         for drawing, window, start in zip(drawings, windows, starts, strict=False)
     ]
     of_each = np.array(places, np.float32).T.repeat([len(drawing.triangles) for drawing in drawings], axis=1)
-    triangles = np.concatenate([drawing.triangles.T for drawing in drawings], axis=1)  # (3, T)
+    triangles = np.ascontiguousarray(np.concatenate([drawing.triangles for drawing in drawings]).T)  # (3, T)
 
     # (2, 3, T), in the window's pixels
-    corners = np.take(np.ascontiguousarray(target.T + 1.0, dtype=np.float32), triangles, axis=1)
+    corners = _picked(_planes(target + 1.0), triangles)
     corners *= of_each[0]
     corners -= of_each[1:3, None]
     low = np.maximum(np.ceil(corners.min(axis=1)), 0.0)
@@ -98,39 +98,39 @@ def mesh_displacements(target: Array, source: Array, drawings: Sequence[Drawing]
 
     # every row of every triangle: where it begins and ends, from where each of the three is positive or to where
     along, down, value = np.stack([of_a, of_b, of_c], axis=1)  # (3, T) each
-    along[along == 0.0] = 1e-12
+    along[np.abs(along) < 1e-7] = 1e-7
     slope, end = -down / along, (np.float32(-1e-3) - value) / along
     end += slope * low_y
-    rises = along > 0.0
+    rises = along > 0.0  # of one or two of the three
     table = np.concatenate(
         [
             np.where(rises, slope, _ZERO),
-            np.where(rises, end, -_FAR),
+            np.where(rises, end, low_x),
             np.where(rises, _ZERO, slope),
-            np.where(rises, _FAR, end),
-            [low_x, high_x, low_y * width + start, width],
+            np.where(rises, high_x, end),
+            [low_y * width + start, width],
         ]
     )
     rows = (high_y - low_y).astype(np.int64) + 1
     owner = np.arange(len(seen)).repeat(rows)
     row = (np.arange(len(owner)) - (rows.cumsum() - rows).repeat(rows)).astype(np.float32)
     table = _picked(table, owner)
-    first = np.ceil(np.maximum((table[:3] * row + table[3:6]).max(axis=0), table[12]))
-    last = np.floor(np.minimum((table[6:9] * row + table[9:12]).min(axis=0), table[13]))
+    first = np.ceil((table[:3] * row + table[3:6]).max(axis=0))
+    last = np.floor((table[6:9] * row + table[9:12]).min(axis=0))
     # every pixel of every such row, as one ragged list; of equal places the last assignment counts
     count = np.maximum(last - first + 1.0, 0.0).astype(np.int64)
-    begin = (row * table[15] + table[14] + first).astype(np.int64)
+    begin = (row * table[13] + table[12] + first).astype(np.int64)
     pixel = (begin - count.cumsum() + count).repeat(count)
     pixel += np.arange(len(pixel))
     winner = np.zeros(starts[-1], np.int64)  # 0 is "no triangle"
     winner[pixel] = (owner + 1).repeat(count)
 
     # within a triangle the displacement is affine
-    moved = np.take(np.ascontiguousarray((source - target).T, dtype=np.float32), triangles[:, seen], axis=1)
+    moved = _picked(_planes(source - target), np.take(triangles, seen, axis=1))
     affine = np.zeros((2, 3, len(seen) + 1), np.float32)
     affine[:, :, 1:] = (moved[:, 1] - moved[:, 0])[:, None] * of_b + (moved[:, 2] - moved[:, 0])[:, None] * of_c
     affine[:, 2, 1:] += moved[:, 0]
-    chosen = _picked(affine.reshape(6, -1), winner).reshape(2, 3, -1)
+    chosen = _picked(affine, winner)
     drawn = []
     for window, begin_at, end_at in zip(windows, starts[:-1], starts[1:], strict=True):
         shape = (window.height, window.width)
@@ -142,9 +142,16 @@ def mesh_displacements(target: Array, source: Array, drawings: Sequence[Drawing]
     return drawn
 
 
+def _planes(points: Array) -> Map:
+    """Points (V, 2) as rows of x and y."""
+    return np.ascontiguousarray(points.T, dtype=np.float32)
+
+
 def _picked(table: Map, at: NDArray[np.int64]) -> Map:
-    """Columns `at` of `table` (N, T): torch takes half the time of numpy."""
-    return np.asarray(torch.from_numpy(table).index_select(1, torch.from_numpy(at)).numpy())
+    """`table` (..., T) at columns `at`, of any shape: torch takes half the time of numpy."""
+    rows = torch.from_numpy(table).flatten(0, -2)
+    picked = rows.index_select(1, torch.from_numpy(at).flatten()).numpy()
+    return np.asarray(picked.reshape(*table.shape[:-1], *at.shape))
 
 
 def enlarge(displacement: Map, side: int) -> Map:
