@@ -61,6 +61,8 @@ class MouthLook:
     teeth: Map
     inside: Map
     """The pivot and, as fourth colour, 255 where it looks into the mouth: (S, S, 4)."""
+    axes: Map
+    """(2, 2): positions times these are across the mouth, in halves of its width, and down, in eye distances."""
 
 
 def mouth_look(pivot: Image, base: Map, face: FaceModel) -> MouthLook:
@@ -81,7 +83,12 @@ def mouth_look(pivot: Image, base: Map, face: FaceModel) -> MouthLook:
     if window is not None:
         depth = depth_inside(base[window.slices], outline(face.mesh, MOUTH))
         inside[(*window.slices, 3)] = 255.0 * depth_share(depth + face.unit * _FEATHER, face.unit * _FEATHER)
-    return MouthLook(lips.astype(np.float32), teeth.astype(np.float32), inside)
+    mesh = face.mesh.astype(np.float64)
+    down = mesh[152, :2] - mesh[10, :2]
+    down /= np.linalg.norm(down)
+    half = np.linalg.norm(mesh[308, :2] - mesh[78, :2]) / 2.0
+    axes = np.stack([np.array([-down[1], down[0]]) / half, down / face.unit], axis=1)
+    return MouthLook(lips.astype(np.float32), teeth.astype(np.float32), inside, axes.astype(np.float32))
 
 
 def paint_mouth(result: Map, base: Map, face: FaceModel, look: MouthLook, motion: Motion) -> None:
@@ -95,32 +102,27 @@ def paint_mouth(result: Map, base: Map, face: FaceModel, look: MouthLook, motion
     share = depth_share(depth, face.unit * _FEATHER)
     if not share.any():
         return
-    with_skull = back_to_pivot(where, motion, face, MOUTH)
     # lower teeth go down as far as the lower lip does
     drop = (motion.moved[14, :2] - motion.posed[14, :2]).astype(np.float32)
-    with_jaw = back_to_pivot(where - drop, motion, face, MOUTH)
+    sources = back_to_pivot(np.concatenate([where - drop, where]), motion, face, MOUTH)
+    with_skull = sources[len(where) :]
 
     light = _LINE + (_DARK - _LINE) * depth_share(depth, face.unit * _DEEP)
     inside = look.lips * light[..., None]
-    inside += _teeth_share(with_skull, depth, face)[..., None] * (look.teeth - inside)
+    inside += _teeth_share(with_skull, depth, face, look.axes)[..., None] * (look.teeth - inside)
     # between lips that nearly touch it is dark, whatever shone there when they were apart
     gap = math.dist(motion.moved[14, :2], motion.moved[13, :2]) / face.unit
     shown = 1.0 - closing(face, motion, 13, 14) * (1.0 - float(smooth(gap / _SHADE)))
-    for source in (with_jaw, with_skull):
-        own = sample(look.inside, source)
+    for own in np.split(sample(look.inside, sources), 2):
         inside += shown * depth_share(own[..., 3:], 255.0) * (own[..., :3] - inside)
     part = result[window.slices]
     part += share[..., None] * (inside - part)
 
 
-def _teeth_share(with_skull: Map, depth: Map, face: FaceModel) -> Map:
+def _teeth_share(with_skull: Map, depth: Map, face: FaceModel, axes: Map) -> Map:
     """How much of a painted upper tooth shows at each pixel: (h, w)."""
-    mesh = face.mesh.astype(np.float64)
-    down = mesh[152, :2] - mesh[10, :2]
-    down /= np.linalg.norm(down)
-    across = np.array([-down[1], down[0]])
-    half = np.linalg.norm(mesh[308, :2] - mesh[78, :2]) / 2.0
-    local = (with_skull - face.mesh[13, :2]) @ np.stack([across / half, down / face.unit], axis=1).astype(np.float32)
+    local = (with_skull - face.mesh[13, :2]).reshape(-1, 2) @ axes
+    local = local.reshape(with_skull.shape)
     above_end = depth_share(_TEETH_BELOW - local[..., 1], _TEETH_EDGE)
     centre = np.maximum(1.0 - np.square(local[..., 0]), 0.0)
     lip_shadow = depth_share(depth, face.unit * 0.03)

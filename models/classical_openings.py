@@ -84,6 +84,9 @@ def strip_sources(face: FaceModel, motion: Motion) -> tuple[Array, Array]:
         above, below = skin[upper], skin[lower]
         middle = len(upper) // 2
         closed = closing(face, motion, upper[middle], lower[middle])
+        if closed == 0.0:
+            filled += [above, below]
+            continue
         down = _unit(below[middle] - above[middle])
         trimmed_above = above - down * (trim_upper * closed * face.unit)
         trimmed_below = below + down * (trim_lower * closed * face.unit)

@@ -135,9 +135,11 @@ def mesh_displacements(target: Array, source: Array, drawings: Sequence[Drawing]
     for window, begin_at, end_at in zip(windows, starts[:-1], starts[1:], strict=True):
         shape = (window.height, window.width)
         slopes = chosen[:, :, begin_at:end_at].reshape(2, 3, *shape)
-        field = slopes[:, 0] * np.arange(window.width, dtype=np.float32)
-        field += slopes[:, 1] * np.arange(window.height, dtype=np.float32)[:, None]
-        field += slopes[:, 2]
+        field = slopes[:, 2]
+        slopes[:, 0] *= np.arange(window.width, dtype=np.float32)
+        slopes[:, 1] *= np.arange(window.height, dtype=np.float32)[:, None]
+        field += slopes[:, 0]
+        field += slopes[:, 1]
         drawn.append((field.transpose(1, 2, 0), (winner[begin_at:end_at] > 0).reshape(shape)))
     return drawn
 
