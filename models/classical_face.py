@@ -216,11 +216,11 @@ def _close_lids(model: FaceModel, fit: Array, posed: Array, moved: Array) -> Non
     )
     ratio = open_now / np.maximum(open_posed, 1e-6) - _LID_PITCH * fit[0]
     # one eye's reading is noisy and eyes mostly blink together; a wink differs by more than the noise
-    ratio = ratio + np.clip(ratio.mean() - ratio, -_EYE_NOISE, _EYE_NOISE)
+    ratio = ratio + np.minimum(np.maximum(ratio.sum() / 2.0 - ratio, -_EYE_NOISE), _EYE_NOISE)
     shut = smooth((_BLINK[0] - ratio) / (_BLINK[0] - _BLINK[1]))
     # far from the pivot's pose the reading is worth little, and a face that shuts its eyes for long is worse than one
     # that misses a blink
-    shut *= 1.0 - smooth((float(np.linalg.norm(fit[:2])) - _LID_TURN[0]) / _LID_TURN[1])
+    shut *= 1.0 - smooth((math.hypot(fit[0], fit[1]) - _LID_TURN[0]) / _LID_TURN[1])
     for eye, (upper, lower) in enumerate(LIDS):
         if shut[eye] == 0.0:
             continue
@@ -265,8 +265,8 @@ def _fit_pose(model: FaceModel, mesh: Array, target: Array) -> Array:
     trust = _weights() / (_POINT_SPREAD * model.unit)
     goal = target - model.centre[:2]
     fit = np.zeros(7)
-    slopes = np.empty((7, *target.shape))
-    slopes[4:6] = model.unit * np.eye(2)[:, None]
+    slopes = np.zeros((7, *target.shape))
+    slopes[4, :, 0] = slopes[5, :, 1] = model.unit
     for _ in range(_FIT_ROUNDS):
         # by the turn the slopes are differences, by the rest they are known
         turns = math.exp(fit[3]) * _rotation(fit[:3] + _NUDGES).swapaxes(-1, -2)[..., :2]
