@@ -96,34 +96,8 @@ def mesh_displacements(target: Array, source: Array, drawings: Sequence[Drawing]
     of_a = -of_b - of_c
     of_a[2] += 1.0
 
-    # every row of every triangle: where it begins and ends, from where each of the three is positive or to where
-    along, down, value = np.stack([of_a, of_b, of_c], axis=1)  # (3, T) each
-    along[np.abs(along) < 1e-7] = 1e-7
-    slope, end = -down / along, (np.float32(-1e-3) - value) / along
-    end += slope * low_y
-    rises = along > 0.0  # of one or two of the three
-    table = np.concatenate(
-        [
-            np.where(rises, slope, _ZERO),
-            np.where(rises, end, low_x),
-            np.where(rises, _ZERO, slope),
-            np.where(rises, high_x, end),
-            [low_y * width + start, width],
-        ]
-    )
-    rows = (high_y - low_y).astype(np.int64) + 1
-    owner = np.arange(len(seen)).repeat(rows)
-    row = (np.arange(len(owner)) - (rows.cumsum() - rows).repeat(rows)).astype(np.float32)
-    table = _picked(table, owner)
-    first = np.ceil((table[:3] * row + table[3:6]).max(axis=0))
-    last = np.floor((table[6:9] * row + table[9:12]).min(axis=0))
-    # every pixel of every such row, as one ragged list; of equal places the last assignment counts
-    count = np.maximum(last - first + 1.0, 0.0).astype(np.int64)
-    begin = (row * table[13] + table[12] + first).astype(np.int64)
-    pixel = (begin - count.cumsum() + count).repeat(count)
-    pixel += np.arange(len(pixel))
-    winner = np.zeros(starts[-1], np.int64)  # 0 is "no triangle"
-    winner[pixel] = (owner + 1).repeat(count)
+    box = np.stack([low_x, low_y, high_x, high_y])
+    winner = _winners(np.stack([of_a, of_b, of_c], axis=1), box, width, start, starts[-1])
 
     # within a triangle the displacement is affine
     moved = _picked(_planes(source - target), np.take(triangles, seen, axis=1))
@@ -142,6 +116,38 @@ def mesh_displacements(target: Array, source: Array, drawings: Sequence[Drawing]
         field += slopes[:, 1]
         drawn.append((field.transpose(1, 2, 0), (winner[begin_at:end_at] > 0).reshape(shape)))
     return drawn
+
+
+def _winners(barycentric: Map, box: Map, width: Map, start: Map, pixels: int) -> NDArray[np.int64]:
+    """Which triangle is seen at each of `pixels` places, counted from 1; 0 where there is none.
+
+    `barycentric` (3, 3, T): slope in x, slope in y and value at (0, 0), by corner; `box` (4, T): the first and last
+    pixels that may lie within, x and y; `width` and `start` (T,) are those of the window that a triangle is drawn in.
+    """
+    along, down, value = barycentric
+    low_x, low_y, high_x, high_y = box
+    along = np.where(np.abs(along) < 1e-7, np.float32(1e-7), along)  # an edge along a row bounds all of it or nothing
+    # every row of every triangle: it begins where those coordinates that rise become positive, and ends where those
+    # that fall cease to be (one or two of the three do either)
+    slope, end = -down / along, (np.float32(-1e-3) - value) / along
+    end += slope * low_y
+    rises = along > 0.0
+    from_slope, to_slope = np.where(rises, slope, _ZERO), np.where(rises, _ZERO, slope)
+    from_x, to_x = np.where(rises, end, low_x), np.where(rises, high_x, end)
+    rows = (high_y - low_y).astype(np.int64) + 1
+    owner = np.arange(len(rows)).repeat(rows)
+    row = (np.arange(len(owner)) - (rows.cumsum() - rows).repeat(rows)).astype(np.float32)
+    table = _picked(np.concatenate([from_slope, from_x, to_slope, to_x, [low_y * width + start, width]]), owner)
+    first = np.ceil((table[:3] * row + table[3:6]).max(axis=0))
+    last = np.floor((table[6:9] * row + table[9:12]).min(axis=0))
+    # every pixel of every such row, as one ragged list; of equal places the last assignment counts
+    count = np.maximum(last - first + 1.0, 0.0).astype(np.int64)
+    begin = (row * table[13] + table[12] + first).astype(np.int64)
+    pixel = (begin - count.cumsum() + count).repeat(count)
+    pixel += np.arange(len(pixel))
+    winner = np.zeros(pixels, np.int64)
+    winner[pixel] = (owner + 1).repeat(count)
+    return winner
 
 
 def _planes(points: Array) -> Map:
