@@ -62,6 +62,12 @@ def test_depth_is_the_distance_to_the_edge() -> None:
     assert np.allclose(depth_inside(where, square), [[0.5, 0.1, -0.2, -0.4]], atol=1e-6)
 
 
+def test_a_corner_that_is_told_twice_changes_no_depth() -> None:
+    square = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
+    where = np.random.default_rng(0).uniform(-1.0, 1.0, (9, 9, 2)).astype(np.float32)
+    assert np.allclose(depth_inside(where, square), depth_inside(where, np.delete(square, 1, axis=0)), atol=1e-6)
+
+
 def test_what_is_fixed_to_the_skull_shifts_with_it() -> None:
     shift = np.array([0.08, -0.05], np.float32)
     motion = move_face(portrait_face(), portrait_keypoints() + shift)

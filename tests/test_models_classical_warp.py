@@ -82,3 +82,23 @@ def test_several_drawings_at_once_are_each_of_them_alone() -> None:
         alone, alone_covered = mesh_displacement(target, SQUARE, drawing.triangles, drawing.side, drawing.window)
         assert np.array_equal(field, alone)
         assert np.array_equal(covered, alone_covered)
+
+
+def test_each_pixel_shows_the_last_triangle_that_it_lies_in() -> None:
+    rng = np.random.default_rng(4)
+    target, source = rng.uniform(-1.2, 1.2, (2, 90, 2))
+    target[:12, 1] = target[0, 1]  # edges along the rows
+    triangles = rng.permutation(90).reshape(30, 3)
+    field, covered = mesh_displacement(target, source, triangles, 24)
+    places = base_grid(24).astype(np.float64)
+    expected, held = np.zeros((24, 24, 2)), np.zeros((24, 24), bool)
+    for corners in triangles:
+        system = np.concatenate([target[corners].T, np.ones((1, 3))])
+        shares = np.concatenate([places, np.ones((24, 24, 1))], axis=-1) @ np.linalg.inv(system).T
+        inside = (shares >= 0.0).all(axis=-1)
+        expected[inside] = (shares @ source[corners] - places)[inside]
+        held |= inside
+    # triangles are a thousandth larger than they are, so that no seam shows
+    assert np.isclose(field, expected, atol=1e-3).all(axis=-1).mean() > 0.98
+    assert covered[held].all()
+    assert (covered & ~held).mean() < 0.01
