@@ -52,11 +52,10 @@ from avcall.models.classical_openings import (
     paint_eye,
 )
 from avcall.models.classical_pivot import EncodedPivot, MovableFace, believable, lent, same_face
-from avcall.models.classical_shapes import Array
 from avcall.models.classical_sheet import back_to_front, sheet_triangles, sheet_vertices
 from avcall.models.classical_still import hold_background, person_masks
 from avcall.models.classical_tps import spline_displacement
-from avcall.models.classical_warp import Drawing, Window, base_grid, enlarge, mesh_displacements, sample
+from avcall.models.classical_warp import Drawing, Map, Mask, Window, base_grid, enlarge, mesh_displacements, sample
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import Detailed, Encoded, ModelId
 from avcall.models.segmentation import Segmenter
@@ -101,10 +100,10 @@ class _Loan:
 class _Moved:
     """`displacement` (S, S, 2) leads from each pixel to its place in the pivot; `motion` is None without a face."""
 
-    displacement: Tensor
+    displacement: Map
     motion: Motion | None
     loan: _Loan | None = None
-    lent: tuple[Tensor, Tensor] | None = None
+    lent: tuple[Map, Mask] | None = None
     """What `loan` moves: the displacement (h, w, 2) to its place in that pivot, and where there is one (h, w)."""
 
 
@@ -120,14 +119,14 @@ class Moved:
 
 
 class ClassicalReenactor:
-    """Warps the pivot. Computes on `device` ("cpu" or "cuda"); does not touch torch's thread settings. One thread
+    """Warps the pivot, on the CPU; `device` ("cpu" or "cuda") is where `move` lays what networks go on from. One thread
     may encode while another drives."""
 
     def __init__(self, device: str = "cpu") -> None:
         self._device = torch.device(device)
         self._mesh = FaceMesh(video=False)
         self._segmenter = Segmenter()
-        self._grids: dict[int, Tensor] = {}
+        self._grids: dict[int, Map] = {}
 
     @property
     def model(self) -> ModelId:
@@ -154,26 +153,24 @@ class ClassicalReenactor:
     ) -> EncodedPivot:
         """As `encode`, for a pivot whose face mesh (468, 3) and segmentation (h, w) are known; None without a face."""
         image = pivot.copy()
-        planes = self._planes(image)
         face = None
         if landmarks is not None and segmentation is not None:
             model = build_face(landmarks, keypoints)
             _, corners = sheet_vertices(model, move_face(model, keypoints))
             near = tuple(near_triangles(model, sheet_triangles(), corners, hole) for hole in range(len(CONTOURS)))
             around = near_triangles(model, sheet_triangles(), corners, MOUTH, further=EDGE)
-            person = person_masks(segmentation, model, self._device)
-            mouth = mouth_look(pivot, planes, self._base(len(pivot)), model)
+            person = person_masks(segmentation, model)
+            mouth = mouth_look(image, self._base(len(image)), model)
             face = MovableFace(model, mouth, near, around, person)
         small = self._smaller(image, keypoints, face) if len(image) > DETAILED_SIDE else None
-        return EncodedPivot(image, keypoints.copy(), mouth_pose(keypoints), planes, face, small)
+        return EncodedPivot(image, keypoints.copy(), mouth_pose(keypoints), image.astype(np.float32), face, small)
 
     def _smaller(self, image: Image, keypoints: Keypoints, face: MovableFace | None) -> EncodedPivot:
         """All but the pixels is the same at any size."""
         reduced = cv2.resize(image, (DETAILED_SIDE, DETAILED_SIDE), interpolation=cv2.INTER_AREA).astype(np.uint8)
-        planes = self._planes(reduced)
         if face is not None:
-            face = replace(face, mouth=mouth_look(reduced, planes, self._base(DETAILED_SIDE), face.model))
-        return EncodedPivot(reduced, keypoints.copy(), mouth_pose(keypoints), planes, face)
+            face = replace(face, mouth=mouth_look(reduced, self._base(DETAILED_SIDE), face.model))
+        return EncodedPivot(reduced, keypoints.copy(), mouth_pose(keypoints), reduced.astype(np.float32), face)
 
     def follow(self, encoded: Encoded, before: Encoded) -> EncodedPivot:
         """See `FollowsPivots`."""
@@ -182,23 +179,22 @@ class ClassicalReenactor:
         others = kept((*before.others, lent(before, ())), lambda pivot: pivot.mouth)
         return lent(encoded, others)
 
-    @torch.inference_mode()
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
         """The pivot moved to `keypoints` (10, 2); the pivot itself where they make no sense as a face."""
-        return _to_image(self.move(encoded, keypoints).picture)
+        assert isinstance(encoded, EncodedPivot)
+        if not believable(keypoints, encoded.keypoints):
+            return encoded.image.copy()
+        return rounded(self._drawn(encoded, self._moved(encoded, keypoints))[0])
 
     def move(self, encoded: Encoded, keypoints: Keypoints) -> Moved:
         """What `drive` rounds, and how it came about: networks go on from it."""
         assert isinstance(encoded, EncodedPivot)
-        base = self._base(encoded.image.shape[0])
         if not believable(keypoints, encoded.keypoints):
-            return Moved(encoded.picture[0], torch.zeros_like(base))
-        motion = self._moved(encoded, keypoints)
-        result = sample(encoded.picture, base + motion.displacement)
-        borrowed = self._paint(result, encoded, motion)
-        return Moved(result, motion.displacement, borrowed)
+            return self._laid(encoded.picture, np.zeros_like(self._base(len(encoded.image))), None)
+        moved = self._moved(encoded, keypoints)
+        picture, borrowed = self._drawn(encoded, moved)
+        return self._laid(picture, moved.displacement, borrowed)
 
-    @torch.inference_mode()
     def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
         """The pivot moved at DETAILED_SIDE, and its own pixels along the same displacement. In these the eyes are those
         of the pivot within the moved lids; mouths are painted in the small picture only."""
@@ -209,16 +205,19 @@ class ClassicalReenactor:
         if not believable(keypoints, encoded.keypoints):
             return Detailed(small.image.copy(), encoded.image.copy())
         side = len(encoded.image)
-        motion = self._moved(small, keypoints)
-        image = sample(small.picture, self._base(DETAILED_SIDE) + motion.displacement)
-        borrowed = self._paint(image, small, motion)
-        larger = replace(motion, displacement=enlarge(motion.displacement, side))
+        moved = self._moved(small, keypoints)
+        picture, borrowed = self._drawn(small, moved)
+        larger = replace(moved, displacement=enlarge(moved.displacement, side))
         sampled = sample(encoded.picture, self._base(side) + larger.displacement)
         self._paint_eyes(sampled, encoded, larger)
-        reference = _to_image(sampled)
+        reference = rounded(sampled)
         if borrowed is not None:
             lay_over_large(reference, encoded.others[borrowed.number].image, borrowed, DETAILED_SIDE)
-        return Detailed(_to_image(image), reference)
+        return Detailed(rounded(picture), reference)
+
+    def _laid(self, picture: Map, displacement: Map, borrowed: Borrowed | None) -> Moved:
+        planes = torch.from_numpy(picture).permute(2, 0, 1)
+        return Moved(planes.to(self._device), torch.from_numpy(displacement).to(self._device), borrowed)
 
     def _moved(self, encoded: EncodedPivot, keypoints: Keypoints) -> _Moved:
         """What `keypoints` make of the pivot, before any pixel is touched."""
@@ -231,25 +230,24 @@ class ClassicalReenactor:
         moved, own = sheet_vertices(face.model, motion)
         order = back_to_front(moved)
         grid = min(max(side // 2, _COARSEST_GRID), _FINEST_GRID)
-        drawings = [Drawing(self._triangles(order), grid, Window(0, 0, grid, grid))]
+        drawings = [Drawing(sheet_triangles()[order], grid, Window(0, 0, grid, grid))]
         for hole, near in enumerate(face.near):
             if hole == MOUTH and loan is not None and loan.wanted == 1.0:
                 continue  # it is drawn over
             window = hole_window(motion.moved, face.model, hole, side)
             if window is not None:  # lids and lips meet in seams that the coarse map would smear
-                drawings.append(Drawing(self._triangles(order[near[order]]), side, window))
+                drawings.append(Drawing(sheet_triangles()[order[near[order]]], side, window))
         finer = drawings[1:]
         if loan is not None:
             lent, lent_own = sheet_vertices(loan.face.model, loan.motion)
             order = back_to_front(lent)
-            triangles = self._triangles(order[loan.face.around_mouth[order]]) + len(moved)
+            triangles = sheet_triangles()[order[loan.face.around_mouth[order]]] + len(moved)
             drawings.append(Drawing(triangles, side, loan.window))
             moved, own = np.concatenate([moved, lent]), np.concatenate([own, lent_own])
-        (coarse, covered), *fine = mesh_displacements(self._tensor(moved[:, :2]), self._tensor(own), drawings)
+        (coarse, covered), *fine = mesh_displacements(moved[:, :2], own, drawings)
         displacement = enlarge(hold_background(coarse, covered, face.person, self._base(grid)), side)
         for drawing, (field, covered) in zip(finer, fine, strict=False):
-            part = displacement[drawing.window.slices]
-            part.copy_(torch.where(covered[..., None], field, part))
+            np.copyto(displacement[drawing.window.slices], field, where=covered[..., None])
         return _Moved(displacement, motion, loan, None if loan is None else fine[-1])
 
     def _loan(self, encoded: EncodedPivot, face: MovableFace, motion: Motion, keypoints: Keypoints) -> _Loan | None:
@@ -265,61 +263,55 @@ class ClassicalReenactor:
             return None
         return _Loan(*chosen, other.face, move_face(other.face.model, keypoints), window)
 
-    def _paint(self, result: Tensor, encoded: EncodedPivot, moved: _Moved) -> Borrowed | None:
-        """Opens and closes eyes and mouth in `result` (3, S, S), about [0, 255]; returns whose mouth was borrowed."""
+    def _drawn(self, encoded: EncodedPivot, moved: _Moved) -> tuple[Map, Borrowed | None]:
+        """The moved picture (S, S, 3) in about [0, 255], eyes and mouth opened and closed, and whose mouth it is."""
+        base = self._base(len(encoded.image))
+        result = sample(encoded.picture, base + moved.displacement)
         face, motion = encoded.face, moved.motion
         if face is None or motion is None:
-            return None
+            return result, None
         self._paint_eyes(result, encoded, moved)
         lent = self._lent_mouth(result, encoded, moved)
         if lent is None or lent[0].whole < 1.0:
-            paint_mouth(result, self._base(result.shape[-1]), face.model, face.mouth, motion)
+            paint_mouth(result, base, face.model, face.mouth, motion)
         if lent is None:
-            return None
+            return result, None
         borrowed, drawn = lent
-        part = result[(slice(None), *borrowed.window.slices)]
-        part += borrowed.share * (drawn - part)
-        return borrowed
+        part = result[borrowed.window.slices]
+        part += borrowed.share[..., None] * (drawn - part)
+        return result, borrowed
 
-    def _paint_eyes(self, result: Tensor, encoded: EncodedPivot, moved: _Moved) -> None:
+    def _paint_eyes(self, result: Map, encoded: EncodedPivot, moved: _Moved) -> None:
         face, motion = encoded.face, moved.motion
         if face is None or motion is None:
             return
-        base = self._base(result.shape[-1])
+        base = self._base(len(result))
         for hole in range(len(CONTOURS)):
             if hole != MOUTH:
                 paint_eye(result, encoded.picture, base, moved.displacement, face.model, motion, hole)
 
-    def _lent_mouth(self, result: Tensor, encoded: EncodedPivot, moved: _Moved) -> tuple[Borrowed, Tensor] | None:
-        """The borrowed mouth, (3, h, w) of a window of `result` (3, S, S); None where none is wanted, or none fits."""
+    def _lent_mouth(self, result: Map, encoded: EncodedPivot, moved: _Moved) -> tuple[Borrowed, Map] | None:
+        """The borrowed mouth, (h, w, 3) of a window of `result` (S, S, 3); None where none is wanted, or none fits."""
         face, loan = encoded.face, moved.loan
         if face is None or moved.motion is None or loan is None or moved.lent is None:
             return None
-        (field, covered), side = moved.lent, result.shape[-1]
-        base, part = self._base(side), (slice(None), *loan.window.slices)
-        drawn = torch.empty_like(result)
-        drawn[part] = sample(encoded.others[loan.number].picture, base[loan.window.slices] + field)
+        (field, covered), side = moved.lent, len(result)
+        base, part = self._base(side), loan.window.slices
+        drawn = np.empty_like(result)
+        drawn[part] = sample(encoded.others[loan.number].picture, base[part] + field)
         paint_mouth(drawn, base, loan.face.model, loan.face.mouth, loan.motion)
-        share = (
-            torch.from_numpy(mouth_share(loan.window, side, moved.motion, face.model.unit)).to(self._device) * covered
-        )
+        share = mouth_share(loan.window, side, moved.motion, face.model.unit) * covered
         whole = loan.wanted * toned(result[part], drawn[part], share)
-        return (Borrowed(loan.number, loan.window, field, whole * share, whole), drawn[part]) if whole > 0.0 else None
+        if whole == 0.0:
+            return None
+        return Borrowed(loan.number, loan.window, field, np.float32(whole) * share, whole), drawn[part]
 
-    def _planes(self, image: Image) -> Tensor:
-        return torch.from_numpy(image).to(self._device).permute(2, 0, 1)[None].float().contiguous()
-
-    def _base(self, side: int) -> Tensor:
+    def _base(self, side: int) -> Map:
         if side not in self._grids:
-            self._grids[side] = base_grid(side, self._device)
+            self._grids[side] = base_grid(side)
         return self._grids[side]
 
-    def _triangles(self, order: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(sheet_triangles()[order]).to(self._device)
 
-    def _tensor(self, array: Array) -> Tensor:
-        return torch.from_numpy(array.astype(np.float32)).to(self._device)
-
-
-def _to_image(planes: Tensor) -> Image:
-    return planes.round().clamp(0.0, 255.0).to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
+def rounded(picture: Map) -> Image:
+    """A picture (S, S, 3) of about [0, 255] in whole levels."""
+    return np.asarray(cv2.add(picture, np.zeros(3), dtype=cv2.CV_8U), dtype=np.uint8)

@@ -16,12 +16,11 @@ from typing import TypeVar
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LOWER_LIP, NOSE, UPPER_LIP, Image, Keypoints
 from avcall.models.classical_face import Motion
 from avcall.models.classical_shapes import OUTER_LOWER_LIP, OUTER_UPPER_LIP, smooth
-from avcall.models.classical_warp import Window
+from avcall.models.classical_warp import Map, Window
 
 KEPT = 6
 """Earlier pivots whose mouths are kept."""
@@ -54,9 +53,9 @@ class Borrowed:
     number: int
     """Of the earlier pivot, in the order in which they were given."""
     window: Window
-    displacement: Tensor
+    displacement: Map
     """(h, w, 2) from the window's pixels to their places in that pivot."""
-    share: Tensor
+    share: Map
     """(h, w) of it in the picture, 0 to 1."""
     whole: float
     """The largest of them."""
@@ -116,16 +115,17 @@ def mouth_share(window: Window, side: int, motion: Motion, unit: float) -> NDArr
     return np.asarray(inside * inside * (3.0 - 2.0 * inside), dtype=np.float32)
 
 
-def toned(part: Tensor, other: Tensor, share: Tensor) -> float:
-    """Gives `other` (3, h, w) the tone of the skin around the mouth in `part`; that is where `share` (h, w) is low.
+def toned(part: Map, other: Map, share: Map) -> float:
+    """Gives `other` (h, w, 3) the tone of the skin around the mouth in `part`; that is where `share` (h, w) is low.
     Returns how well it fits, 0 to 1."""
-    rim = (share > 0.0) & (share < _RIM)
-    if not bool(rim.any()):
+    rim = ((share > 0.0) & (share < _RIM)).astype(np.uint8)
+    if not rim.any():
         return 0.0
-    difference = (part - other)[:, rim]
-    tone = difference.mean(dim=1)
-    unlike = float((difference - tone[:, None]).abs().mean() + _TONE * tone.abs().mean())
-    other += tone[:, None, None]
+    difference = cv2.subtract(part, other)
+    tone = np.array(cv2.mean(difference, rim))  # a fourth, of no colour, is zero
+    rest = np.array(cv2.mean(cv2.absdiff(difference, tone), rim))
+    unlike = float(rest[:3].mean() + _TONE * np.abs(tone[:3]).mean())
+    cv2.add(other, tone, dst=other)
     return 1.0 - float(smooth((unlike - _FITS[0]) / (_FITS[1] - _FITS[0])))
 
 
@@ -138,9 +138,9 @@ def lay_over_large(picture: Image, lender: Image, borrowed: Borrowed, side: int)
     right = math.floor((window.left + window.width - 1) * scale) + 1
     x, y = np.meshgrid(np.arange(left, right, dtype=np.float32), np.arange(top, bottom, dtype=np.float32))
     at = x / scale - window.left, y / scale - window.top
-    field = borrowed.displacement.cpu().numpy() * np.float32((len(lender) - 1) / 2.0)
+    field = borrowed.displacement * np.float32((len(lender) - 1) / 2.0)
     moved = cv2.remap(np.ascontiguousarray(field), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    share = cv2.remap(borrowed.share.cpu().numpy(), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[..., None]
+    share = cv2.remap(borrowed.share, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[..., None]
     lent = cv2.remap(lender, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     part = picture[top:bottom, left:right]
     part[:] = np.rint(part + share * (lent.astype(np.float32) - part)).astype(np.uint8)

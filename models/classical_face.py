@@ -16,6 +16,7 @@ keypoints give the pivot's own mesh.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -66,6 +67,9 @@ _PRIOR = np.array([0.3, 0.5, 0.3, 0.08, 1.0, 1.0, 0.25])
 """Standard deviations of turn about x, y, z (radians), log scale, shift x, y (face units), jaw (radians)."""
 _TURN_LIMIT = 1.0
 _SCALE_LIMIT = 0.5
+_FIT_LOW = np.array([*[-_TURN_LIMIT] * 3, -_SCALE_LIMIT, -np.inf, -np.inf, -0.2])
+_FIT_HIGH = np.array([*[_TURN_LIMIT] * 3, _SCALE_LIMIT, np.inf, np.inf, 0.6])
+_FIT_ROUNDS = 3
 _STRAY = 0.5
 """No driven point strays farther than this, in eye distances, from where pose and jaw put it: no face does."""
 _BLINK = (0.85, 0.71)
@@ -79,6 +83,25 @@ _LID_PITCH = 0.36
 _LID_TURN = (0.25, 0.3)
 """Turn of the head in radians from which lids are followed less, and over which they cease to be."""
 _DRIVEN = np.array(MESH_INDICES)
+_BROAD, _LIPS, _LIDS = np.array(BROAD), np.array((UPPER_LIP, LOWER_LIP)), np.array((LID_LEFT, LID_RIGHT))
+_NUDGE = 1e-4
+_NUDGES = np.vstack([np.zeros(3), _NUDGE * np.eye(3)])
+"""No turn, and a small one about each axis."""
+_PRECISION = np.diag(_PRIOR**-2)
+_INNER_UPPER, _INNER_LOWER = np.array(INNER_UPPER_LIP[1:-1]), np.array(INNER_LOWER_LIP[1:-1])
+_UPPER_LIP_RINGS, _LOWER_LIP_RINGS = (
+    tuple((np.array(ring), follow) for ring, follow in ((inner, 1.0), (body[9:], 0.9), (body[:9], 0.75), (outer, 0.6)))
+    for inner, body, outer in (
+        (INNER_UPPER_LIP[1:-1], UPPER_LIP_BODY, OUTER_UPPER_LIP[1:-1]),
+        (INNER_LOWER_LIP[1:-1], LOWER_LIP_BODY, OUTER_LOWER_LIP[1:-1]),
+    )
+)
+"""Points of a closing lip, and how far they follow its edge."""
+_UNTURNED = np.eye(3)
+_CROSS = np.zeros((3, 9))
+_CROSS[range(3), [7, 2, 3]], _CROSS[range(3), [5, 6, 1]] = 1.0, -1.0
+"""An axis (3) times this is the matrix (3, 3), in one row, of the cross product with it."""
+_UPPER_LID_MIDDLES, _LOWER_LID_MIDDLES = np.array([[upper[4], lower[4]] for upper, lower in LIDS]).T
 
 CONSTANTS = (
     *(_TRUST, _LID_TRUST_DOWN, _POINT_SPREAD, _PRIOR.tolist(), _TURN_LIMIT, _SCALE_LIMIT),
@@ -149,55 +172,55 @@ def move_face(model: FaceModel, keypoints: Keypoints) -> Motion:
     target = keypoints.astype(np.float64)
     mesh = model.mesh.astype(np.float64)
     fit = _fit_pose(model, mesh, target)
-    posed = _pose(mesh, fit, model, jaw=False)
-    jawed = _pose(mesh, fit, model, jaw=True)
-    moved = jawed.copy()
-    residual = target - jawed[_DRIVEN, :2]
-    far = np.linalg.norm(residual, axis=1, keepdims=True) / (_STRAY * model.unit)
+    turn = _grown_turn(fit)
+    posed = _turned(mesh, turn, fit, model)
+    moved = posed + fit[6] * (model.jaw_shape @ turn)
+    residual = target - moved[_DRIVEN, :2]
+    far = np.sqrt((residual * residual).sum(axis=1, keepdims=True)) / (_STRAY * model.unit)
     moved[:, :2] += _spread(model, residual / np.maximum(far, 1.0))
     _close_lips(model, posed, moved)
     _close_lids(model, fit, posed, moved)
-    _hold_unseen(model, mesh, fit, posed, moved)
+    _hold_unseen(model, mesh, turn, moved)
     return Motion(fit, posed, moved)
 
 
 def carry(model: FaceModel, motion: Motion, points: Array) -> Array:
     """Where other points (N, 3) of the pivot's head go when they are fixed to the skull."""
-    return _pose(points, motion.pose, model, jaw=False)
+    return _turned(points, _grown_turn(motion.pose), motion.pose, model)
 
 
 def _close_lips(model: FaceModel, posed: Array, moved: Array) -> None:
     """Closes a mouth that was open in the pivot along its whole width, in the measure in which its middle closes."""
-    gap = float(np.linalg.norm(moved[14, :2] - moved[13, :2]))
-    was = float(np.linalg.norm(posed[14, :2] - posed[13, :2]))
+    gap = math.dist(moved[14, :2], moved[13, :2])
+    was = math.dist(posed[14, :2], posed[13, :2])
     if gap >= was:
         return
     share = float(smooth((1.0 - gap / was) * 1.25))
     # lips that touch are still a little apart for the mesh
     left = gap / was * (1.0 + share * (float(smooth(gap / model.unit / _SEALED)) - 1.0))
-    upper, lower = list(INNER_UPPER_LIP[1:-1]), list(INNER_LOWER_LIP[1:-1])
-    middle = (moved[upper] + moved[lower]) / 2.0
-    half = left * (posed[lower] - posed[upper]) / 2.0
-    for lip, outer, body, target in (
-        (upper, OUTER_UPPER_LIP, UPPER_LIP_BODY, middle - half),
-        (lower, OUTER_LOWER_LIP, LOWER_LIP_BODY, middle + half),
+    upper, lower = moved[_INNER_UPPER], moved[_INNER_LOWER]
+    half = left * (posed[_INNER_LOWER] - posed[_INNER_UPPER]) / 2.0
+    middle = (upper + lower) / 2.0
+    for rings, shift in (
+        (_UPPER_LIP_RINGS, share * (middle - half - upper)),
+        (_LOWER_LIP_RINGS, share * (middle + half - lower)),
     ):
-        shift = share * (target - moved[lip])
-        for ring, follow in ((lip, 1.0), (list(body[9:]), 0.9), (list(body[:9]), 0.75), (list(outer[1:-1]), 0.6)):
+        for ring, follow in rings:
             moved[ring] += follow * shift
 
 
 def _close_lids(model: FaceModel, fit: Array, posed: Array, moved: Array) -> None:
     """Shuts the eyes that the driving lids say are shut."""
-    open_now = np.array([np.linalg.norm(moved[u[4], :2] - moved[w[4], :2]) for u, w in LIDS])
-    open_posed = np.array([np.linalg.norm(posed[u[4], :2] - posed[w[4], :2]) for u, w in LIDS])
+    open_now, open_posed = (
+        np.hypot(*(points[_UPPER_LID_MIDDLES, :2] - points[_LOWER_LID_MIDDLES, :2]).T) for points in (moved, posed)
+    )
     ratio = open_now / np.maximum(open_posed, 1e-6) - _LID_PITCH * fit[0]
     # one eye's reading is noisy and eyes mostly blink together; a wink differs by more than the noise
-    ratio = ratio + np.clip(ratio.mean() - ratio, -_EYE_NOISE, _EYE_NOISE)
+    ratio = ratio + np.minimum(np.maximum(ratio.sum() / 2.0 - ratio, -_EYE_NOISE), _EYE_NOISE)
     shut = smooth((_BLINK[0] - ratio) / (_BLINK[0] - _BLINK[1]))
     # far from the pivot's pose the reading is worth little, and a face that shuts its eyes for long is worse than one
     # that misses a blink
-    shut *= 1.0 - smooth((float(np.linalg.norm(fit[:2])) - _LID_TURN[0]) / _LID_TURN[1])
+    shut *= 1.0 - smooth((math.hypot(fit[0], fit[1]) - _LID_TURN[0]) / _LID_TURN[1])
     for eye, (upper, lower) in enumerate(LIDS):
         if shut[eye] == 0.0:
             continue
@@ -208,51 +231,55 @@ def _close_lids(model: FaceModel, fit: Array, posed: Array, moved: Array) -> Non
         moved += above
 
 
-def _hold_unseen(model: FaceModel, mesh: Array, fit: Array, posed: Array, moved: Array) -> None:
+def _hold_unseen(model: FaceModel, mesh: Array, turn: Array, moved: Array) -> None:
     """Where the head turns a side into view that the pivot hardly shows, moves it like a flat plate instead of
-    stretching a few pixels of edge over a cheek."""
-    plate = _pose(np.column_stack([mesh[:, :2], model.held_depth]), fit, model, jaw=False)
-    beyond = ((posed - plate)[:, :2] * model.outward).sum(axis=1).clip(min=0.0)
-    moved[:, :2] -= beyond[:, None] * model.outward
+    stretching a few pixels of edge over a cheek. `turn` is `_grown_turn`."""
+    # the plate, the mesh at the depth that is held, differs from the mesh in nothing but depth
+    beyond = (mesh[:, 2] - model.held_depth) * (model.outward @ turn[2, :2])
+    moved[:, :2] -= np.maximum(beyond, 0.0)[:, None] * model.outward
 
 
 def _spread(model: FaceModel, residual: Array) -> Array:
     """(468, 2): what the ten residuals (10, 2) do to every point."""
-    shift = model.broad @ residual[list(BROAD)]
-    for weights, points in ((model.lips, (UPPER_LIP, LOWER_LIP)), (model.lids, (LID_LEFT, LID_RIGHT))):
-        at = list(points)
-        shift = shift + weights @ (residual[at] - shift[_DRIVEN[at]])
+    shift: Array = model.broad @ residual[_BROAD]
+    for weights, at in ((model.lips, _LIPS), (model.lids, _LIDS)):
+        shift += weights @ (residual[at] - shift[_DRIVEN[at]])
     return shift
 
 
-def _pose(points: Array, fit: Array, model: FaceModel, jaw: bool, hinge: Array | None = None) -> Array:
-    """Points (N, 3) under one fit (7,), or (M, N, 3) under several (M, 7)."""
-    shape = model.jaw_shape if hinge is None else hinge
-    local = points - model.centre
-    if jaw:
-        local = local + fit[..., 6, None, None] * shape
-    grown = np.exp(fit[..., 3, None, None]) * _rotation(fit[..., :3]).swapaxes(-1, -2)
-    turned = local @ grown + model.centre
-    turned[..., :2] += fit[..., None, 4:6] * model.unit
-    return np.asarray(turned)
+def _grown_turn(fit: Array) -> Array:
+    """What a fit (7,) multiplies positions (N, 3) about the face's centre by: turn and scale, (3, 3)."""
+    return np.asarray(math.exp(fit[3]) * _rotation(fit[:3]).T)
+
+
+def _turned(points: Array, turn: Array, fit: Array, model: FaceModel) -> Array:
+    """Points (N, 3) turned, scaled and shifted by a fit (7,), of which `turn` is the `_grown_turn`."""
+    moved = (points - model.centre) @ turn + model.centre
+    moved[:, :2] += fit[4:6] * model.unit
+    return np.asarray(moved)
 
 
 def _fit_pose(model: FaceModel, mesh: Array, target: Array) -> Array:
     """Turn (3), log scale, shift (2) in face units, jaw: the most plausible that brings the points to `target`."""
-    points, shape = mesh[_DRIVEN], model.jaw_shape[_DRIVEN]
-    weight = _weights().ravel() / (_POINT_SPREAD * model.unit)
+    points, shape = mesh[_DRIVEN] - model.centre, model.jaw_shape[_DRIVEN]
+    trust = _weights() / (_POINT_SPREAD * model.unit)
+    goal = target - model.centre[:2]
     fit = np.zeros(7)
-    step = 1e-4
-    nudges = np.vstack([np.zeros(7), step * np.eye(7)])
-    for _ in range(3):
-        now, *nudged = _pose(points, fit + nudges, model, True, shape)[:, :, :2].reshape(8, -1)
-        jacobian = (np.array(nudged) - now).T / step
-        rows = np.vstack([jacobian * weight[:, None], np.diag(1.0 / _PRIOR)])
-        left = np.concatenate([(target.ravel() - now) * weight, -fit / _PRIOR])
-        fit = fit + np.linalg.solve(rows.T @ rows, rows.T @ left)  # the prior keeps it well conditioned
-        fit[:3] = np.clip(fit[:3], -_TURN_LIMIT, _TURN_LIMIT)
-        fit[3] = np.clip(fit[3], -_SCALE_LIMIT, _SCALE_LIMIT)
-        fit[6] = np.clip(fit[6], -0.2, 0.6)
+    slopes = np.zeros((7, *target.shape))
+    slopes[4, :, 0] = slopes[5, :, 1] = model.unit
+    for _ in range(_FIT_ROUNDS):
+        # by the turn the slopes are differences, by the rest they are known
+        turns = math.exp(fit[3]) * _rotation(fit[:3] + _NUDGES).swapaxes(-1, -2)[..., :2]
+        places = (points + fit[6] * shape) @ turns
+        now = places[0]
+        slopes[:3] = (places[1:] - now) / _NUDGE
+        slopes[3] = now
+        slopes[6] = shape @ turns[0]
+        rows = (slopes * trust).reshape(7, -1)
+        left = ((goal - fit[4:6] * model.unit - now) * trust).ravel()
+        # the prior keeps it well conditioned
+        fit = fit + np.linalg.solve(rows @ rows.T + _PRECISION, rows @ left - _PRECISION @ fit)
+        fit = np.minimum(np.maximum(fit, _FIT_LOW), _FIT_HIGH)
     return fit
 
 
@@ -267,8 +294,6 @@ def _weights() -> Array:
 def _rotation(turn: Array) -> Array:
     """Rodrigues' formula: (..., 3, 3) of turns (..., 3)."""
     angle = np.sqrt((turn * turn).sum(axis=-1))[..., None, None]
-    axis = turn / np.maximum(angle[..., 0], 1e-9)
-    cross = np.zeros((*turn.shape, 3))
-    cross[..., 2, 1], cross[..., 0, 2], cross[..., 1, 0] = axis[..., 0], axis[..., 1], axis[..., 2]
-    cross -= cross.swapaxes(-1, -2).copy()
-    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross)
+    cross = (turn / np.maximum(angle[..., 0], 1e-9)) @ _CROSS
+    cross = cross.reshape(*turn.shape, 3)
+    return np.asarray(_UNTURNED + np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from avcall.common.keypoints import Image, to_pixels
 from avcall.models.classical_face import FaceModel, Motion
-from avcall.models.classical_openings import MOUTH, back_to_pivot, closing, depth_inside, hole_window, outline
+from avcall.models.classical_openings import (
+    MOUTH,
+    back_to_pivot,
+    closing,
+    depth_inside,
+    depth_share,
+    hole_window,
+    outline,
+)
 from avcall.models.classical_shapes import INNER_LOWER_LIP, Array, smooth
-from avcall.models.classical_warp import sample
+from avcall.models.classical_warp import Map, sample
 
 _FEATHER = 0.016
 """Softness of the lips' inner edge, in outer-eye-corner distances."""
@@ -48,18 +55,19 @@ CONSTANTS = (
 
 @dataclass(frozen=True, slots=True)
 class MouthLook:
-    """Colours that the pivot suggests: RGB (3, 1, 1) in [0, 255] on the device."""
+    """Colours that the pivot suggests: RGB (3,) in [0, 255]."""
 
-    lips: Tensor
-    teeth: Tensor
-    inside: Tensor
-    """The pivot and, as fourth plane, 255 where it looks into the mouth: (1, 4, S, S)."""
+    lips: Map
+    teeth: Map
+    inside: Map
+    """The pivot and, as fourth colour, 255 where it looks into the mouth: (S, S, 4)."""
+    axes: Map
+    """(2, 2): positions times these are across the mouth, in halves of its width, and down, in eye distances."""
 
 
-def mouth_look(pivot: Image, picture: Tensor, base: Tensor, face: FaceModel) -> MouthLook:
-    """`picture` (1, 3, S, S) is `pivot` on the device, `base` (S, S, 2) its pixels' positions."""
-    side = pivot.shape[0]
-    device = base.device
+def mouth_look(pivot: Image, base: Map, face: FaceModel) -> MouthLook:
+    """`base` (S, S, 2) are the positions of the pivot's pixels."""
+    side = len(pivot)
 
     def colour(indices: tuple[int, ...]) -> Array:
         at = to_pixels(face.mesh[list(indices), :2], side, side).round().astype(int).clip(0, side - 1)
@@ -70,59 +78,52 @@ def mouth_look(pivot: Image, picture: Tensor, base: Tensor, face: FaceModel) -> 
     grey = cheeks.mean() * np.array([1.03, 1.0, 0.95])
     teeth = _TEETH_BRIGHT * (cheeks + _TEETH_GREY * (grey - cheeks))
 
-    def tensor(value: Array) -> Tensor:
-        return torch.tensor(value, dtype=torch.float32, device=device)[:, None, None]
-
-    shown = picture.new_zeros(1, 1, side, side)
+    inside = np.dstack([pivot, np.zeros((side, side), np.uint8)]).astype(np.float32)
     window = hole_window(face.mesh, face, MOUTH, side)
     if window is not None:
-        rows, columns = window.slices
-        depth = depth_inside(base[rows, columns], outline(face.mesh, MOUTH))
-        shown[0, 0, rows, columns] = 255.0 * (1.0 + depth / (face.unit * _FEATHER)).clamp(0.0, 1.0)
-    return MouthLook(tensor(lips), tensor(teeth), torch.cat([picture, shown], dim=1))
-
-
-def paint_mouth(result: Tensor, base: Tensor, face: FaceModel, look: MouthLook, motion: Motion) -> None:
-    """Fills the parted lips in `result` (3, S, S), from the back to the front: dark, painted teeth, then what the
-    pivot's own mouth shows, its lower half moving with the jaw and its upper half with the skull."""
-    window = hole_window(motion.moved, face, MOUTH, result.shape[-1], margin=0.0)
-    if window is None:
-        return
-    rows, columns = window.slices
-    where = base[rows, columns]
-    feather = face.unit * _FEATHER
-    depth = depth_inside(where, outline(motion.moved, MOUTH))
-    share = (depth / feather).clamp(0.0, 1.0)
-    if not bool((share > 0.0).any()):
-        return
-    with_skull = back_to_pivot(where, motion, face, MOUTH)
-    # lower teeth go down as far as the lower lip does
-    drop = torch.tensor(motion.moved[14, :2] - motion.posed[14, :2], dtype=torch.float32, device=where.device)
-    with_jaw = back_to_pivot(where - drop, motion, face, MOUTH)
-
-    light = _LINE + (_DARK - _LINE) * (depth / (face.unit * _DEEP)).clamp(0.0, 1.0)
-    inside = look.lips * light
-    inside = inside + _teeth_share(with_skull, depth, face, motion) * (look.teeth - inside)
-    # between lips that nearly touch it is dark, whatever shone there when they were apart
-    gap = float(np.linalg.norm(motion.moved[14, :2] - motion.moved[13, :2])) / face.unit
-    shown = 1.0 - closing(face, motion, 13, 14) * (1.0 - float(smooth(gap / _SHADE)))
-    for source in (with_jaw, with_skull):
-        own = sample(look.inside, source)
-        inside = inside + shown * (own[3] / 255.0).clamp(0.0, 1.0) * (own[:3] - inside)
-    result[:, rows, columns] += share * (inside - result[:, rows, columns])
-
-
-def _teeth_share(with_skull: Tensor, depth: Tensor, face: FaceModel, motion: Motion) -> Tensor:
-    """How much of a painted upper tooth shows at each pixel: (h, w)."""
+        depth = depth_inside(base[window.slices], outline(face.mesh, MOUTH))
+        inside[(*window.slices, 3)] = 255.0 * depth_share(depth + face.unit * _FEATHER, face.unit * _FEATHER)
     mesh = face.mesh.astype(np.float64)
     down = mesh[152, :2] - mesh[10, :2]
     down /= np.linalg.norm(down)
-    across = np.array([-down[1], down[0]])
     half = np.linalg.norm(mesh[308, :2] - mesh[78, :2]) / 2.0
-    axes = torch.tensor(np.stack([across / half, down / face.unit], axis=1), dtype=torch.float32).to(with_skull.device)
-    local = (with_skull - torch.tensor(mesh[13, :2], dtype=torch.float32, device=with_skull.device)) @ axes
-    above_end = ((_TEETH_BELOW - local[..., 1]) / _TEETH_EDGE).clamp(0.0, 1.0)
-    centre = (1.0 - local[..., 0].square()).clamp(0.0, 1.0)
-    lip_shadow = (depth / (face.unit * 0.03)).clamp(0.0, 1.0)
-    share: Tensor = _TEETH_STRENGTH * above_end * centre * lip_shadow
-    return share
+    axes = np.stack([np.array([-down[1], down[0]]) / half, down / face.unit], axis=1)
+    return MouthLook(lips.astype(np.float32), teeth.astype(np.float32), inside, axes.astype(np.float32))
+
+
+def paint_mouth(result: Map, base: Map, face: FaceModel, look: MouthLook, motion: Motion) -> None:
+    """Fills the parted lips in `result` (S, S, 3), from the back to the front: dark, painted teeth, then what the
+    pivot's own mouth shows, its lower half moving with the jaw and its upper half with the skull."""
+    window = hole_window(motion.moved, face, MOUTH, len(result), margin=0.0)
+    if window is None:
+        return
+    where = base[window.slices]
+    depth = depth_inside(where, outline(motion.moved, MOUTH))
+    share = depth_share(depth, face.unit * _FEATHER)
+    if not share.any():
+        return
+    # lower teeth go down as far as the lower lip does
+    drop = (motion.moved[14, :2] - motion.posed[14, :2]).astype(np.float32)
+    sources = back_to_pivot(np.concatenate([where - drop, where]), motion, face, MOUTH)
+    with_skull = sources[len(where) :]
+
+    light = _LINE + (_DARK - _LINE) * depth_share(depth, face.unit * _DEEP)
+    inside = look.lips * light[..., None]
+    inside += _teeth_share(with_skull, depth, face, look.axes)[..., None] * (look.teeth - inside)
+    # between lips that nearly touch it is dark, whatever shone there when they were apart
+    gap = math.dist(motion.moved[14, :2], motion.moved[13, :2]) / face.unit
+    shown = 1.0 - closing(face, motion, 13, 14) * (1.0 - float(smooth(gap / _SHADE)))
+    for own in np.split(sample(look.inside, sources), 2):
+        inside += shown * depth_share(own[..., 3:], 255.0) * (own[..., :3] - inside)
+    part = result[window.slices]
+    part += share[..., None] * (inside - part)
+
+
+def _teeth_share(with_skull: Map, depth: Map, face: FaceModel, axes: Map) -> Map:
+    """How much of a painted upper tooth shows at each pixel: (h, w)."""
+    local = (with_skull - face.mesh[13, :2]).reshape(-1, 2) @ axes
+    local = local.reshape(with_skull.shape)
+    above_end = depth_share(_TEETH_BELOW - local[..., 1], _TEETH_EDGE)
+    centre = np.maximum(1.0 - np.square(local[..., 0]), 0.0)
+    lip_shadow = depth_share(depth, face.unit * 0.03)
+    return np.asarray(_TEETH_STRENGTH * above_end * centre * lip_shadow)

@@ -8,11 +8,10 @@ inside a mouth is in `avcall.models.classical_mouth`.
 from __future__ import annotations
 
 import functools
+import math
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from avcall.models.classical_face import FaceModel, Motion
 from avcall.models.classical_shapes import (
@@ -27,7 +26,7 @@ from avcall.models.classical_shapes import (
     Array,
     smooth,
 )
-from avcall.models.classical_warp import Window, sample
+from avcall.models.classical_warp import Map, Window, sample
 
 CONTOURS = (*LIDS, (INNER_UPPER_LIP, INNER_LOWER_LIP))
 """(upper, lower) contour of left eye, right eye, mouth."""
@@ -85,6 +84,9 @@ def strip_sources(face: FaceModel, motion: Motion) -> tuple[Array, Array]:
         above, below = skin[upper], skin[lower]
         middle = len(upper) // 2
         closed = closing(face, motion, upper[middle], lower[middle])
+        if closed == 0.0:
+            filled += [above, below]
+            continue
         down = _unit(below[middle] - above[middle])
         trimmed_above = above - down * (trim_upper * closed * face.unit)
         trimmed_below = below + down * (trim_lower * closed * face.unit)
@@ -97,9 +99,9 @@ def strip_sources(face: FaceModel, motion: Motion) -> tuple[Array, Array]:
 
 def closing(face: FaceModel, motion: Motion, upper: int, lower: int) -> float:
     """0 where the hole is as open as in the pivot or more, 1 where it is shut."""
-    now = np.linalg.norm(motion.moved[lower, :2] - motion.moved[upper, :2])
-    own = np.linalg.norm(motion.posed[lower, :2] - motion.posed[upper, :2])
-    return float(smooth(np.array((1.0 - now / max(float(own), 1e-6)) * 1.25)))
+    now = math.dist(motion.moved[lower, :2], motion.moved[upper, :2])
+    own = math.dist(motion.posed[lower, :2], motion.posed[upper, :2])
+    return float(smooth((1.0 - now / max(own, 1e-6)) * 1.25))
 
 
 def hole_window(points: Array, face: FaceModel, hole: int, side: int, margin: float = _MARGIN) -> Window | None:
@@ -107,11 +109,12 @@ def hole_window(points: Array, face: FaceModel, hole: int, side: int, margin: fl
     outside the picture."""
     polygon = outline(points, hole)
     margin = margin * face.unit
-    low = np.floor((polygon.min(axis=0) - margin + 1.0) * (side - 1) / 2.0).astype(int).clip(0, side)
-    high = np.ceil((polygon.max(axis=0) + margin + 1.0) * (side - 1) / 2.0).astype(int).clip(-1, side - 1) + 1
-    if (high - low < 2).any():
+    low, high = ((polygon.min(axis=0) - margin).tolist(), (polygon.max(axis=0) + margin).tolist())
+    left, top = (min(max(math.floor((at + 1.0) * (side - 1) / 2.0), 0), side) for at in low)
+    right, bottom = (min(max(math.ceil((at + 1.0) * (side - 1) / 2.0), -1), side - 1) + 1 for at in high)
+    if min(right - left, bottom - top) < 2:
         return None
-    return Window(int(low[1]), int(low[0]), int(high[1] - low[1]), int(high[0] - low[0]))
+    return Window(top, left, bottom - top, right - left)
 
 
 def near_triangles(
@@ -131,47 +134,59 @@ def outline(points: Array, hole: int) -> Array:
 
 
 def paint_eye(
-    result: Tensor, picture: Tensor, base: Tensor, displacement: Tensor, face: FaceModel, motion: Motion, hole: int
+    result: Map, picture: Map, base: Map, displacement: Map, face: FaceModel, motion: Motion, hole: int
 ) -> None:
     """Within the moved lids the eye stays with the skull; `displacement` (S, S, 2) there is that of the strip."""
-    window = hole_window(motion.moved, face, hole, result.shape[-1], margin=0.0)
+    window = hole_window(motion.moved, face, hole, len(result), margin=0.0)
     if window is None:
         return
-    rows, columns = window.slices
-    where, stretched = base[rows, columns], displacement[rows, columns]
-    share = depth_inside(where, outline(motion.moved, hole)).div_(face.unit * _FEATHER).clamp_(0.0, 1.0)
+    where, stretched = base[window.slices], displacement[window.slices]
+    share = depth_share(depth_inside(where, outline(motion.moved, hole)), face.unit * _FEATHER)
     solid = back_to_pivot(where, motion, face, hole) - where
     # opened wider than the pivot's eye there is nothing behind the lid: stretch instead
     upper, lower = CONTOURS[hole]
-    down = torch.tensor(_unit(face.mesh[lower[4], :2] - face.mesh[upper[4], :2]), dtype=torch.float32).to(base.device)
-    further = ((stretched - solid) * down).sum(-1).clamp_(min=0.0)
+    down = _unit(face.mesh[lower[4], :2] - face.mesh[upper[4], :2]).astype(np.float32)
+    further = np.maximum((stretched - solid) @ down, 0.0)
     eye = sample(picture, where + solid + further[..., None] * down)
-    result[:, rows, columns] += share * (eye - result[:, rows, columns])
+    part = result[window.slices]
+    part += share[..., None] * (eye - part)
 
 
-def back_to_pivot(where: Tensor, motion: Motion, face: FaceModel, hole: int) -> Tensor:
+def back_to_pivot(where: Map, motion: Motion, face: FaceModel, hole: int) -> Map:
     """Where `where` (h, w, 2) was in the pivot, moving with the skull: the affine map of the hole's surroundings."""
     at = _SURROUNDINGS[hole]
-    moved = motion.posed[at, :2]
-    design = np.concatenate([moved, np.ones((len(at), 1))], axis=1)
-    matrix = np.linalg.solve(design.T @ design + _RIDGE, design.T @ (face.mesh[at, :2] - moved))
-    m = torch.tensor(matrix, dtype=torch.float32, device=where.device)
-    return where + where[..., :1] * m[0] + where[..., 1:] * m[1] + m[2]
+    design = np.ones((len(at), 3))
+    design[:, :2] = motion.posed[at, :2]
+    shift = face.mesh[at, :2] - design[:, :2]
+    m = np.linalg.solve(design.T @ design + _RIDGE, design.T @ shift).astype(np.float32)
+    return np.asarray(where + where[..., :1] * m[0] + where[..., 1:] * m[1] + m[2])
 
 
-def depth_inside(where: Tensor, polygon: Array) -> Tensor:
+def depth_inside(where: Map, polygon: Array) -> Map:
     """Distance of each of `where` (h, w, 2) to the edge of `polygon` (N, 2), negative outside: (h, w)."""
-    p = torch.tensor(polygon, dtype=torch.float32, device=where.device)[:, :, None, None]
-    edge = torch.roll(p, -1, dims=0) - p
-    ex, ey = edge[:, 0], edge[:, 1]
-    x, y = where[..., 0] - p[:, 0], where[..., 1] - p[:, 1]  # (N, h, w)
-    along = ((x * ex + y * ey) / (ex * ex + ey * ey).clamp(min=1e-12)).clamp_(0.0, 1.0)
-    distance = ((x - along * ex).square_() + (y - along * ey).square_()).amin(0).sqrt_()
+    edge = np.concatenate([polygon[1:], polygon[:1]]) - polygon
+    length = np.sqrt((edge * edge).sum(axis=1))
+    x, y = (edge / np.maximum(length, 1e-9)[:, None]).T
+    x[length < 1e-9] = 1.0  # a point has the distance of a line of no length in any direction
+    from_x, from_y = polygon.T
+    # along each edge's line, and away from it, as affine functions of the place
+    lines = np.array([[x, y, -x * from_x - y * from_y], [y, -x, x * from_y - y * from_x]], dtype=np.float32)
+    places = np.ones((3, where.shape[0] * where.shape[1]), np.float32)
+    places[:2] = where.reshape(-1, 2).T
+    along, away = lines.transpose(0, 2, 1) @ places
+    beyond = along - np.minimum(np.maximum(along, 0.0), length.astype(np.float32)[:, None])
+    distance = np.sqrt((away * away + beyond * beyond).min(axis=0))
     # a ray to the right crosses the edge an odd number of times from inside
-    spans = (y < 0.0) != (y < ey)
-    hits = spans & ((x * ey - y * ex < 0.0) == (ey > 0.0))
-    return torch.where(hits.sum(0) % 2 == 1, distance, -distance)
+    above = places[1] < from_y.astype(np.float32)[:, None]
+    hits = (above != np.concatenate([above[1:], above[:1]])) & ((away < 0.0) == (y > 0.0)[:, None])
+    inside = np.logical_xor.reduce(hits, axis=0)
+    return np.asarray(np.where(inside, distance, -distance).reshape(where.shape[:2]), dtype=np.float32)
+
+
+def depth_share(depth: Map, whole: float) -> Map:
+    """`depth` as a share of what counts as `whole`, 0 to 1."""
+    return np.minimum(np.maximum(depth * np.float32(1.0 / whole), 0.0), 1.0)
 
 
 def _unit(vector: Array) -> Array:
-    return np.asarray(vector / (np.linalg.norm(vector) + 1e-9))
+    return np.asarray(vector / (math.hypot(*vector.tolist()) + 1e-9))

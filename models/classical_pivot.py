@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, Image, Keypoints
 from avcall.models.classical_borrowed import MouthPose
 from avcall.models.classical_face import FaceModel
 from avcall.models.classical_mouth import MouthLook
+from avcall.models.classical_warp import Map
 
 _EYES_APART = (0.4, 2.5)
 """Driving points whose outer eye corners are closer or farther than this times the pivot's are not believed."""
@@ -30,8 +30,8 @@ class EncodedPivot:
     image: Image
     keypoints: Keypoints
     mouth: MouthPose
-    picture: Tensor
-    """float32 (1, 3, H, W) in [0, 255] on the reenactor's device."""
+    picture: Map
+    """`image` as float32 (H, W, 3)."""
     face: MovableFace | None
     """None where the pivot shows no face mesh."""
     small: EncodedPivot | None = None
@@ -50,7 +50,7 @@ class MovableFace:
     """Of each hole of the mesh, which of the sheet's triangles are around it."""
     around_mouth: NDArray[np.bool_]
     """Which are as near to the mouth as may be lent."""
-    person: Tensor
+    person: Map
     """Masks of `classical_still`."""
 
 

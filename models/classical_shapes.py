@@ -169,5 +169,5 @@ def _normalised(weights: Array, points: tuple[int, int]) -> Array:
 
 def smooth(x: Array | float) -> Array:
     """0 below 0, 1 above 1, an S between."""
-    t = np.clip(x, 0.0, 1.0)
+    t = np.minimum(np.maximum(x, 0.0), 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t))

@@ -20,6 +20,9 @@ _OWN_REACH = 0.35
 """How far out the rings follow what the face's edge does beyond the head's motion."""
 _BEHIND = 10.0
 """Depth of the rings: the face hides them."""
+_REACH, _SHARE = np.array(_RINGS).T[:, :, None, None]
+_OWN_SHARE = np.maximum(0.0, 1.0 - (_REACH - 1.0) / _OWN_REACH)
+_OVAL = np.array(OVAL)
 
 CONSTANTS = (_RINGS, _RECEDE, _OWN_REACH)
 
@@ -41,19 +44,17 @@ def sheet_triangles() -> NDArray[np.int64]:
 
 def sheet_vertices(face: FaceModel, motion: Motion) -> tuple[Array, Array]:
     """Target (V, 3) and source (V, 2) positions."""
-    oval = np.array(OVAL)
-    outline = face.mesh[oval].astype(np.float64)
-    centre = outline.mean(axis=0)
+    outline = face.mesh[_OVAL].astype(np.float64)
+    centre = outline.sum(axis=0) / len(outline)
     # what the face's edge does of its own (a dropping jaw) takes its surroundings along
-    own = (motion.moved - motion.posed)[oval, :2]
+    own = motion.moved[_OVAL, :2] - motion.posed[_OVAL, :2]
     skin, strips = strip_sources(face, motion)
-    reach, share = np.array(_RINGS).T[:, :, None, None]
-    rings = centre + reach * (outline - centre)  # (ring, point, 3)
-    rings[..., 2] = outline[:, 2] + _RECEDE * face.unit * (reach[..., 0] - 1.0)
+    rings = centre + _REACH * (outline - centre)  # (ring, point, 3)
+    rings[..., 2] = outline[:, 2] + _RECEDE * face.unit * (_REACH[..., 0] - 1.0)
     shift = (carry(face, motion, rings.reshape(-1, 3)).reshape(rings.shape) - rings)[..., :2]
-    shift += np.maximum(0.0, 1.0 - (reach - 1.0) / _OWN_REACH) * own
+    shift += _OWN_SHARE * own
     moved_rings = np.empty_like(rings)
-    moved_rings[..., :2] = rings[..., :2] + share * shift
+    moved_rings[..., :2] = rings[..., :2] + _SHARE * shift
     moved_rings[..., 2] = _BEHIND + np.arange(len(_RINGS))[:, None]
     target = np.concatenate([motion.moved, moved_rings.reshape(-1, 3), motion.moved[fill_corners()]])
     return target, np.concatenate([skin, rings[..., :2].reshape(-1, 2), strips])
@@ -61,4 +62,6 @@ def sheet_vertices(face: FaceModel, motion: Motion) -> tuple[Array, Array]:
 
 def back_to_front(target: Array) -> NDArray[np.int64]:
     """The order (T,) in which to draw the sheet's triangles."""
-    return np.argsort(-target[sheet_triangles(), 2].mean(axis=1), kind="stable")
+    a, b, c = sheet_triangles().T
+    depth = target[:, 2]
+    return np.argsort(-(depth[a] + depth[b] + depth[c]), kind="stable")

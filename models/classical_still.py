@@ -6,6 +6,7 @@ a narrow band would tear, and for the largest the sheet's own fading has to do.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from torch import Tensor
 from avcall.models.classical_face import FaceModel
 from avcall.models.classical_openings import depth_inside
 from avcall.models.classical_shapes import OVAL
-from avcall.models.classical_warp import base_grid
+from avcall.models.classical_warp import Map, Mask, base_grid, sample
 
 _SIDE = 64
 _PERSON = (0.15, 0.65)
@@ -31,35 +32,38 @@ nothing is held."""
 CONSTANTS = (_SIDE, _PERSON, _CHEEK, _BANDS, _MOTIONS)
 
 
-def person_masks(segmentation: NDArray[np.uint8], face: FaceModel, device: torch.device) -> Tensor:
+def person_masks(segmentation: NDArray[np.uint8], face: FaceModel) -> Map:
     """What moves with the head or body, by narrow, wide and no band: float32 (3, 1, g, g) in [0, 1].
 
     `segmentation` (h, w) is the probability of person times 255.
     """
-    share = torch.from_numpy(segmentation).to(device)[None, None].float() / 255.0
+    share = torch.from_numpy(segmentation)[None, None].float() / 255.0
     share = F.interpolate(share, size=(_SIDE, _SIDE), mode="bilinear", align_corners=True)
     person = ((share - _PERSON[0]) / (_PERSON[1] - _PERSON[0])).clamp(0.0, 1.0)
-    edge = depth_inside(base_grid(_SIDE, device), face.mesh[list(OVAL), :2])
+    edge = torch.from_numpy(depth_inside(base_grid(_SIDE), face.mesh[list(OVAL), :2]))
     person = torch.maximum(person, (1.0 + edge / (face.unit * _CHEEK)).clamp(0.0, 1.0))
-    return torch.cat([*(_soften(person, band) for band in _BANDS), torch.ones_like(person)])
+    masks = torch.cat([*(_soften(person, band) for band in _BANDS), torch.ones_like(person)])
+    return np.asarray(masks.numpy())
 
 
-def hold_background(displacement: Tensor, covered: Tensor, masks: Tensor, base: Tensor) -> Tensor:
+def hold_background(displacement: Map, covered: Mask, masks: Map, base: Map) -> Map:
     """`displacement` (g, g, 2) of the sheet, which covers `covered` (g, g), with the background held: (g, g, 2).
 
     `base` (g, g, 2) are the grid's own positions.
     """
-    length = torch.hypot(displacement[..., 0], displacement[..., 1])  # norm() takes ten times as long here
-    motion = float(length.sum() / covered.sum().clamp(min=1))
+    planes = displacement.transpose(2, 0, 1)
+    motion = float(np.sqrt(np.square(planes).sum(axis=0)).sum()) / max(int(covered.sum()), 1)
     narrow, wide, none = _MOTIONS
     if motion <= wide:
-        part = min(max((motion - narrow) / (wide - narrow), 0.0), 1.0)
-        mask = torch.lerp(masks[0], masks[1], part)
+        mask = _between(masks[0, 0], masks[1, 0], max((motion - narrow) / (wide - narrow), 0.0))
     else:
-        mask = torch.lerp(masks[1], masks[2], min((motion - wide) / (none - wide), 1.0))
+        mask = _between(masks[1, 0], masks[2, 0], min((motion - wide) / (none - wide), 1.0))
     # a pixel moves if what it shows is person, so the mask is read where the pixel comes from
-    share = F.grid_sample(mask[None], (base + displacement)[None], padding_mode="border", align_corners=True)[0, 0]
-    return displacement * share[..., None]
+    return np.asarray((planes * sample(mask, base + displacement, cv2.INTER_LINEAR)).transpose(1, 2, 0))
+
+
+def _between(first: Map, second: Map, part: float) -> Map:
+    return first + np.float32(part) * (second - first)
 
 
 def _soften(mask: Tensor, band: float) -> Tensor:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from avcall.common.keypoints import (
     EYE_LEFT,
@@ -94,29 +95,34 @@ def test_the_share_fades_out_around_the_lips() -> None:
     assert share[0].max() == 0.0
 
 
-def share_of_a_mouth() -> torch.Tensor:
+def share_of_a_mouth() -> NDArray[np.float32]:
     """1 in the middle column, fading out to the sides."""
-    return torch.tensor([0.0, 0.5, 1.0, 0.5, 0.0]).expand(5, 5)
+    return np.full((5, 5), [0.0, 0.5, 1.0, 0.5, 0.0], np.float32)
+
+
+def levels(level: float) -> NDArray[np.float32]:
+    """A picture of one grey."""
+    return np.full((5, 5, 3), level, np.float32)
 
 
 def test_a_mouth_takes_on_the_tone_of_the_skin_around_it() -> None:
-    part, other = torch.full((3, 5, 5), 150.0), torch.full((3, 5, 5), 140.0)
-    other[:, :, 2] = 40.0  # dark between the lips
+    part, other = levels(150.0), levels(140.0)
+    other[:, 2] = 40.0  # dark between the lips
     assert toned(part, other, share_of_a_mouth()) == 1.0
-    assert other[0, 0].tolist() == [150.0, 150.0, 50.0, 150.0, 150.0]
+    assert other[0, :, 0].tolist() == [150.0, 150.0, 50.0, 150.0, 150.0]
     assert (part == 150.0).all()
 
 
 def test_a_mouth_in_another_skin_does_not_fit() -> None:
-    part = torch.full((3, 5, 5), 150.0)
-    assert toned(part, torch.full((3, 5, 5), 30.0), share_of_a_mouth()) == 0.0
-    rough = torch.full((3, 5, 5), 150.0)
-    rough[:, ::2, :] += 60.0
+    part = levels(150.0)
+    assert toned(part, levels(30.0), share_of_a_mouth()) == 0.0
+    rough = levels(150.0)
+    rough[::2] += 60.0
     assert toned(part, rough, share_of_a_mouth()) == 0.0
 
 
 def test_without_skin_around_it_a_mouth_does_not_fit() -> None:
-    assert toned(torch.full((3, 5, 5), 150.0), torch.full((3, 5, 5), 150.0), torch.zeros(5, 5)) == 0.0
+    assert toned(levels(150.0), levels(150.0), np.zeros((5, 5), np.float32)) == 0.0
 
 
 def talking(mouth: float) -> tuple[Image, Keypoints]:

@@ -186,7 +186,10 @@ def _pooled(x: Tensor) -> Tensor:
 
 
 def together(planes: Tensor) -> NDArray[np.float32]:
-    """(H, W, C) of planes (C, H, W)."""
+    """(H, W, C) of planes (C, H, W); the same memory where it lies so."""
+    rows = planes.permute(1, 2, 0)
+    if rows.is_contiguous():
+        return np.asarray(rows.numpy())
     return np.asarray(cv2.merge(list(planes.numpy())), dtype=np.float32)
 
 

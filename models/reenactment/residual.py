@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avcall.common.keypoints import Image
-from avcall.models.classical import Moved
+from avcall.models.classical import Moved, rounded
 from avcall.models.reenactment.lean import Drawn, enlarged, together
 
 _ROUNDS = 2
@@ -75,7 +75,7 @@ def _eased(new: NDArray[np.float32], before: NDArray[np.float32]) -> NDArray[np.
 def repaired(moved: Moved, here: Residual | None) -> Image:
     """The warped picture with a residual of its own; None: without."""
     if here is None:
-        return np.rint(together(moved.picture.cpu())).clip(0, 255).astype(np.uint8)
+        return rounded(together(moved.picture.cpu()))
     return np.asarray(cv2.add(_moved_by(here.correction, moved), here.change, dtype=cv2.CV_8U), dtype=np.uint8)
 
 
