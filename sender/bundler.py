@@ -14,14 +14,16 @@ SPANS_MS = (40.0, 200.0)
 UNEVEN_MS = 2
 """Capture times this close to even ones are sent as even ones: one byte for all of them."""
 _LATE_VOICE_MS = 25.0
-"""A bundle that is due waits so much longer for voice that is being coded."""
+"""A bundle that is due, or full, waits so much longer for voice that is being coded."""
 
 
 class Bundler:
     """What it returns is to be sent at once; what waits is due at `due_ms` at the latest.
 
     While somebody speaks the voice sets the pace: a bundle leaves when its span of voice is complete, so that neither
-    the voice nor the poses wait for longer than a span; else it leaves when it has its number of frames.
+    the voice nor the poses wait for longer than a span; else it leaves when it has its number of frames. Voice that
+    was late, and missed its bundle, leaves with the next pose: one wait of a span too many in thirty, and the play-out
+    delay is a span longer for all.
     """
 
     def __init__(self, span_ms: float, fps: float) -> None:
@@ -30,6 +32,8 @@ class Bundler:
         self._poses: list[KeypointPacket] = []
         self._pivot: Keypoints | None = None
         self._voice: tuple[VoicePacket, ...] = ()
+        self._voice_complete = False
+        """What waits of it is a span."""
         self._attached: list[bytes] = []
         self._hurry = False
         self._poses_since_ms = self._voice_since_ms = self._attached_since_ms = float("-inf")
@@ -73,9 +77,9 @@ class Bundler:
             self._poses_since_ms, self._pivot = now_ms, pivot
         self._poses.append(packet)
         self._last_pose_ms = now_ms
-        spoken = now_ms - self._last_voice_ms <= self._span_ms
+        spoken = now_ms - self._last_voice_ms <= self._span_ms + _LATE_VOICE_MS
         full = min(bundle_format.MAX_BUNDLE_FRAMES, max(1, round(self._span_ms * self._fps / 1000)) + spoken)
-        if len(self._poses) >= full or packet.face_lost or self._hurry:
+        if len(self._poses) >= full or packet.face_lost or self._hurry or self._voice_complete:
             ready += self.flush()
         return ready
 
@@ -87,11 +91,9 @@ class Bundler:
         self._voice += (packet,)
         self._last_voice_ms = now_ms
         spoken_ms = offset_ms(packet.capture_ms, self._voice[0].capture_ms) + duration_ms
-        if self._poses:
-            complete = spoken_ms >= self._span_ms - duration_ms / 2
-        else:
-            complete = now_ms - self._last_pose_ms > self._span_ms
-        return ready + (self.flush() if complete else [])
+        self._voice_complete = spoken_ms >= self._span_ms - duration_ms / 2
+        alone = not self._poses and now_ms - self._last_pose_ms > self._span_ms
+        return ready + (self.flush() if alone or (self._voice_complete and self._poses) else [])
 
     def attach(self, data: bytes, now_ms: float, *, hurry: bool = False) -> list[Packet]:
         """Takes a packed packet that rides in the next bundle; at once, alone, where no bundle is expected. In a hurry
@@ -107,7 +109,8 @@ class Bundler:
     def flush(self) -> list[Packet]:
         """All that waits."""
         poses, voice, attached = self._poses, self._voice, self._attached
-        self._poses, self._voice, self._attached, self._hurry = [], (), [], False
+        self._poses, self._voice, self._attached = [], (), []
+        self._voice_complete = self._hurry = False
         if not poses:
             return [*voice, *map(wire.parse, attached)]
         assert self._pivot is not None

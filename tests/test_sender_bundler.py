@@ -60,6 +60,29 @@ def test_a_voice_that_stops_holds_nothing_up() -> None:
     assert frames(sent) == [4, 3, 3]  # one more while a voice may still come
 
 
+def test_a_full_bundle_waits_a_little_for_voice_that_is_being_coded() -> None:
+    bundler = Bundler(120.0, 25.0)
+    feed(bundler, [pose(0)])
+    assert frames(bundler.voice(voice(0), 120.0, 1010.0)) == [1]
+    assert feed(bundler, [pose(1), pose(2)]) == []
+    assert bundler.pose(pose(3), PIVOT, 1134.0) == []  # the voice is 4 ms late
+    (bundle,) = bundler.voice(voice(2), 120.0, 1135.0)
+    assert isinstance(bundle, Bundle)
+    assert (bundle.sequence, bundle.voice) == (1, (voice(2),))
+
+
+def test_voice_that_missed_its_bundle_leaves_with_the_next_pose() -> None:
+    bundler = Bundler(120.0, 25.0)
+    feed(bundler, [pose(0)])
+    bundler.voice(voice(0), 120.0, 1010.0)
+    assert frames(feed(bundler, [pose(1), pose(2), pose(3), pose(4)])) == [4]
+    assert bundler.voice(voice(2), 120.0, 1170.0) == []  # 40 ms late
+    (bundle,) = feed(bundler, [pose(5)])
+    assert isinstance(bundle, Bundle)
+    assert (bundle.sequence, bundle.voice) == (5, (voice(2),))
+    assert feed(bundler, [pose(6)]) == []  # what comes after waits for its own voice again
+
+
 def test_the_span_can_be_set_within_bounds() -> None:
     bundler = Bundler(120.0, 25.0)
     for span_ms, kept in ((200.0, 200.0), (20.0, 40.0), (1000.0, 200.0)):
