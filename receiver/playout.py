@@ -30,7 +30,10 @@ FALL_PER_MS = 0.02
 """The delay falls by at most 20 ms a second."""
 BEGINNING_MS, SETTLED_MS = 600.0, 400.0
 """So long after the first picture the delay is chosen anew, once, by so much of the time before: the rest had to share
-the path with the first pivot, and says nothing about later."""
+the path with the first pivot, and says nothing about later. Until there is a picture only so much counts, too: the
+first frame has waited for its pivot to be coded."""
+SETTLING_MS = 80.0
+"""`settle` is called at every tick until there is a picture."""
 MAX_SLEW = 0.05
 FOLLOW_SLEW = (0.1, 0.6)
 """Pictures follow a voice that is being steered faster than the clock runs by itself: the farther off, the faster."""
@@ -148,10 +151,12 @@ class PlayoutClock:
 
     def _update(self, now_ms: float) -> None:
         wanted, lossy = [], False
-        begins = self._settled_ms is not None and now_ms - self._settled_ms >= BEGINNING_MS
+        since_ms = None if self._settled_ms is None else now_ms - self._settled_ms
+        begins = since_ms is not None and since_ms >= BEGINNING_MS
+        anew = begins or (since_ms is not None and since_ms < SETTLING_MS)
         for stream, usual in ((Stream.VOICE, VOICE_PERCENTILE), (Stream.VIDEO, VIDEO_PERCENTILE)):
             transits = self._transits[stream]
-            while transits and now_ms - transits[0][0] > (SETTLED_MS if begins else WINDOW_MS):
+            while transits and now_ms - transits[0][0] > (SETTLED_MS if anew else WINDOW_MS):
                 transits.popleft()
             if transits:
                 values = np.array([transit_ms for _, transit_ms, _ in transits])
@@ -166,7 +171,7 @@ class PlayoutClock:
         self._base_ms = min(fastest for _, fastest in wanted)
         margin_ms = LOSSY_MARGIN_MS if lossy else MARGIN_MS
         behind_ms = min(max(needed for needed, _ in wanted) + margin_ms, self._base_ms + self._max_delay_ms)
-        if self._behind_ms is None or behind_ms > self._behind_ms or begins:
+        if self._behind_ms is None or behind_ms > self._behind_ms or anew:
             self._behind_ms = behind_ms
         else:
             self._behind_ms = max(behind_ms, self._behind_ms - FALL_PER_MS * (now_ms - self._updated_ms))

@@ -64,6 +64,18 @@ def test_what_was_slow_before_the_first_picture_is_soon_forgotten() -> None:
     assert clock.delay_ms > 150.0  # and falls slowly from now on
 
 
+def test_before_the_first_picture_only_what_came_last_counts() -> None:
+    clock = PlayoutClock()
+    for i in range(30):  # the first frame waited for its pivot to be coded
+        now_ms = 1000.0 + 40.0 * i
+        clock.observe(Stream.VIDEO, now_ms - (930.0 if i < 3 else 30.0) + AHEAD_MS, now_ms)
+        clock.settle(now_ms)
+        clock.media_ms(now_ms)
+        if i == 5:
+            assert clock.delay_ms == pytest.approx(900.0 + MARGIN_MS)
+    assert clock.delay_ms == pytest.approx(MARGIN_MS)
+
+
 def test_the_delay_is_capped() -> None:
     clock = PlayoutClock(max_delay_ms=100.0)
     feed(clock, 0.0, [30.0 + 700.0 * (i % 2) for i in range(100)])
