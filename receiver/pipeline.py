@@ -6,11 +6,9 @@ link -> pivots, pose buffer, voice buffer -> play-out clock -> drive -> enhance,
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 
 from avcall.common import wire
 from avcall.common.clock import Clock
@@ -26,11 +24,11 @@ from avcall.models.interfaces import Enhancer, Interpolator, Reenactor, SuperRes
 from avcall.receiver.animator import Animator
 from avcall.receiver.budget import FrameBudget
 from avcall.receiver.bundles import BundleIntake
-from avcall.receiver.display import Display, Made
-from avcall.receiver.display_stats import TICK_MS
+from avcall.receiver.display import Display
 from avcall.receiver.inbetween import Inbetween
-from avcall.receiver.jitter_buffer import WAIT_MS, PoseBuffer, PoseKind, PoseSample
+from avcall.receiver.jitter_buffer import WAIT_MS, PoseBuffer, PoseSample
 from avcall.receiver.overlay import Badges
+from avcall.receiver.picture_stage import PictureStage
 from avcall.receiver.pivot_intake import PivotIntake
 from avcall.receiver.pivots import PivotCache
 from avcall.receiver.playout import PlayoutClock, Stream
@@ -43,32 +41,9 @@ from avcall.receiver.speaker import Speaker
 _SOUND_EVERY_S = 0.01
 LOST_BUNDLES = 4
 """So many in a row are worth a longer play-out delay."""
-_LATE_TICK_MS = 30.0
-"""A tick that starts later than this is missed."""
-_AHEAD_MS = 2 * TICK_MS
-"""A picture may be begun so long before its tick, where its pose has come: then one that takes long makes none late."""
-_FIRST_LOOK_MS = 320.0
-"""No picture is shown before the first whole bundle of the longest span can have come: those before it, which are short
-and fast, say nothing about the play-out delay."""
 _HELD_MS = 400.0
 """A picture that has stood this long is marked."""
-_LOCK = 0.05
-"""Ticks are moved by this share of their distance from the frame shown, so that they come to lie on the frames: then
-pictures are neither early nor late against the sound."""
 _PAYLOAD = {KeypointPacket: "keypoints", PivotSlice: "pivots", VoicePacket: "voice"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Due:
-    """What is to be shown at one tick."""
-
-    tick: int
-    due_ms: float
-    sample: PoseSample
-    made: Made | None
-    """None: the last picture stands."""
-    new: bool
-    """It was made for `sample`."""
 
 
 class Receiver:
@@ -133,17 +108,20 @@ class Receiver:
             trace=trace,
             budget=budget,
         )
+        self._pictures = PictureStage(
+            self._poses,
+            self._playout,
+            self._animator,
+            self._display,
+            self._pivots,
+            clock,
+            tick=self._on_tick,
+            badges=self._badges,
+        )
         self._muted = Mute(voice=False, video=False)
         self._stopped = asyncio.Event()
         self._start_ms = clock()
         self._first_packet_ms: float | None = None
-        self._first_bundle_ms: float | None = None
-        self._ticks_from_ms = 0.0
-        self._arrived = asyncio.Event()
-        """Poses have come since the last look."""
-        self._waiting: asyncio.Queue[_Due] = asyncio.Queue()
-        self._begun = False
-        """The first picture was made."""
         self._second = (self._start_ms, self._stats.payload_bytes.copy(), link.wire_bytes())
         self._kbps = 0.0
 
@@ -195,12 +173,12 @@ class Receiver:
     def _take_pose(self, packet: KeypointPacket, now_ms: float) -> None:
         media_ms = self._media_ms(packet.capture_ms, now_ms)
         bridged = self._poses.insert(packet, media_ms)
-        self._arrived.set()
+        self._pictures.arrived()
         self._observe([media_ms], bridged, now_ms)
 
     def _take_bundle(self, bundle: Bundle, now_ms: float) -> None:
-        if self._first_bundle_ms is None:
-            self._first_bundle_ms = now_ms
+        if self._pictures.first_bundle_ms is None:
+            self._pictures.first_bundle_ms = now_ms
         for voice in bundle.voice:
             self._sound.take(voice, self._media_ms(voice.capture_ms, now_ms), now_ms)
         times_ms = [self._media_ms(capture_ms, now_ms) for capture_ms in bundle.capture_ms]
@@ -211,7 +189,7 @@ class Receiver:
             bridged += self._poses.insert(packet, media_ms, wait_ms)
         if copy is not None:
             self._stats.count("copies_used", self._poses.insert_copy(copy))
-        self._arrived.set()
+        self._pictures.arrived()
         self._observe(times_ms, bridged, now_ms)
 
     def _observe(self, times_ms: Sequence[float], bridged_ms: Sequence[float], now_ms: float) -> None:
@@ -255,8 +233,8 @@ class Receiver:
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(self._pivots.run(), name="receiver-pivots"),
-                tasks.create_task(self._make(), name="receiver-pictures"),
-                tasks.create_task(self._show(), name="receiver-display"),
+                tasks.create_task(self._pictures.make(), name="receiver-pictures"),
+                tasks.create_task(self._pictures.show(), name="receiver-display"),
                 tasks.create_task(self._play(), name="receiver-sound"),
                 tasks.create_task(self._report(), name="receiver-report"),
             ]
@@ -271,73 +249,13 @@ class Receiver:
             self._stats.add_stage("voice", self._clock() - start_ms)
             await asyncio.sleep(_SOUND_EVERY_S)
 
-    async def _make(self) -> None:
-        """Makes a picture for each tick, and before the tick where its pose has come."""
-        self._ticks_from_ms, tick = self._clock(), 0
-        while True:
-            start_ms = self._ticks_from_ms + tick * TICK_MS
-            await self._wait_for(start_ms)
-            due = await self._tick(tick, start_ms)
-            if due is not None:
-                self._waiting.put_nowait(due)
-            since_ms = self._clock() - self._ticks_from_ms
-            tick = max(tick + 1, math.floor((since_ms + TICK_MS - _LATE_TICK_MS) / TICK_MS))
-
-    async def _wait_for(self, start_ms: float) -> None:
-        """Until a tick begins, or its pose is there early."""
-        early_ms = start_ms - _AHEAD_MS if self._playout.settled else start_ms
-        await asyncio.sleep(max(0.0, early_ms - self._clock()) / 1000)
-        while (left_ms := start_ms - self._clock()) > 0.0:
-            if self._poses.known(self._playout.media_ms(start_ms + self._display.render_ms)):
-                return
-            self._arrived.clear()
-            try:
-                async with asyncio.timeout(left_ms / 1000):
-                    await self._arrived.wait()
-            except TimeoutError:
-                return
-
-    async def _tick(self, tick: int, start_ms: float) -> _Due | None:
-        """What is to be shown at a tick that begins now, or begins at `start_ms`; None while there is nothing."""
-        now_ms = self._clock()
+    def _on_tick(self, now_ms: float) -> None:
+        """What is done at every tick before its picture is made."""
         self._pivots.send_acks(now_ms)
         report = self._reporter.report(now_ms)
         if report is not None:
             self._tell(report)
         self._release_bundles(now_ms)
-        if not self._playout.running:
-            return None
-        if not self._begun:
-            self._playout.settle(now_ms)
-            if self._first_bundle_ms is not None and now_ms - self._first_bundle_ms < _FIRST_LOOK_MS:
-                return None
-        due_ms = max(now_ms, start_ms) + self._display.render_ms
-        media_ms = self._playout.media_ms(due_ms)
-        sample = self._poses.at(media_ms)
-        if sample is None:
-            return None
-        if sample.kind is PoseKind.NEW:
-            self._ticks_from_ms += _LOCK * (sample.pose.capture_ms - media_ms)
-        new, made = sample.kind in (PoseKind.NEW, PoseKind.INTERPOLATED), None
-        if not self._animator.stands(sample.pose):
-            drawing = self._animator.plan(sample.pose, self._display.render_ms, sample.between)
-            if drawing is None:
-                self._pivots.want(sample.pose.pivot_id, now_ms)
-                new = False
-            else:
-                self._pivots.found()
-                made = await self._display.draw(drawing, max(now_ms, start_ms) + TICK_MS)
-                self._begun = self._begun or made is not None
-                new = new and made is not None and made.drawn.fresh
-        return _Due(tick, due_ms, sample, made, new)
-
-    async def _show(self) -> None:
-        """Shows each picture when it is due: made early, it is still shown on time."""
-        while True:
-            due = await self._waiting.get()
-            await asyncio.sleep(max(0.0, due.due_ms - self._clock()) / 1000)
-            badges = self._badges(due.sample, self._clock())
-            self._display.present(due.tick, due.sample, due.due_ms, badges, due.made, new=due.new)
 
     def _badges(self, sample: PoseSample, now_ms: float) -> Badges:
         ready = self._cache.get(sample.pose.pivot_id)
