@@ -42,7 +42,7 @@ async def call(sending: SendConfig, receiving: ReceiveConfig) -> None:
         speaker = open_speaker(receiving)
         stack.callback(speaker.close)
         device = device_from_flag(sending.device)
-        detector, reenactor = load_pair(sending.model, device)
+        detector, reenactor = load_pair(sending.model, device, apart=stack)
         model = detector.model
         announce(model, reenactor.device)
         start = {"model": model.name, "weights": model.weights, "device": device}

@@ -48,7 +48,7 @@ async def receive(config: ReceiveConfig) -> None:
         speaker = open_speaker(config)
         stack.callback(speaker.close)
         device = device_from_flag(config.device)
-        _, reenactor = load_pair(config.model, device)
+        _, reenactor = load_pair(config.model, device, apart=stack)
         announce(reenactor.model, reenactor.device)
         stats = Stats()
         stages = stages_of(config, reenactor, stats, stack)

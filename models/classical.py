@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from avcall.common.keypoints import MESH_INDICES, Image, Keypoints, Landmarks
@@ -51,14 +50,13 @@ from avcall.models.classical_openings import (
     near_triangles,
     paint_eye,
 )
-from avcall.models.classical_pivot import EncodedPivot, MovableFace, believable, lent, same_face
+from avcall.models.classical_pivot import EncodedPivot, MovableFace, believable, lent
+from avcall.models.classical_reader import Known, PivotReader
 from avcall.models.classical_sheet import back_to_front, sheet_triangles, sheet_vertices
 from avcall.models.classical_still import hold_background, person_masks
 from avcall.models.classical_tps import spline_displacement
 from avcall.models.classical_warp import Drawing, Map, Mask, Window, base_grid, enlarge, mesh_displacements, sample
-from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import Detailed, Encoded, ModelId
-from avcall.models.segmentation import Segmenter
 
 _FINEST_GRID, _COARSEST_GRID = 256, 64
 """The backward map is computed at half the picture's side within these bounds and enlarged."""
@@ -124,8 +122,7 @@ class ClassicalReenactor:
 
     def __init__(self, device: str = "cpu") -> None:
         self._device = torch.device(device)
-        self._mesh = FaceMesh(video=False)
-        self._segmenter = Segmenter()
+        self._reader = PivotReader()
         self._grids: dict[int, Map] = {}
 
     @property
@@ -138,22 +135,13 @@ class ClassicalReenactor:
 
     def encode(self, pivot: Image, keypoints: Keypoints) -> EncodedPivot:
         """`pivot` uint8 (S, S, 3) of any side, `keypoints` (10, 2) measured on it by the sender."""
-        landmarks = self._mesh.find(pivot)
-        if landmarks is not None and not same_face(keypoints, landmarks[np.array(MESH_INDICES), :2]):
-            landmarks = None
-        segmentation = None if landmarks is None else self._segmenter.segment(pivot.copy())
-        return self.encode_known(pivot, keypoints, landmarks, segmentation)
+        return self.encode_known(pivot, keypoints, self._reader.read(pivot, keypoints))
 
-    def encode_known(
-        self,
-        pivot: Image,
-        keypoints: Keypoints,
-        landmarks: Landmarks | None,
-        segmentation: NDArray[np.uint8] | None,
-    ) -> EncodedPivot:
-        """As `encode`, for a pivot whose face mesh (468, 3) and segmentation (h, w) are known; None without a face."""
+    def encode_known(self, pivot: Image, keypoints: Keypoints, known: Known) -> EncodedPivot:
+        """As `encode`, for a pivot that was read already."""
         image = pivot.copy()
         face = None
+        landmarks, segmentation = known.landmarks, known.segmentation
         if landmarks is not None and segmentation is not None:
             model = build_face(landmarks, keypoints)
             _, corners = sheet_vertices(model, move_face(model, keypoints))

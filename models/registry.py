@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -11,6 +14,9 @@ from avcall.common.errors import ConfigError, DeviceError
 from avcall.models.checkpoint import Weights, load_weights, read_weights, table
 from avcall.models.interfaces import Enhancer, Interpolator, KeypointDetector, ModelId, Reenactor, SuperResolver
 from avcall.models.twins import IdentityEnhancer
+
+if TYPE_CHECKING:
+    from avcall.models.reenactment.painter import NetworkPainter, Painter
 
 CLASSICAL = "classical"
 SUFFIX = ".safetensors"
@@ -43,13 +49,17 @@ def device_from_flag(flag: str) -> str:
     return flag
 
 
-def load_pair(name: str, device: str, *, enhance_pivots: bool = True) -> tuple[KeypointDetector, Reenactor]:
+def load_pair(
+    name: str, device: str, *, enhance_pivots: bool = True, apart: ExitStack | None = None
+) -> tuple[KeypointDetector, Reenactor]:
     """The detector and the reenactor of a model; they belong together and carry the same id.
 
     Args:
         name: one of `names()`, or the path of a weights file that `avcall train` wrote, or of a FOMM checkpoint.
         device: "cpu" or "cuda", from `device_from_flag`.
         enhance_pivots: whether avcall's own networks repair each pivot first.
+        apart: where it is given, a network of avcall's own that computes on a CPU does so in a process that ends with
+            it (`avcall.models.reenactment.painter_process`).
 
     Raises:
         ConfigError: no such model. CheckpointError: its weights are missing or damaged.
@@ -62,18 +72,11 @@ def load_pair(name: str, device: str, *, enhance_pivots: bool = True) -> tuple[K
         from avcall.models.fomm import load_fomm
 
         return load_fomm(Path(name), device)
-    from avcall.models.enhancement.enhancer import PIVOT_SIDE, NetworkEnhancer
     from avcall.models.reenactment.detector import NetworkDetector
+    from avcall.models.reenactment.painter_process import PainterProcess
     from avcall.models.reenactment.reenactor import NetworkReenactor, PointDetector
 
-    if name.endswith(SUFFIX):
-        weights = read_weights(Path(name))
-    elif name in names():
-        weights = load_weights(name)
-    else:
-        raise ConfigError(
-            f"--model {name}: there is {', '.join(names())}, or the path of a {SUFFIX} or a FOMM .pth.tar file"
-        )
+    weights = _weights(name)
     if weights.kind == "fomm":
         from avcall.models.fomm import fomm_of_weights
 
@@ -81,10 +84,32 @@ def load_pair(name: str, device: str, *, enhance_pivots: bool = True) -> tuple[K
     found_by = load_weights(name + DETECTOR_SUFFIX) if name + DETECTOR_SUFFIX in table() else None
     repairs = load_weights(PIVOT_ENHANCER) if enhance_pivots and PIVOT_ENHANCER in table() else None
     model = ModelId(weights.name, _joint_hash(found_by, weights, repairs))
-    enhancer = None if repairs is None else NetworkEnhancer(repairs, device, PIVOT_SIDE)
     # without a detector the network was trained on the mesh points themselves
     detector = PointDetector(model) if found_by is None else NetworkDetector(found_by, model)
-    return detector, NetworkReenactor.from_weights(weights, model, device, enhancer)
+    painter: Painter
+    if apart is not None and device == "cpu":
+        painter = PainterProcess(partial(_load_painter, name, device, enhance_pivots))
+        apart.callback(painter.close)
+    else:
+        painter = _load_painter(name, device, enhance_pivots)
+    return detector, NetworkReenactor(painter, model)
+
+
+def _weights(name: str) -> Weights:
+    if name.endswith(SUFFIX):
+        return read_weights(Path(name))
+    if name in names():
+        return load_weights(name)
+    raise ConfigError(
+        f"--model {name}: there is {', '.join(names())}, or the path of a {SUFFIX} or a FOMM .pth.tar file"
+    )
+
+
+def _load_painter(name: str, device: str, enhance_pivots: bool) -> NetworkPainter:
+    from avcall.models.reenactment.painter import NetworkPainter
+
+    enhancer = load_pivot_enhancer(device) if enhance_pivots else None
+    return NetworkPainter.from_weights(_weights(name), device, enhancer)
 
 
 def _joint_hash(*parts: Weights | None) -> str:

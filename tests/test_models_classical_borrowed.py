@@ -25,6 +25,7 @@ from avcall.models.classical_openings import MOUTH, hole_window
 from avcall.models.interfaces import FollowsPivots, ModelId, followed
 from avcall.models.reenactment.config import LITE
 from avcall.models.reenactment.generator import ReenactmentNetwork
+from avcall.models.reenactment.painter import NetworkPainter
 from avcall.models.reenactment.reenactor import NetworkReenactor
 from tests.classical_portrait import portrait_face, portrait_keypoints
 from tests.classical_portrait import talking as portrait_talking
@@ -149,7 +150,7 @@ def reenactor(request: pytest.FixtureRequest) -> ClassicalReenactor | NetworkRee
     untrained = ModelId("untrained", "0" * 8)
     if request.param == "classical":
         return ClassicalReenactor()
-    return NetworkReenactor(ReenactmentNetwork(LITE), untrained, "cpu")
+    return NetworkReenactor(NetworkPainter(ReenactmentNetwork(LITE), "cpu"), untrained)
 
 
 @pytest.mark.parametrize("side", [256, 512])

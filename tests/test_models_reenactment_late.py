@@ -12,6 +12,7 @@ from avcall.models.classical import ClassicalReenactor, Moved
 from avcall.models.interfaces import LateReenactor, ModelId
 from avcall.models.reenactment.config import LITE
 from avcall.models.reenactment.generator import ReenactmentNetwork
+from avcall.models.reenactment.painter import NetworkPainter
 from avcall.models.reenactment.reenactor import NetworkReenactor
 from avcall.models.reenactment.residual import Residual, carry, repaired, shown_flow
 from tests.classical_portrait import portrait, portrait_keypoints
@@ -25,7 +26,7 @@ def reenactor() -> NetworkReenactor:
     assert network.paint.bias is not None
     with torch.no_grad():
         network.paint.bias[12:] = 0.0
-    return NetworkReenactor(network, ModelId("untrained", "0" * 8), "cpu")
+    return NetworkReenactor(NetworkPainter(network, "cpu"), ModelId("untrained", "0" * 8))
 
 
 def _large() -> Image:
@@ -155,7 +156,7 @@ def test_a_network_that_draws_nothing_leaves_no_residual() -> None:
     assert network.paint.bias is not None
     with torch.no_grad():
         network.paint.bias.fill_(float("nan"))
-    broken = NetworkReenactor(network, ModelId("broken", "0" * 8), "cpu")
+    broken = NetworkReenactor(NetworkPainter(network, "cpu"), ModelId("broken", "0" * 8))
     points = portrait_keypoints()
     encoded = broken.encode(portrait(), points)
     with pytest.raises(FloatingPointError, match="no finite numbers"):

@@ -13,7 +13,7 @@ from avcall.models.classical import Moved
 from avcall.models.reenactment.config import LITE, NetworkConfig
 from avcall.models.reenactment.generator import Carried, EncodedPivot, ReenactmentNetwork
 from avcall.models.reenactment.lean import LeanNetwork, keep_freed_memory
-from avcall.models.reenactment.reenactor import to_image
+from avcall.models.reenactment.painter import to_image
 
 TINY = NetworkConfig(motion=(6, 7, 5, 6), motion_features=4, encoder=(4, 6, 8), decoder=(4, 6, 8), code=6, blocks=2)
 

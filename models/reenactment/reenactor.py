@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
-from avcall.common.errors import CheckpointError
 from avcall.common.keypoints import MESH_INDICES, Image, Keypoints, Landmarks
-from avcall.models.checkpoint import Weights, fill, rebuild_config
 from avcall.models.classical import ClassicalReenactor, Moved
 from avcall.models.classical_borrowed import kept, lay_over_large
 from avcall.models.classical_pivot import EncodedPivot as ClassicalPivot
 from avcall.models.classical_pivot import lent
-from avcall.models.interfaces import Detailed, Encoded, Enhancer, ModelId
-from avcall.models.precision import mixed, native_bf16
+from avcall.models.classical_reader import PivotReader
+from avcall.models.interfaces import Detailed, Encoded, ModelId
 from avcall.models.reenactment.carried_points import CarriedPoints
-from avcall.models.reenactment.config import NetworkConfig
-from avcall.models.reenactment.generator import Carried, Driven, EncodedPivot, ReenactmentNetwork
-from avcall.models.reenactment.lean import Drawn, LeanNetwork, enlarged, keep_freed_memory
+from avcall.models.reenactment.lean import Drawn, enlarged
+from avcall.models.reenactment.painter import SIDE, NetworkGoneError, Painter, Prepared, at_side
 from avcall.models.reenactment.residual import Residual, carry, corrected, pixel_places, repaired, residual, shown_flow
 from avcall.models.reenactment.shut_lids import ShutLids
-
-SIDE = 256
-"""What the shipped networks were trained at; other sizes borrow motion and repairs and keep their own pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkPivot:
-    """A pivot encoded by the network at the network's side, and by the classical reenactor; and its picture at its own
-    size where that is another."""
+    """A pivot as a painter keeps it and as the classical reenactor does, and its picture at its own size where that is
+    not the network's side."""
 
-    encoded: EncodedPivot
+    kept: Any
+    """The painter's own."""
     classical: ClassicalPivot
     large: Image | None
     others: tuple[NetworkPivot, ...] = ()
@@ -67,49 +60,15 @@ class PointDetector:
 
 
 class NetworkReenactor:
-    """Runs a `ReenactmentNetwork` on the classical reenactor, in bf16 where the processor multiplies it natively, else
-    in float32. One thread may encode while another drives."""
+    """What a painter's network draws on the classical reenactor's moved pivots. One thread may encode while another
+    drives."""
 
-    def __init__(
-        self,
-        network: ReenactmentNetwork,
-        model: ModelId,
-        device: str,
-        side: int = SIDE,
-        pivot_enhancer: Enhancer | None = None,
-    ) -> None:
-        """`model` is the id that it shares with its detector, `side` what the network was trained at. The network is
-        laid out anew and must not be trained on. `pivot_enhancer` repairs each pivot before anything is made of it."""
+    def __init__(self, painter: Painter, model: ModelId) -> None:
+        """`model` is the id that it shares with its detector."""
         self._model = model
-        self._side = side
-        self._device = torch.device(device)
-        if device == "cpu":
-            torch.set_num_threads(1)  # more threads gain little here, and starve capture and codecs
-            keep_freed_memory()
-        for parameter in network.parameters():
-            parameter.requires_grad_(False)
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-            if native_bf16(device):
-                parameter.data = parameter.data.to(torch.bfloat16)  # autocast would do it again for every frame
-        self._network = network.to(self._device).eval()
-        self._lean = LeanNetwork(self._network) if device == "cpu" else None
-        self._classical = ClassicalReenactor(device)
-        self._enhancer = pivot_enhancer
-
-    @classmethod
-    def from_weights(
-        cls, weights: Weights, model: ModelId, device: str, pivot_enhancer: Enhancer | None = None
-    ) -> Self:
-        """
-        Raises:
-            CheckpointError: the weights are not those of a reenactment network.
-        """
-        if weights.kind != "reenactor":
-            raise CheckpointError(f"weights {weights.name!r} hold a {weights.kind}, not a reenactor")
-        network = ReenactmentNetwork(rebuild_config(NetworkConfig, weights))
-        fill(network, weights)
-        return cls(network, model, device, SIDE, pivot_enhancer)
+        self._painter = painter
+        self._classical = ClassicalReenactor(painter.device)
+        self._reader = PivotReader()
 
     @property
     def model(self) -> ModelId:
@@ -117,7 +76,7 @@ class NetworkReenactor:
 
     @property
     def device(self) -> str:
-        return self._device.type
+        return self._painter.device
 
     def encode(self, pivot: Image, keypoints: Keypoints) -> NetworkPivot:
         """All work that depends on the pivot alone, its repair included; the pivot is square.
@@ -125,20 +84,22 @@ class NetworkReenactor:
         Raises:
             ValueError: a pivot that is not square. FloatingPointError: its repair gave no finite numbers.
         """
-        return self.encode_uncoded(pivot if self._enhancer is None else self._enhancer.enhance(pivot), keypoints)
+        return self._encoded(pivot, keypoints, coded=True)
 
-    @torch.inference_mode()
     def encode_uncoded(self, pivot: Image, keypoints: Keypoints) -> NetworkPivot:
         """As `encode`, of a picture that no coder has touched."""
+        return self._encoded(pivot, keypoints, coded=False)
+
+    def _encoded(self, pivot: Image, keypoints: Keypoints, coded: bool) -> NetworkPivot:
         height, width = pivot.shape[:2]
         if height != width:
             raise ValueError(f"a pivot of {width}x{height}: the network wants squares")
-        small = self._at_side(pivot)
-        picture = torch.from_numpy(small.copy()).to(self._device).permute(2, 0, 1)[None].float() / 255.0
-        with mixed(self._device):
-            encoded = self._network.encode(picture, self._points(keypoints))
-        large = None if small is pivot else pivot.copy()
-        return NetworkPivot(encoded, self._classical.encode(small, keypoints), large)
+        try:
+            made = self._painter.prepare(pivot, keypoints, coded)
+        except NetworkGoneError:  # the warp goes on
+            small = at_side(pivot, SIDE)
+            made = Prepared(small, None if small is pivot else pivot.copy(), self._reader.read(small, keypoints), None)
+        return NetworkPivot(made.kept, self._classical.encode_known(made.picture, keypoints, made.known), made.large)
 
     def follow(self, encoded: Encoded, before: Encoded) -> NetworkPivot:
         """See `FollowsPivots`."""
@@ -147,12 +108,6 @@ class NetworkReenactor:
         others = kept((*last.others, alone), lambda pivot: pivot.classical.mouth)
         classical = lent(_ours(encoded).classical, tuple(other.classical for other in others))
         return replace(_ours(encoded), others=others, classical=classical)
-
-    def _at_side(self, image: Image) -> Image:
-        if len(image) == self._side:
-            return image
-        picture = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255.0
-        return to_image(_resized(picture, self._side))
 
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
         """The pivot moved to the driving keypoints, in the pivot's size."""
@@ -206,25 +161,10 @@ class NetworkReenactor:
         """
         return _detailed(_ours(encoded), repaired(warped, here), shown_flow(warped, here), warped)
 
-    @torch.inference_mode()
-    def look(self, encoded: Encoded, keypoints: Keypoints) -> Driven:
-        """What `drive` rounds, at the network's side, and what it was made from."""
-        return self._drive_whole(_ours(encoded), self.warp(encoded, keypoints), keypoints)
-
-    @torch.inference_mode()
     def _draw(self, pivot: NetworkPivot, moved: Moved, keypoints: Keypoints) -> Drawn:
-        if self._lean is None:
-            driven = self._drive_whole(pivot, moved, keypoints)
-            return Drawn(to_image(driven.picture), driven.correction)
-        with mixed(self._device):
-            return self._lean.drive(pivot.encoded, moved, self._points(keypoints))
-
-    def _drive_whole(self, pivot: NetworkPivot, moved: Moved, keypoints: Keypoints) -> Driven:
-        with mixed(self._device):
-            return self._network.drive(pivot.encoded, _carried(moved), self._points(keypoints))
-
-    def _points(self, keypoints: Keypoints) -> Tensor:
-        return torch.from_numpy(np.asarray(keypoints, dtype=np.float32))[None].to(self._device)
+        if pivot.kept is None:
+            raise NetworkGoneError("this pivot came when the network was gone")
+        return self._painter.paint(pivot.kept, moved, keypoints)
 
 
 def _detailed(pivot: NetworkPivot, image: Image, flow: NDArray[np.float32], moved: Moved) -> Detailed:
@@ -255,22 +195,7 @@ def _joined(detailed: Detailed) -> Image:
     return np.asarray(joined.clip(0, 255), dtype=np.uint8)
 
 
-def _carried(moved: Moved) -> Carried:
-    return Carried(moved.picture[None] / 255.0, moved.displacement.permute(2, 0, 1)[None].contiguous())
-
-
 def _ours(encoded: Encoded) -> NetworkPivot:
     if not isinstance(encoded, NetworkPivot):
         raise TypeError(f"{type(encoded).__name__} was encoded by another reenactor")
     return encoded
-
-
-def _resized(picture: Tensor, side: int) -> Tensor:
-    smaller = side < picture.shape[-1]
-    return functional.interpolate(picture, (side, side), mode="bilinear", align_corners=False, antialias=smaller)
-
-
-def to_image(picture: Tensor) -> Image:
-    """uint8 (S, S, 3) of a picture (1, 3, S, S) in about [0, 1]."""
-    shown = (picture[0].permute(1, 2, 0) * 255.0 + 0.5).clamp_(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(shown.cpu().numpy())

@@ -16,6 +16,7 @@ from avcall.common.keypoints import Image, Keypoints, Landmarks
 from avcall.models.classical import ClassicalReenactor
 from avcall.models.classical_borrowed import choose, kept, mouth_pose
 from avcall.models.classical_pivot import EncodedPivot, lent
+from avcall.models.classical_reader import Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Carrier:
         return (moved.picture / 255.0).numpy(), moved.displacement.permute(2, 0, 1).contiguous().numpy()
 
     def _encode(self, pivot: Pivot) -> EncodedPivot:
-        return self._reenactor.encode_known(pivot.image, pivot.keypoints, pivot.landmarks, pivot.segmentation)
+        return self._reenactor.encode_known(pivot.image, pivot.keypoints, Known(pivot.landmarks, pivot.segmentation))
 
 
 def mirrored(

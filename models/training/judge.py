@@ -18,6 +18,7 @@ from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import ModelId
 from avcall.models.lpips import Lpips
 from avcall.models.reenactment.generator import ReenactmentNetwork
+from avcall.models.reenactment.painter import NetworkPainter
 from avcall.models.reenactment.reenactor import NetworkReenactor
 from avcall.models.training.pairs import Pack, TrainingClip
 
@@ -49,14 +50,15 @@ class Judge:
     @torch.inference_mode()
     def judge(self, network: ReenactmentNetwork, sheet: Path) -> dict[str, Any]:
         """Mean LPIPS of picture, warp and repeated pivot, and lip landmark distance in pixels, by protocol."""
-        reenactor = NetworkReenactor(copy.deepcopy(network), ModelId("judged", "-"), self._device.type, self._side)
+        painter = NetworkPainter(copy.deepcopy(network), self._device.type, self._side)
+        reenactor = NetworkReenactor(painter, ModelId("judged", "-"))
         found: dict[str, dict[str, list[float]]] = {}
         rows: dict[str, list[Image]] = {}
         for case in self._cases:
             scores = found.setdefault(case.protocol, {})
             pivot, truth = self._tensor(case.pivot), self._tensor(case.driving)
             encoded = reenactor.encode(case.pivot, case.pivot_keypoints)
-            driven = reenactor.look(encoded, case.keypoints)
+            driven = painter.drive(encoded.kept, reenactor.warp(encoded, case.keypoints), case.keypoints)
             picture, warped = _image(driven.picture), _image(driven.warped)
             target = self._lpips.features(truth)
             for name, shown in (("lpips", driven.picture), ("warp_lpips", driven.warped), ("repeat_lpips", pivot)):
