@@ -51,15 +51,14 @@ class InThisProcess:
         return Pipe()
 
     def Process(self, target: Any, args: Any, name: str, daemon: bool) -> Any:  # noqa: N802
-        load, *pipes = args
-        self.servers.append(_Server(load))
-        context = self
-        duplicates = [_duplicate(pipe) for pipe in pipes]
+        load, pipe = args
+        server = _Server(load)
+        self.servers.append(server)
+        theirs = Connection(os.dup(pipe.fileno()))  # the call closes what it gave away
 
         class Started:
             def start(self) -> None:
-                for pipe in duplicates:
-                    threading.Thread(target=context.servers[-1].serve, args=(pipe,), daemon=True).start()
+                threading.Thread(target=server.serve, args=(theirs,), daemon=True).start()
 
             def join(self, timeout: float | None = None) -> None: ...
 
@@ -67,10 +66,6 @@ class InThisProcess:
                 return False
 
         return Started()
-
-
-def _duplicate(pipe: Connection) -> Connection:
-    return Connection(os.dup(pipe.fileno()))
 
 
 @pytest.fixture

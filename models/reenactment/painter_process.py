@@ -1,13 +1,13 @@
 """A painter in a process of its own: on a CPU, where a call's other threads would make the network wait.
 
 A look of the network is a few hundred small operations, and before each it waits for the interpreter's lock while
-drawing, sound or the event loop hold it (docs/frame-budget.md). In another process it has a lock of its own. Two pipes
-lead there, one for pivots and one for pictures, each served by a thread that yields to the call's.
+drawing, sound or the event loop hold it (docs/frame-budget.md). In another process it has a lock of its own. It does
+one thing at a time: while it makes a pivot ready it does not look at pictures, so it never takes more than one core.
 
     call: PainterProcess.prepare -> pivot, keypoints ->          process: NetworkPainter.prepare
           PainterProcess.paint   -> moved picture, keypoints ->           NetworkPainter.paint
 
-The process ends with the pipes: when it is closed, and when the call's process is gone in whatever way.
+The process ends with the pipe: when it is closed, and when the call's process is gone in whatever way.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -38,14 +38,6 @@ PATIENCE_S = 30.0
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A pipe to the process, for one question at a time."""
-
-    pipe: Connection
-    asking: threading.Lock = field(default_factory=threading.Lock)
-
-
 class _Kept:
     """Stands for a pivot that the process keeps; when nobody needs this any more, the process forgets it too."""
 
@@ -61,12 +53,11 @@ class PainterProcess:
     def __init__(self, load: Callable[[], NetworkPainter]) -> None:
         """`load` makes the painter in the process, and must be picklable; the process loads while this one goes on."""
         context = get_context("spawn")
-        ours, theirs = zip(*(context.Pipe() for _ in range(2)), strict=True)
-        self._pivots, self._pictures = (_Line(pipe) for pipe in ours)
-        self._process = context.Process(target=_serve, args=(load, *theirs), name="avcall-network", daemon=True)
+        self._pipe, theirs = context.Pipe()
+        self._asking = threading.Lock()
+        self._process = context.Process(target=_serve, args=(load, theirs), name="avcall-network", daemon=True)
         self._process.start()
-        for pipe in theirs:
-            pipe.close()
+        theirs.close()
         self._numbers = 0
         self._forgotten: list[int] = []
         self._gone = False
@@ -75,7 +66,7 @@ class PainterProcess:
         """See `Painter`."""
         self._numbers += 1
         kept = _Kept(self._numbers)
-        prepared = self._ask(self._pivots, _PREPARE, kept.number, pivot, keypoints, coded)
+        prepared = self._ask(_PREPARE, kept.number, pivot, keypoints, coded)
         assert isinstance(prepared, Prepared)
         weakref.finalize(kept, self._forgotten.append, kept.number)
         return replace(prepared, kept=kept)
@@ -83,29 +74,28 @@ class PainterProcess:
     def paint(self, kept: _Kept, moved: Moved, keypoints: Keypoints) -> Drawn:
         """See `Painter`."""
         picture, displacement = together(moved.picture), moved.displacement.numpy()
-        image, correction = self._ask(self._pictures, _PAINT, kept.number, picture, displacement, keypoints)
+        image, correction = self._ask(_PAINT, kept.number, picture, displacement, keypoints)
         return Drawn(image, torch.from_numpy(correction))
 
     def close(self) -> None:
         """Ends the process."""
         self._gone = True
-        for line in (self._pivots, self._pictures):
-            line.pipe.close()
+        self._pipe.close()
         self._process.join(1.0)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
 
-    def _ask(self, line: _Line, what: str, *values: object) -> Any:
+    def _ask(self, what: str, *values: object) -> Any:
         forget = [self._forgotten.pop() for _ in range(len(self._forgotten))]
-        with line.asking:
+        with self._asking:
             if self._gone:
                 raise NetworkGoneError("the network's process has ended")
             try:
-                line.pipe.send((what, forget, values))
-                if not line.pipe.poll(PATIENCE_S):
+                self._pipe.send((what, forget, values))
+                if not self._pipe.poll(PATIENCE_S):
                     raise TimeoutError(f"no answer in {PATIENCE_S:.0f} s")
-                failure, answer = line.pipe.recv()
+                failure, answer = self._pipe.recv()
             except (OSError, EOFError) as error:  # TimeoutError is an OSError
                 self._gone = True
                 _log.warning("the network's process is gone (%s): the call goes on without it", error or "it ended")
@@ -155,12 +145,10 @@ class _Server:
         return drawn.image, drawn.correction.numpy()
 
 
-def _serve(load: Callable[[], NetworkPainter], pivots: Connection, pictures: Connection) -> None:
+def _serve(load: Callable[[], NetworkPainter], pipe: Connection) -> None:
     """The process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the call, which then closes the pipes
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the call, which then closes the pipe
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     yield_to_others()
-    server = _Server(load)
-    threading.Thread(target=server.serve, args=(pivots,), name="pivots", daemon=True).start()
-    server.serve(pictures)
+    _Server(load).serve(pipe)

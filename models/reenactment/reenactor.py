@@ -18,7 +18,7 @@ from avcall.models.classical_pivot import lent
 from avcall.models.classical_reader import PivotReader
 from avcall.models.interfaces import Detailed, Encoded, ModelId
 from avcall.models.reenactment.carried_points import CarriedPoints
-from avcall.models.reenactment.lean import Drawn, enlarged
+from avcall.models.reenactment.lean import Drawn, enlarged, keep_freed_memory
 from avcall.models.reenactment.painter import SIDE, NetworkGoneError, Painter, Prepared, at_side
 from avcall.models.reenactment.residual import Residual, carry, corrected, pixel_places, repaired, residual, shown_flow
 from avcall.models.reenactment.shut_lids import ShutLids
@@ -67,6 +67,8 @@ class NetworkReenactor:
         """`model` is the id that it shares with its detector."""
         self._model = model
         self._painter = painter
+        if painter.device == "cpu":
+            keep_freed_memory()
         self._classical = ClassicalReenactor(painter.device)
         self._reader = PivotReader()
 
