@@ -23,6 +23,8 @@ from avcall.receiver.ladders import DRIVE, ENHANCE, ORDER, UPSCALE, EnhancerLadd
 
 _SIDE = 256
 _SETTLING_S = 20.0
+_CALL_SETTLES_MS = 1000.0
+"""Pivots, sound and connection take most in a call's first second."""
 _FACE_SHARE = 3.0
 """Side of the priced picture, in extents of the keypoints."""
 
@@ -69,7 +71,7 @@ def make_stages(
         ENHANCE: enhance.calibrate(lambda part, number: part.enhance(shifted[number % 4])),
         UPSCALE: upscale.calibrate(lambda part, number: part.upscale(shifted[number % 4], display_size, guide)),
     }
-    budget = FrameBudget(prices, ORDER, quality)
+    budget = FrameBudget(prices, ORDER, quality, settling_ms=_CALL_SETTLES_MS)
     drive.budget = upscale.budget = enhance.budget = budget
     return Stages(drive, upscale, enhance, budget, prices, load_interpolators(device))
 

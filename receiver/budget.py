@@ -32,7 +32,10 @@ DWELL_MS = 1000.0
 """After a change, before the next step up."""
 WAIT_MS, LONGEST_WAIT_MS = 2000.0, 64_000.0
 """Before a step that was given up is tried again; doubled each time that it did not last PROBATION_MS."""
-PROBATION_MS = 10_000.0
+PROBATION_MS = 3000.0
+SLOWEST_OF = 3
+"""So many of the last frames say how much of the time a network may work beside them: it is to rest as soon as one is
+slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,10 @@ class FrameBudget:
         order: Sequence[str],
         quality: str = "auto",
         period_ms: float = PERIOD_MS,
+        settling_ms: float = 0.0,
     ) -> None:
-        """`order` names stages by the worth of their steps, the most valuable first: each mention is one step up.
+        """`order` names stages by the worth of their steps, the most valuable first: each mention is one step up. The
+        first is not taken before `settling_ms` after the first frame: a call begins with much that comes only once.
 
         Raises:
             ConfigError: a quality that there is not.
@@ -115,12 +120,16 @@ class FrameBudget:
         self._rest_ms: deque[float] = deque(maxlen=RUNS)
         self._spent_ms = 0.0
         self._overruns = 0
-        self._changed_ms = float("-inf")
+        self._latest_ms: deque[float] = deque(maxlen=SLOWEST_OF)
+        self._settling_ms = settling_ms
+        self._changed_ms: float | None = None
         self._given_up = 0
 
     def plan(self, now_ms: float) -> dict[str, Choice]:
         """What each stage shall run in the frame that begins."""
         self._spent_ms = 0.0
+        if self._changed_ms is None:
+            self._changed_ms = now_ms + self._settling_ms - DWELL_MS
         wanted = self._affordable(now_ms)
         urgent = self._total_ms({name: stage.level for name, stage in self._stages.items()}) > self._period_ms
         if self._overruns >= OVERRUNS:
@@ -166,6 +175,7 @@ class FrameBudget:
         for stage in self._stages.values():
             stage.frames[stage.versions[stage.level].name] += 1
         self._rest_ms.append(max(0.0, took_ms - self._spent_ms))
+        self._latest_ms.append(took_ms)
         self._overruns = self._overruns + 1 if took_ms > (had_ms or self._period_ms) else 0
 
     def estimate_ms(self) -> float:
@@ -173,9 +183,10 @@ class FrameBudget:
         return self._total_ms({name: stage.level for name, stage in self._stages.items()})
 
     def spare(self) -> float:
-        """For which share of the time a network may work beside the frames: always where a frame takes half of the
-        period or less, never where it takes all that it may."""
-        share = (self._keep_ms - self.estimate_ms()) / (self._keep_ms - self._period_ms / 2)
+        """For which share of the time a network may work beside the frames: always where each takes a quarter of the
+        period or less, never where one of the last took so long that no step would start."""
+        took_ms = max(self._latest_ms) if self._latest_ms else self.estimate_ms()
+        share = (self._start_ms - took_ms) / (self._start_ms - self._period_ms / 4)
         return min(1.0, max(0.0, share))
 
     def running(self) -> tuple[str, ...]:

@@ -207,7 +207,26 @@ def test_a_quality_that_there_is_not_is_refused() -> None:
         FrameBudget({"drive": DRIVE}, ORDER, "best")
 
 
-@pytest.mark.parametrize(("frame_ms", "share"), [(5.0, 1.0), (20.0, 1.0), (28.0, 0.5), (36.0, 0.0), (60.0, 0.0)])
+@pytest.mark.parametrize(("frame_ms", "share"), [(5.0, 1.0), (10.0, 1.0), (20.0, 0.5), (30.0, 0.0), (60.0, 0.0)])
 def test_a_network_beside_the_frames_works_while_they_leave_time(frame_ms: float, share: float) -> None:
     budget = FrameBudget({"drive": [Version("warp", frame_ms)]}, ("drive",))
+    assert budget.spare() == pytest.approx(share), "by its price"
+    for _ in range(3):
+        budget.frame(frame_ms)
     assert budget.spare() == pytest.approx(share)
+
+
+def test_a_network_beside_the_frames_rests_as_soon_as_one_is_slow() -> None:
+    budget = FrameBudget({"drive": [Version("warp", 10.0)]}, ("drive",))
+    for took_ms in (10.0, 35.0, 10.0, 10.0):
+        budget.frame(took_ms)
+    assert budget.spare() == 0.0, "the slow one is among the last three"
+    budget.frame(10.0)
+    assert budget.spare() == 1.0
+
+
+def test_a_call_settles_before_its_first_step() -> None:
+    machine = Machine()
+    machine.budget = FrameBudget(machine.stages, ORDER, settling_ms=400.0)
+    machine.run(4)
+    assert machine.history.index(("lite",)) == 400 / TICK_MS
