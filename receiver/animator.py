@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,32 +54,44 @@ class Animator:
     """`plan` runs on the event loop, `draw` in the executor."""
 
     def __init__(
-        self, reenactor: Reenactor, cache: PivotCache, stats: Stats, inbetween: Inbetween | None = None
+        self,
+        reenactor: Reenactor,
+        cache: PivotCache,
+        stats: Stats,
+        inbetween: Inbetween | None = None,
+        coming: Callable[[int], bool] = lambda pivot_id: False,
     ) -> None:
-        """Without `inbetween` every pose is driven, also those that were not sent."""
+        """Without `inbetween` every pose is driven, also those that were not sent. While a pivot is `coming` (it has
+        arrived, and is made ready) the one before stands in for it."""
         self._reenactor = reenactor
+        self._coming = coming
         self._inbetween = inbetween
         self._cache = cache
         self._stats = stats
         self._pose: Pose | None = None
+        self._ready: ReadyPivot | None = None
+        """What `_pose` was driven from."""
         self._fading: ReadyPivot | None = None
         self._fade_tick = 0
         self._last: Detailed | Image | None = None
         self._drawn: Drawing | None = None
 
     def plan(self, pose: Pose, drive_ms: float, between: Between | None = None) -> Drawing | None:
-        """What to draw for `pose`; None while its pivot is not here. `drive_ms` is what one drive takes at present."""
+        """What to draw for `pose`; None while no pivot for it is here. `drive_ms` is what a drive takes at present."""
+        same_crop = self._pose is not None and (
+            float(np.linalg.norm(pose.keypoints - self._pose.keypoints, axis=1).mean()) <= SAME_CROP
+        )
         ready = self._cache.get(pose.pivot_id)
+        if ready is None and same_crop and self._coming(pose.pivot_id):
+            ready = self._ready
+            self._stats.count("pictures_by_earlier_pivot")
         if ready is None:
             return None
-        before, self._pose = self._pose, pose
-        if before is not None and before.pivot_id != pose.pivot_id:
-            step = float(np.linalg.norm(pose.keypoints - before.keypoints, axis=1).mean())
-            fades = step <= SAME_CROP and drive_ms <= FADE_AFFORDABLE_MS
-            self._fading = self._cache.get(before.pivot_id) if fades else None
+        before, self._pose, self._ready = self._ready, pose, ready
+        if before is not None and before is not ready:
+            fades = same_crop and drive_ms <= FADE_AFFORDABLE_MS
+            self._fading = before if fades and before.pivot.image.shape == ready.pivot.image.shape else None
             self._fade_tick = 0
-            if self._fading is not None and self._fading.pivot.image.shape != ready.pivot.image.shape:
-                self._fading = None
         if self._fading is None:
             return Drawing(pose, ready, between=between)
         self._fade_tick += 1
@@ -93,7 +106,7 @@ class Animator:
         return (
             drawn is not None
             and drawn.fading is None
-            and drawn.pose.pivot_id == pose.pivot_id
+            and drawn.ready.pivot.pivot_id == pose.pivot_id
             and bool(np.abs(drawn.pose.keypoints - pose.keypoints).max() < _STILL)
         )
 

@@ -92,7 +92,13 @@ class Receiver:
         self._bundles = BundleIntake(self._pivot_keypoints, stats)
         self._playout = PlayoutClock(config.max_delay_ms)
         self._sound = SoundStage(self._playout, speaker, renderers, stats)
-        self._animator = Animator(reenactor, self._cache, stats, Inbetween(interpolators, clock, stats))
+        self._animator = Animator(
+            reenactor,
+            self._cache,
+            stats,
+            Inbetween(interpolators, clock, stats),
+            lambda pivot_id: self._pivots.arrived(pivot_id) is not None,
+        )
         self._sender_time = SenderTime()
         self._jumps = 0
         self._display = Display(
@@ -208,7 +214,7 @@ class Receiver:
 
     def _pivot_keypoints(self, pivot_id: int) -> Keypoints | None:
         ready = self._cache.get(pivot_id)
-        return None if ready is None else ready.pivot.keypoints
+        return self._pivots.arrived(pivot_id) if ready is None else ready.pivot.keypoints
 
     def _media_ms(self, capture_ms: int, now_ms: float) -> float:
         media_ms = self._sender_time.media_ms(capture_ms, now_ms)

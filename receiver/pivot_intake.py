@@ -14,6 +14,7 @@ from avcall.common.clock import Clock
 from avcall.common.control import PivotRequest
 from avcall.common.errors import ProtocolError
 from avcall.common.frames import Pivot
+from avcall.common.keypoints import Keypoints
 from avcall.common.link import Channel, Link
 from avcall.common.stats import Stats
 from avcall.common.wire import Packet, PivotBody, PivotSlice
@@ -82,7 +83,7 @@ class PivotIntake:
         self._requested_ms = float("-inf")
         self._requester = PivotRequester()
         self._waiting: deque[_Arrived] = deque()
-        self._working_id: int | None = None
+        self._working: _Arrived | None = None
         self._arrived = asyncio.Event()
 
     def take(self, part: PivotSlice, media_ms_of: MediaTimeOf, now_ms: float) -> None:
@@ -110,11 +111,18 @@ class PivotIntake:
 
     def want(self, pivot_id: int, now_ms: float) -> None:
         """The pose to be shown needs a pivot that is not in the cache."""
-        if pivot_id == self._working_id or any(pivot_id == waiting[0] for waiting in self._waiting):
+        if self.arrived(pivot_id) is not None:
             return
         if self._requester.due(pivot_id, self._assembler.last_slice_ms(pivot_id), now_ms):
             self._assembler.forget(pivot_id)
             self._request(now_ms)
+
+    def arrived(self, pivot_id: int) -> Keypoints | None:
+        """The keypoints of a pivot that is being made ready; its picture cannot be driven yet."""
+        for arrived in (self._working, *self._waiting):
+            if arrived is not None and arrived[0] == pivot_id:
+                return arrived[1].keypoints
+        return None
 
     def found(self) -> None:
         """The pose to be shown has its pivot."""
@@ -133,10 +141,9 @@ class PivotIntake:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
-                arrived = self._waiting.popleft()
-                self._working_id = arrived[0]
+                self._working = arrived = self._waiting.popleft()
                 ready = await loop.run_in_executor(self._executor, self._prepare, arrived)
-                self._working_id = None
+                self._working = None
                 if ready is None:
                     self._assembler.forget(arrived[0])
                     self._request(self._clock())

@@ -72,6 +72,22 @@ def test_another_crop_is_cut() -> None:
     assert greys(studio(side_of_second=24)[0], [pose(1), pose(2)]) == [40, 200]
 
 
+def test_the_pivot_before_stands_in_for_one_that_is_made_ready() -> None:
+    animator, painter, stats = studio()
+    coming = {3}
+    animator._coming = coming.__contains__
+    assert animator.plan(pose(3), 5.0) is None, "there is none before"
+    assert greys(animator, [pose(1), pose(3), pose(3)]) == [40, 40, 40]
+    assert stats.counters["pictures_by_earlier_pivot"] == 2
+    assert not animator.stands(pose(3)), "it is drawn anew when it is there, also where nothing moves"
+    assert animator.plan(pose(3, at=0.3), 5.0) is None, "another crop"
+    coming.clear()
+    assert animator.plan(pose(3), 5.0) is None, "it is not coming at all"
+    image = np.full((16, 16, 3), 120, np.uint8)
+    animator._cache.put(ReadyPivot(Pivot(3, 0.0, image, pose(3).keypoints), painter.encode(image, image), 0.0))
+    assert greys(animator, [pose(3)] * 5) == [60, 80, 100, 120, 120]
+
+
 def test_a_slow_reenactor_cuts() -> None:
     assert greys(studio()[0], [pose(1), pose(2)], FADE_AFFORDABLE_MS + 1) == [40, 200]
 

@@ -268,6 +268,33 @@ def test_pictures_do_not_wait_while_a_pivot_is_made_ready() -> None:
     assert {picture["pivot_id"] for picture in call.trace.pictures} == {1, 2}
 
 
+def test_poses_of_a_pivot_that_is_made_ready_are_shown_by_the_one_before() -> None:
+    async def script(call: Call) -> None:
+        await call.send_pivot(1)
+        start_ms = call.loop.now_ms()
+        sending: asyncio.Task[None] | None = None
+        for number in range(40):
+            if number == 20:
+                sending = asyncio.create_task(call.send_pivot(2))
+            pivot_id = 2 if 2 in call.acked else 1
+            capture = round(call.loop.now_ms() + 5e8) % 2**32
+            times = tuple((capture + past_ms) % 2**32 for past_ms in (-80, -40, 0))
+            points = [keypoints(0.1 + 0.05 * np.sin(number + third / 3)) for third in range(3)]
+            coded = keypoint_coder.encode(points, keypoints(0.0))
+            call.far.send(Channel.MEDIA, wire.pack(wire.Bundle(3 * number, times, pivot_id, coded)))
+            await asyncio.sleep((start_ms + 120 * (number + 1) - call.loop.now_ms()) / 1000)
+        assert sending is not None
+        await sending
+
+    call = play(script, pivots_take_ms=600.0)
+    figures = call.summary()
+    assert call.reenactor.encoded == 2
+    assert figures["counters"]["pictures_by_earlier_pivot"] > 5
+    assert figures["freeze_longest_ms"] < 90
+    assert figures["ticks_filled"] > 0.97
+    assert call.requests == 0
+
+
 async def bundled(call: Call) -> None:
     """Six seconds of poses that come three at a time."""
     await call.send_pivot()
