@@ -1,12 +1,15 @@
-"""From a pose to a picture: picks the pivot, cross-fades where the pivot changes, survives a network that fails."""
+"""From a pose to a picture: picks the pivot, dissolves where the pivot changes, survives a network that fails."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from avcall.common.frames import Pose
 from avcall.common.keypoints import Image, Keypoints
@@ -17,13 +20,14 @@ from avcall.receiver.jitter_buffer import Between
 from avcall.receiver.pivots import PivotCache, ReadyPivot
 
 FADE_TICKS = 3
-FADE_AFFORDABLE_MS = 14.0
-"""During a cross-fade two pivots are driven a tick; a slower reenactor cuts instead of missing ticks."""
+"""So many pictures of a new pivot still show a part of what was seen before: hair or a shadow that has moved since the
+last pivot comes without a jump."""
 SAME_CROP = 0.08
 """Mean step of the keypoints, in [-1, 1] units, up to which a new pivot is taken to show the old one's crop: in a new
 crop all of them move or scale at once."""
 _STILL = 1e-3
 """An eighth of a pixel at 256x256."""
+_Difference: TypeAlias = NDArray[np.int16]
 _log = logging.getLogger(__name__)
 
 
@@ -33,9 +37,10 @@ class Drawing:
 
     pose: Pose
     ready: ReadyPivot
-    fading: ReadyPivot | None = None
-    share: float = 1.0
-    """Of the new pivot, while `fading` is leaving."""
+    changes: bool = False
+    """The pivot is not that of the picture before."""
+    fade: float = 0.0
+    """How much of what was shown before the change is in it."""
     between: Between | None = None
     """Where `pose` was not sent: the poses around it."""
 
@@ -71,13 +76,14 @@ class Animator:
         self._pose: Pose | None = None
         self._ready: ReadyPivot | None = None
         """What `_pose` was driven from."""
-        self._fading: ReadyPivot | None = None
-        self._fade_tick = 0
+        self._fades_left = 0
+        self._apart: tuple[_Difference, ...] = ()
+        """What was shown last by the pivot before, less the first picture of this one."""
         self._last: Detailed | Image | None = None
         self._drawn: Drawing | None = None
 
-    def plan(self, pose: Pose, drive_ms: float, between: Between | None = None) -> Drawing | None:
-        """What to draw for `pose`; None while no pivot for it is here. `drive_ms` is what a drive takes at present."""
+    def plan(self, pose: Pose, between: Between | None = None) -> Drawing | None:
+        """What to draw for `pose`; None while no pivot for it is here."""
         same_crop = self._pose is not None and (
             float(np.linalg.norm(pose.keypoints - self._pose.keypoints, axis=1).mean()) <= SAME_CROP
         )
@@ -88,24 +94,19 @@ class Animator:
         if ready is None:
             return None
         before, self._pose, self._ready = self._ready, pose, ready
-        if before is not None and before is not ready:
-            fades = same_crop and drive_ms <= FADE_AFFORDABLE_MS
-            self._fading = before if fades and before.pivot.image.shape == ready.pivot.image.shape else None
-            self._fade_tick = 0
-        if self._fading is None:
-            return Drawing(pose, ready, between=between)
-        self._fade_tick += 1
-        drawing = Drawing(pose, ready, self._fading, self._fade_tick / (FADE_TICKS + 1))
-        if self._fade_tick == FADE_TICKS:
-            self._fading = None
-        return drawing
+        changes = before is not None and before is not ready
+        if changes:
+            self._fades_left = FADE_TICKS if same_crop else 0
+        fade = self._fades_left / (FADE_TICKS + 1)
+        self._fades_left = max(0, self._fades_left - 1)
+        return Drawing(pose, ready, changes, fade, between)
 
     def stands(self, pose: Pose) -> bool:
         """True where the last picture is the very picture of `pose`: a held pose needs no computing."""
         drawn = self._drawn
         return (
             drawn is not None
-            and drawn.fading is None
+            and drawn.fade == 0.0
             and drawn.ready.pivot.pivot_id == pose.pivot_id
             and bool(np.abs(drawn.pose.keypoints - pose.keypoints).max() < _STILL)
         )
@@ -115,30 +116,25 @@ class Animator:
         try:
             made = self._drive(drawing)
         except Exception as error:  # noqa: BLE001 - a network may fail in any way, and a call outlives it
-            self._drawn = None
+            self._drawn, self._apart = None, ()
             self._stats.count("drive_failed")
             _log.warning("the reenactor failed, the last picture stands: %s", error)
             return None if self._last is None else _drawn(self._last, fresh=False)
+        if drawing.fade == 0.0:
+            self._apart = ()
+        elif drawing.changes:
+            self._apart = _apart(self._last, made)
+        made = _with(made, self._apart, drawing.fade)
         self._last, self._drawn = made, drawing
         return _drawn(made, fresh=True)
 
     def _drive(self, drawing: Drawing) -> Detailed | Image:
-        points = drawing.pose.keypoints
         encoded = drawing.ready.encoded
-        if drawing.fading is None and self._inbetween is not None:
+        if drawing.fade == 0.0 and self._inbetween is not None:
             return self._inbetween.picture(
                 drawing.pose, drawing.between, lambda pose: self._drive_one(encoded, pose.keypoints)
             )
-        made = self._drive_one(encoded, points)
-        if drawing.fading is None:
-            return made
-        old = self._drive_one(drawing.fading.encoded, points)
-        if isinstance(made, Detailed) and isinstance(old, Detailed):
-            reference = _faded(old.reference, made.reference, drawing.share)
-            return Detailed(_faded(old.image, made.image, drawing.share), reference)
-        if isinstance(made, Detailed) or isinstance(old, Detailed):
-            return made
-        return _faded(old, made, drawing.share)
+        return self._drive_one(encoded, drawing.pose.keypoints)
 
     def _drive_one(self, encoded: Encoded, points: Keypoints) -> Detailed | Image:
         if isinstance(self._reenactor, DetailedReenactor):
@@ -152,8 +148,31 @@ def _drawn(made: Detailed | Image, *, fresh: bool) -> Drawn:
     return Drawn(made.image, fresh, made.reference) if isinstance(made, Detailed) else Drawn(made, fresh)
 
 
-def _faded(old: Image, new: Image, share: float) -> Image:
-    return np.asarray((old + share * (new.astype(np.float32) - old)).round(), dtype=np.uint8)
+def _parts(made: Detailed | Image) -> tuple[Image, ...]:
+    return (made.image, made.reference) if isinstance(made, Detailed) else (made,)
+
+
+def _apart(last: Detailed | Image | None, made: Detailed | Image) -> tuple[_Difference, ...]:
+    """The last picture less this one, part by part; nothing where they have other sizes."""
+    if last is None or [part.shape for part in _parts(last)] != [part.shape for part in _parts(made)]:
+        return ()
+    pairs = zip(_parts(last), _parts(made), strict=True)
+    return tuple(np.asarray(cv2.subtract(old, new, dtype=cv2.CV_16S), dtype=np.int16) for old, new in pairs)
+
+
+def _with(made: Detailed | Image, apart: tuple[_Difference, ...], share: float) -> Detailed | Image:
+    """A picture with a share of a difference."""
+    if not apart:
+        return made
+    pairs = zip(_parts(made), apart, strict=True)
+    parts = [
+        np.asarray(cv2.addWeighted(part, 1.0, more, share, 0.0, dtype=cv2.CV_8U), dtype=np.uint8)
+        for part, more in pairs
+        if part.shape == more.shape
+    ]
+    if len(parts) != len(apart):  # another size in the midst of it
+        return made
+    return Detailed(*parts) if isinstance(made, Detailed) else parts[0]
 
 
 def _checked(image: Image) -> Image:

@@ -122,7 +122,7 @@ class PictureStage:
             self._ticks_from_ms += _LOCK * (sample.pose.capture_ms - media_ms)
         new, made = sample.kind in (PoseKind.NEW, PoseKind.INTERPOLATED), None
         if not self._animator.stands(sample.pose):
-            drawing = self._animator.plan(sample.pose, self._display.render_ms, sample.between)
+            drawing = self._animator.plan(sample.pose, sample.between)
             if drawing is None:
                 self._pivots.want(sample.pose.pivot_id, now_ms)
                 new = False
