@@ -39,6 +39,7 @@ from avcall.models.pivot_video import BOOST, PRESET
 from avcall.models.reenactment import carried_points, shut_lids
 from avcall.models.registry import load_pair
 from avcall.models.training.prepare import VIDEO_SUFFIXES
+from avcall.receiver.dissolve import FADE_TICKS
 
 logger = logging.getLogger(__name__)
 Told = Callable[["Progress"], None]
@@ -218,6 +219,7 @@ def _avcall(model: str) -> System:
         "points": [*carried_points.CONSTANTS, *shut_lids.CONSTANTS],
         "span_ms": SPAN_MS,
         "pivots": [*PIVOT_CRFS, PRESET, BOOST],
+        "dissolve": FADE_TICKS,
     }
     return System(
         name,

@@ -27,6 +27,7 @@ from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor
 from avcall.models.pivot_video import PivotVideoEncoder
 from avcall.models.twins import BicubicSuperResolver
 from avcall.receiver.bundles import frames as frames_of
+from avcall.receiver.dissolve import FADE_TICKS, Difference, difference, mixed, share
 from avcall.sender.bundler import Bundler
 from avcall.sender.packetiser import KeypointPacketiser
 
@@ -97,12 +98,20 @@ class AvcallRunner:
         pictures = self._coded(candidate.setting, candidate.quality).pictures
         side, upscaler = self._frames[0].shape[0], BicubicSuperResolver()
         encoded: list[Encoded] = []
+        apart: dict[int, Difference] = {}
         images = []
         for tick in ticks:
             number = int(np.searchsorted(poses.starts, tick, side="right")) - 1
             for picture, points in zip(pictures[len(encoded) : number + 1], poses.pivots[len(encoded) :], strict=False):
                 add_pivot(encoded, self._reenactor, picture, points)
-            image = self._reenactor.drive(encoded[number], poses.keypoints[tick])
+            start, drive = poses.starts[number], self._reenactor.drive
+            image = drive(encoded[number], poses.keypoints[tick])
+            left = FADE_TICKS - (tick - start)
+            if number > 0 and left > 0:
+                if number not in apart:
+                    last = drive(encoded[number - 1], poses.keypoints[start - 1])
+                    apart[number] = difference(last, drive(encoded[number], poses.keypoints[start]))
+                image = mixed(image, apart[number][0], share(left))
             images.append(upscaler.upscale(image, side))
         return images
 

@@ -5,29 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from avcall.common.frames import Pose
 from avcall.common.keypoints import Image, Keypoints
 from avcall.common.stats import Stats
 from avcall.models.interfaces import Detailed, DetailedReenactor, Encoded, Reenactor
+from avcall.receiver.dissolve import FADE_TICKS, Difference, difference, dissolved, share
 from avcall.receiver.inbetween import Inbetween
 from avcall.receiver.jitter_buffer import Between
 from avcall.receiver.pivots import PivotCache, ReadyPivot
 
-FADE_TICKS = 3
-"""So many pictures of a new pivot still show a part of what was seen before: hair or a shadow that has moved since the
-last pivot comes without a jump."""
 SAME_CROP = 0.08
 """Mean step of the keypoints, in [-1, 1] units, up to which a new pivot is taken to show the old one's crop: in a new
 crop all of them move or scale at once."""
 _STILL = 1e-3
 """An eighth of a pixel at 256x256."""
-_Difference: TypeAlias = NDArray[np.int16]
 _log = logging.getLogger(__name__)
 
 
@@ -77,7 +71,7 @@ class Animator:
         self._ready: ReadyPivot | None = None
         """What `_pose` was driven from."""
         self._fades_left = 0
-        self._apart: tuple[_Difference, ...] = ()
+        self._apart: Difference = ()
         """What was shown last by the pivot before, less the first picture of this one."""
         self._last: Detailed | Image | None = None
         self._drawn: Drawing | None = None
@@ -97,7 +91,7 @@ class Animator:
         changes = before is not None and before is not ready
         if changes:
             self._fades_left = FADE_TICKS if same_crop else 0
-        fade = self._fades_left / (FADE_TICKS + 1)
+        fade = share(self._fades_left)
         self._fades_left = max(0, self._fades_left - 1)
         return Drawing(pose, ready, changes, fade, between)
 
@@ -123,8 +117,8 @@ class Animator:
         if drawing.fade == 0.0:
             self._apart = ()
         elif drawing.changes:
-            self._apart = _apart(self._last, made)
-        made = _with(made, self._apart, drawing.fade)
+            self._apart = difference(self._last, made)
+        made = dissolved(made, self._apart, drawing.fade)
         self._last, self._drawn = made, drawing
         return _drawn(made, fresh=True)
 
@@ -146,33 +140,6 @@ class Animator:
 
 def _drawn(made: Detailed | Image, *, fresh: bool) -> Drawn:
     return Drawn(made.image, fresh, made.reference) if isinstance(made, Detailed) else Drawn(made, fresh)
-
-
-def _parts(made: Detailed | Image) -> tuple[Image, ...]:
-    return (made.image, made.reference) if isinstance(made, Detailed) else (made,)
-
-
-def _apart(last: Detailed | Image | None, made: Detailed | Image) -> tuple[_Difference, ...]:
-    """The last picture less this one, part by part; nothing where they have other sizes."""
-    if last is None or [part.shape for part in _parts(last)] != [part.shape for part in _parts(made)]:
-        return ()
-    pairs = zip(_parts(last), _parts(made), strict=True)
-    return tuple(np.asarray(cv2.subtract(old, new, dtype=cv2.CV_16S), dtype=np.int16) for old, new in pairs)
-
-
-def _with(made: Detailed | Image, apart: tuple[_Difference, ...], share: float) -> Detailed | Image:
-    """A picture with a share of a difference."""
-    if not apart:
-        return made
-    pairs = zip(_parts(made), apart, strict=True)
-    parts = [
-        np.asarray(cv2.addWeighted(part, 1.0, more, share, 0.0, dtype=cv2.CV_8U), dtype=np.uint8)
-        for part, more in pairs
-        if part.shape == more.shape
-    ]
-    if len(parts) != len(apart):  # another size in the midst of it
-        return made
-    return Detailed(*parts) if isinstance(made, Detailed) else parts[0]
 
 
 def _checked(image: Image) -> Image:
