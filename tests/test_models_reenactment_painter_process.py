@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -104,10 +105,12 @@ def test_it_draws_what_the_network_draws_here_and_outlives_its_end() -> None:
 
 
 def test_the_process_ends_with_its_call() -> None:
+    before = set(psutil.Process().children(recursive=True))
     with ExitStack() as stack:
         load_pair("lite", "cpu", apart=stack)
         assert len(multiprocessing.active_children()) == 1
-    assert not multiprocessing.active_children()
+    left = set(psutil.Process().children(recursive=True)) - before
+    assert not left, "nor does what Python starts beside it stay"
 
 
 def test_what_the_painter_raises_is_raised_here_and_harms_nothing(threads: InThisProcess) -> None:

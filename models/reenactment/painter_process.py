@@ -18,7 +18,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -36,6 +36,14 @@ from avcall.models.reenactment.painter import NetworkGoneError, NetworkPainter, 
 PATIENCE_S = 30.0
 """An answer that takes longer will not come. The first one waits for the process to load."""
 _log = logging.getLogger(__name__)
+
+
+def _end_tracker() -> None:
+    """Python starts a process of its own beside the first that is spawned, to clean up after it. Nothing here needs it,
+    and it would outlive the call by a moment; who needs it later starts it anew."""
+    stop = getattr(resource_tracker._resource_tracker, "_stop", None)
+    if stop is not None:
+        stop()
 
 
 class _Kept:
@@ -85,6 +93,7 @@ class PainterProcess:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+        _end_tracker()
 
     def _ask(self, what: str, *values: object) -> Any:
         forget = [self._forgotten.pop() for _ in range(len(self._forgotten))]
