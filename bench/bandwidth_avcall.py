@@ -104,16 +104,20 @@ class AvcallRunner:
             number = int(np.searchsorted(poses.starts, tick, side="right")) - 1
             for picture, points in zip(pictures[len(encoded) : number + 1], poses.pivots[len(encoded) :], strict=False):
                 add_pivot(encoded, self._reenactor, picture, points)
-            start, drive = poses.starts[number], self._reenactor.drive
-            image = drive(encoded[number], poses.keypoints[tick])
-            left = FADE_TICKS - (tick - start)
+            image = self._reenactor.drive(encoded[number], poses.keypoints[tick])
+            left = FADE_TICKS - (tick - poses.starts[number])
             if number > 0 and left > 0:
                 if number not in apart:
-                    last = drive(encoded[number - 1], poses.keypoints[start - 1])
-                    apart[number] = difference(last, drive(encoded[number], poses.keypoints[start]))
+                    apart[number] = self._apart(encoded, number, poses)
                 image = mixed(image, apart[number][0], share(left))
             images.append(upscaler.upscale(image, side))
         return images
+
+    def _apart(self, encoded: list[Encoded], number: int, poses: Poses) -> Difference:
+        """What was shown last before a change of pivot, less the first picture after it."""
+        start = poses.starts[number]
+        last = self._reenactor.drive(encoded[number - 1], poses.keypoints[start - 1])
+        return difference(last, self._reenactor.drive(encoded[number], poses.keypoints[start]))
 
     @cached_property
     def _found(self) -> list[Keypoints]:

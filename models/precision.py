@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 
 def native_bf16(device: str | torch.device) -> bool:
@@ -14,3 +15,15 @@ def native_bf16(device: str | torch.device) -> bool:
 def mixed(device: str | torch.device) -> torch.autocast:
     """Autocast to bf16 where that is native; float32 elsewhere."""
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=native_bf16(device))
+
+
+def lay_out(network: nn.Module, device: str | torch.device) -> None:
+    """Readies a network for drawing on `device`: no gradients, kernels with channels last, and weights in bf16 where
+    that is native (autocast would turn them into it again for every picture). It must not be trained on."""
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        if native_bf16(device):
+            parameter.data = parameter.data.to(torch.bfloat16)
+    network.to(device).eval()

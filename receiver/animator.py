@@ -82,7 +82,7 @@ class Animator:
             float(np.linalg.norm(pose.keypoints - self._pose.keypoints, axis=1).mean()) <= SAME_CROP
         )
         ready = self._cache.get(pose.pivot_id)
-        if ready is None and same_crop and self._coming(pose.pivot_id):
+        if ready is None and self._ready is not None and same_crop and self._coming(pose.pivot_id):
             ready = self._ready
             self._stats.count("pictures_by_earlier_pivot")
         if ready is None:

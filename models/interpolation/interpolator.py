@@ -24,7 +24,7 @@ from avcall.models.interpolation.flow import (
     working_size,
 )
 from avcall.models.interpolation.network import CELL, InterpolationNetwork
-from avcall.models.precision import mixed, native_bf16
+from avcall.models.precision import lay_out, mixed
 
 LITE = "lite-interpolator"
 
@@ -47,13 +47,8 @@ class NetworkInterpolator:
             torch.set_num_threads(1)  # more threads gain little here, and starve capture and codecs
         network = InterpolationNetwork(rebuild_config(InterpolationConfig, weights))
         fill(network, weights)
-        for parameter in network.parameters():
-            parameter.requires_grad_(False)
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-            if native_bf16(device):
-                parameter.data = parameter.data.to(torch.bfloat16)  # autocast would do it again for every frame
-        self._network = network.to(self._device).eval()
+        lay_out(network, device)
+        self._network = network
         self._estimator = flow_estimator()
 
     def interpolate(self, before: Image, after: Image, fraction: float) -> Image:

@@ -20,7 +20,7 @@ from avcall.models.checkpoint import Weights, fill, rebuild_config
 from avcall.models.classical import Moved
 from avcall.models.classical_reader import Known, PivotReader
 from avcall.models.interfaces import Enhancer
-from avcall.models.precision import mixed, native_bf16
+from avcall.models.precision import lay_out, mixed
 from avcall.models.reenactment.config import NetworkConfig
 from avcall.models.reenactment.generator import Carried, Driven, EncodedPivot, ReenactmentNetwork
 from avcall.models.reenactment.lean import Drawn, LeanNetwork, keep_freed_memory
@@ -40,7 +40,7 @@ class Prepared:
     known: Known
     """What the warp needs of `picture`."""
     kept: Any
-    """The painter's own. None: the network can draw nothing of it."""
+    """The painter's own."""
 
 
 class Painter(Protocol):
@@ -82,13 +82,8 @@ class NetworkPainter:
         if device == "cpu":
             torch.set_num_threads(1)  # more threads gain little here, and starve capture and codecs
             keep_freed_memory()
-        for parameter in network.parameters():
-            parameter.requires_grad_(False)
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-            if native_bf16(device):
-                parameter.data = parameter.data.to(torch.bfloat16)  # autocast would do it again for every frame
-        self._network = network.to(self._device).eval()
+        lay_out(network, device)
+        self._network = network
         self._lean = LeanNetwork(self._network) if device == "cpu" else None
         self._reader = PivotReader()
         self._enhancer = pivot_enhancer

@@ -35,6 +35,7 @@ from avcall.models.reenactment.painter import NetworkGoneError, NetworkPainter, 
 
 PATIENCE_S = 30.0
 """An answer that takes longer will not come. The first one waits for the process to load."""
+_PREPARE, _PAINT = "prepare", "paint"
 _log = logging.getLogger(__name__)
 
 
@@ -112,9 +113,6 @@ class PainterProcess:
         if failure is not None:
             raise failure
         return answer
-
-
-_PREPARE, _PAINT = "prepare", "paint"
 
 
 class _Server:

@@ -15,11 +15,10 @@ from avcall.models.classical import ClassicalReenactor, Moved
 from avcall.models.classical_borrowed import kept, lay_over_large
 from avcall.models.classical_pivot import EncodedPivot as ClassicalPivot
 from avcall.models.classical_pivot import lent
-from avcall.models.classical_reader import PivotReader
 from avcall.models.interfaces import Detailed, Encoded, ModelId
 from avcall.models.reenactment.carried_points import CarriedPoints
 from avcall.models.reenactment.lean import Drawn, enlarged, keep_freed_memory
-from avcall.models.reenactment.painter import SIDE, NetworkGoneError, Painter, Prepared, at_side
+from avcall.models.reenactment.painter import SIDE, NetworkGoneError, Painter, at_side
 from avcall.models.reenactment.residual import Residual, carry, corrected, pixel_places, repaired, residual, shown_flow
 from avcall.models.reenactment.shut_lids import ShutLids
 
@@ -30,7 +29,7 @@ class NetworkPivot:
     not the network's side."""
 
     kept: Any
-    """The painter's own."""
+    """The painter's own; None where the network was gone."""
     classical: ClassicalPivot
     large: Image | None
     others: tuple[NetworkPivot, ...] = ()
@@ -70,7 +69,6 @@ class NetworkReenactor:
         if painter.device == "cpu":
             keep_freed_memory()
         self._classical = ClassicalReenactor(painter.device)
-        self._reader = PivotReader()
 
     @property
     def model(self) -> ModelId:
@@ -98,9 +96,10 @@ class NetworkReenactor:
             raise ValueError(f"a pivot of {width}x{height}: the network wants squares")
         try:
             made = self._painter.prepare(pivot, keypoints, coded)
-        except NetworkGoneError:  # the warp goes on
+        except NetworkGoneError:  # the warp goes on, with the pivot as it is
             small = at_side(pivot, SIDE)
-            made = Prepared(small, None if small is pivot else pivot.copy(), self._reader.read(small, keypoints), None)
+            large = None if small is pivot else pivot.copy()
+            return NetworkPivot(None, self._classical.encode(small, keypoints), large)
         return NetworkPivot(made.kept, self._classical.encode_known(made.picture, keypoints, made.known), made.large)
 
     def follow(self, encoded: Encoded, before: Encoded) -> NetworkPivot:
