@@ -12,9 +12,10 @@ def native_bf16(device: str | torch.device) -> bool:
     return torch.device(device).type == "cuda" or bool(torch.cpu._is_avx512_bf16_supported())
 
 
-def mixed(device: str | torch.device) -> torch.autocast:
-    """Autocast to bf16 where that is native; float32 elsewhere."""
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=native_bf16(device))
+def mixed(device: str | torch.device, precision: str = "auto") -> torch.autocast:
+    """Autocast to bf16 where that is native and `precision` is not "float32"; float32 elsewhere."""
+    enabled = precision == "auto" and native_bf16(device)
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=enabled)
 
 
 def lay_out(network: nn.Module, device: str | torch.device) -> None:

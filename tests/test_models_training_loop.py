@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,7 +14,10 @@ from avcall.common.errors import CheckpointError, ConfigError, InputError, Outpu
 from avcall.models.checkpoint import read_weights, write_weights
 from avcall.models.reenactment import config as sizes
 from avcall.models.reenactment.config import NetworkConfig
+from avcall.models.training.batches import DrawnAhead, DrawnHere
+from avcall.models.training.colours import recoloured
 from avcall.models.training.landmark_network import LandmarkConfig, LandmarkNetwork
+from avcall.models.training.pairs import Pairs
 from avcall.models.training.reenactment_task import ReenactmentTrainConfig, make_task, train_reenactment
 from avcall.models.training.state import Checkpoint
 from avcall.models.training.train_config import RunConfig
@@ -131,6 +136,57 @@ def test_the_learning_rate_rises_then_falls() -> None:
     assert learning_rate(config, 1000, 0.0) == config.learning_rate
     assert learning_rate(config, 1000, 0.5) == pytest.approx(0.51 * config.learning_rate)
     assert learning_rate(config, 1000, 2.0) == pytest.approx(0.02 * config.learning_rate)
+
+
+@pytest.mark.real_time
+def test_batches_made_ahead_are_those_made_in_between(pack: Path, tmp_path: Path) -> None:
+    config = _config(pack, tmp_path, loaders=2, crops=3)
+    here, ahead = DrawnHere(make_task(config), config, 0), DrawnAhead(make_task, config, 0, 4)
+    for step in (4, 5, 6):
+        ours, theirs = here(step), ahead(step)
+        for field in fields(Pairs):
+            assert torch.equal(getattr(ours.samples, field.name), getattr(theirs.samples, field.name)), field.name
+        assert ours.generator.random() == theirs.generator.random()
+    with pytest.raises(AssertionError):
+        ahead(6)
+
+
+def test_a_run_with_loaders_takes_the_same_steps(pack: Path, tmp_path: Path) -> None:
+    for name, loaders in (("here", 0), ("ahead", 1)):
+        train_reenactment(_config(pack, tmp_path / name, steps=2, loaders=loaders))
+    here, ahead = (Checkpoint.load(tmp_path / name / LAST).network for name in ("here", "ahead"))
+    assert all(torch.equal(here[name], ahead[name]) for name in here)
+
+
+def test_several_crops_of_a_pair_are_those_of_as_many_pairs(tmp_path: Path) -> None:
+    task = make_task(_config(make_pack(tmp_path, 256, 14), tmp_path, resolution=256, crops=3))
+    network = task.build()
+    for parameter in network.parameters():  # untrained, some layers are silent
+        torch.nn.init.normal_(parameter, std=0.1)
+    three = task.draw(np.random.default_rng(0), 2)
+    assert three.crop_left.shape == (6,)
+    assert len(set(zip(three.crop_left.tolist(), three.crop_top.tolist(), strict=True))) > 2
+    crops = ("crop_left", "crop_top")
+    rows = {f.name: getattr(three, f.name) for f in fields(Pairs) if f.name not in crops}
+    six = replace(three, **{name: values.repeat_interleave(3, 0) for name, values in rows.items()})
+    task.to(CPU)
+    made, singly = (task.forward(network, batch, np.random.default_rng(1)).made for batch in (three, six))
+    assert made is not None
+    assert singly is not None
+    torch.testing.assert_close(made, singly)
+
+
+def test_recoloured_pictures_of_a_pair_change_alike() -> None:
+    grey = torch.full((4, 3, 8, 8), 0.5)
+    red = grey.clone()
+    red[:, 0] = 0.8
+    one, other, third = recoloured(0.15, np.random.default_rng(0), red, red, grey)
+    assert torch.equal(one, other)
+    assert (one - red).abs().amax((1, 2, 3)).min() > 0.01, "each pair is changed"
+    assert (one[0] - one[1]).abs().max() > 0.01, "and not like its neighbour"
+    assert (one[:, 0] > one[:, 1]).all(), "red stays red"
+    assert (third - grey).abs().max() <= 0.15 + 1e-6, "about the middle, gain counts for nothing"
+    assert 0 <= float(one.min()) <= float(one.max()) <= 1
 
 
 @pytest.mark.real_time

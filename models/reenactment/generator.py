@@ -56,7 +56,8 @@ class Carried:
 class Crop:
     """Squares of the output to compute instead of all of it: training learns more from many crops than few pictures.
 
-    `left` and `top` (N,) and `side` are in eighths of the resolution's cells: multiples of 8 pixels, divided by 8.
+    `left` and `top` (N * R,), R crops of each picture one after the other, and `side` are in eighths of the
+    resolution's cells: multiples of 8 pixels, divided by 8.
     """
 
     left: Tensor
@@ -64,15 +65,22 @@ class Crop:
     side: int
 
     def cut(self, maps: Tensor, cell: int) -> Tensor:
-        """The crops of maps (N, C, S/cell, S/cell)."""
+        """The crops (N * R, C, s, s) of maps (N, C, S/cell, S/cell)."""
         scale = 8 // cell
-        size = self.side * scale
-        tops, lefts = (self.top * scale).tolist(), (self.left * scale).tolist()
-        return torch.stack([one[:, y : y + size, x : x + size] for one, y, x in zip(maps, tops, lefts, strict=True)])
+        along = torch.arange(self.side * scale)
+        which = torch.arange(len(self.left)) // (len(self.left) // len(maps))
+        places = (which[:, None, None], (self.top * scale)[:, None, None] + along[:, None])
+        where = [index.to(maps.device) for index in (*places, (self.left * scale)[:, None, None] + along)]
+        return maps.permute(0, 2, 3, 1)[where[0], where[1], where[2]].permute(0, 3, 1, 2)
+
+    def repeat(self, values: Tensor) -> Tensor:
+        """What the pictures have, (N, ...), once for each of their crops, (N * R, ...)."""
+        each = len(self.left) // len(values)
+        return values if each == 1 else values.repeat_interleave(each, 0)
 
     def inside(self, points: Tensor, cells: int) -> Tensor:
-        """Points (N, K, 2) of a picture of `cells` eighths in the crops' own coordinates."""
-        pixels = (points + 1.0) * (4.0 * cells - 0.5)
+        """Points (N, K, 2) of a picture of `cells` eighths in the crops' own coordinates, (N * R, K, 2)."""
+        pixels = self.repeat((points + 1.0) * (4.0 * cells - 0.5))
         corner = 8.0 * torch.stack([self.left, self.top], -1).to(pixels)
         return (pixels - corner[:, None]) / (4.0 * self.side - 0.5) - 1.0
 
@@ -174,15 +182,17 @@ class ReenactmentNetwork(nn.Module):
         whole = cell_centres(side, side, device).permute(2, 0, 1)[None].expand(count, -1, -1, -1)
         heat = heat_maps(driving[:, LIPS_AND_LIDS], cell_centres(side, side // 2, device), 0.03)
         shift = correction
+        half, quarter, eighth = pivot.features
         if crop is not None:
             shift, told, visible = crop.cut(correction, 4), crop.cut(told, 4), crop.cut(visible, 4)
             whole, displacement, heat = crop.cut(whole, 1), crop.cut(displacement, 1), crop.cut(heat, 2)
+            picture, code = crop.repeat(picture), crop.repeat(code)
+            half, quarter, eighth = crop.repeat(half), crop.repeat(quarter), crop.repeat(eighth)
         finer = functional.interpolate(shift, scale_factor=4.0, mode="bilinear", align_corners=False)
         shown = whole + finer
         where = shown.permute(0, 2, 3, 1)
         warped = sample(picture, where, side)
 
-        half, quarter, eighth = pivot.features
         where_half = functional.avg_pool2d(shown + displacement, 2)
         where_quarter = functional.avg_pool2d(where_half, 2)
         where_eighth = functional.avg_pool2d(where_quarter, 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,10 @@ from torch import Tensor
 
 from avcall.common.keypoints import Image, Keypoints, to_pixels
 from avcall.models.face_mesh import FaceMesh
-from avcall.models.interfaces import ModelId
 from avcall.models.lpips import Lpips
-from avcall.models.reenactment.generator import ReenactmentNetwork
-from avcall.models.reenactment.painter import NetworkPainter
-from avcall.models.reenactment.reenactor import NetworkReenactor
+from avcall.models.precision import mixed
+from avcall.models.reenactment.generator import Carried, Driven, ReenactmentNetwork
+from avcall.models.training.carrying import Carrier, Pivot
 from avcall.models.training.pairs import Pack, TrainingClip
 
 FRAMES_PER_CLIP = 3
@@ -31,8 +29,7 @@ _LIPS = (13, 14, 61, 291, 0, 17, 78, 308)
 @dataclass(frozen=True, slots=True)
 class _Case:
     protocol: str
-    pivot: Image
-    pivot_keypoints: Keypoints
+    pivot: Pivot
     driving: Image
     keypoints: Keypoints
 
@@ -45,20 +42,18 @@ class Judge:
         self._device, self._side = device, pack.resolution
         self._lpips = Lpips("alex").to(device)
         self._mesh = FaceMesh(video=False)
+        self._carrier = Carrier()
         self._cases = [case for clip in pack.clips[:MAX_CLIPS] for case in _cases(clip, round(pack.fps))]
 
     @torch.inference_mode()
     def judge(self, network: ReenactmentNetwork, sheet: Path) -> dict[str, Any]:
         """Mean LPIPS of picture, warp and repeated pivot, and lip landmark distance in pixels, by protocol."""
-        painter = NetworkPainter(copy.deepcopy(network), self._device.type, self._side)
-        reenactor = NetworkReenactor(painter, ModelId("judged", "-"))
         found: dict[str, dict[str, list[float]]] = {}
         rows: dict[str, list[Image]] = {}
         for case in self._cases:
             scores = found.setdefault(case.protocol, {})
-            pivot, truth = self._tensor(case.pivot), self._tensor(case.driving)
-            encoded = reenactor.encode(case.pivot, case.pivot_keypoints)
-            driven = painter.drive(encoded.kept, reenactor.warp(encoded, case.keypoints), case.keypoints)
+            pivot, truth = self._tensor(case.pivot.image), self._tensor(case.driving)
+            driven = self._driven(network, case, pivot)
             picture, warped = _image(driven.picture), _image(driven.warped)
             target = self._lpips.features(truth)
             for name, shown in (("lpips", driven.picture), ("warp_lpips", driven.warped), ("repeat_lpips", pivot)):
@@ -70,7 +65,7 @@ class Judge:
                 scores.setdefault("lip_px", []).append(distance)
             repaired = _image(driven.repaired.expand(-1, 3, -1, -1))
             rows.setdefault(case.protocol, []).append(
-                np.concatenate([case.pivot, case.driving, warped, picture, repaired], 1)
+                np.concatenate([case.pivot.image, case.driving, warped, picture, repaired], 1)
             )
         chosen = [
             image for shown in rows.values() for image in shown[1 :: max(1, len(shown) * len(rows) // SHEET_ROWS)]
@@ -81,6 +76,13 @@ class Judge:
             protocol: {name: round(float(np.mean(values)), 4) for name, values in scores.items()}
             for protocol, scores in found.items()
         }
+
+    def _driven(self, network: ReenactmentNetwork, case: _Case, pivot: Tensor) -> Driven:
+        picture, displacement = self._carrier.carry(case.pivot, case.keypoints)
+        points = [torch.from_numpy(p)[None].to(self._device) for p in (case.pivot.keypoints, case.keypoints)]
+        maps = [torch.from_numpy(m)[None].to(self._device) for m in (picture, displacement)]
+        with mixed(self._device):
+            return network.drive(network.encode(pivot, points[0]), Carried(*maps), points[1])
 
     def _tensor(self, image: Image) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(image)).to(self._device).permute(2, 0, 1)[None].float() / 255.0
@@ -99,14 +101,19 @@ def _cases(clip: TrainingClip, second: int) -> list[_Case]:
     cases = []
     for number in np.linspace(total * 0.2, total - 1, FRAMES_PER_CLIP).astype(int):
         driving, points = np.array(clip.frames[number]), clip.keypoints[number]
-        cases.append(_Case("first_frame", np.array(clip.frames[0]), clip.keypoints[0], driving, points))
+        cases.append(_Case("first_frame", _pivot(clip, clip.frames[0], 0), driving, points))
         ages = number - clip.coded_index
         recent = np.flatnonzero((ages > second // 4) & (ages <= second))
         if len(recent):
             at = int(recent[0])
-            start = int(clip.coded_index[at])
-            cases.append(_Case("pivot_1s", np.array(clip.coded[at]), clip.keypoints[start], driving, points))
+            pivot = _pivot(clip, clip.coded[at], int(clip.coded_index[at]))
+            cases.append(_Case("pivot_1s", pivot, driving, points))
     return cases
+
+
+def _pivot(clip: TrainingClip, picture: NDArray[np.uint8], frame: int) -> Pivot:
+    segmentation = np.array(clip.segmentation[frame])
+    return Pivot(np.array(picture), clip.keypoints[frame], np.array(clip.landmarks[frame]), segmentation)
 
 
 def _image(picture: Tensor) -> NDArray[np.uint8]:

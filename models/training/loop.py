@@ -19,6 +19,7 @@ from torch.multiprocessing.spawn import start_processes
 
 from avcall.common.errors import CheckpointError, ConfigError, OutputError
 from avcall.models.checkpoint import read_weights
+from avcall.models.training.batches import DrawnAhead
 from avcall.models.training.state import Checkpoint
 from avcall.models.training.task import Task
 from avcall.models.training.train_config import RunConfig
@@ -78,6 +79,8 @@ def _run(rank: int, world: int, config: RunConfig, make_task: Callable[[RunConfi
         trainer.restore(Checkpoint.load(config.out / LAST))
     elif config.start is not None:
         _start_from(config.start, trainer)
+    if config.loaders:
+        trainer.batches = DrawnAhead(make_task, config, rank, trainer.steps_done)
     trainer.run()
     if world > 1:
         distributed.destroy_process_group()

@@ -86,8 +86,8 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """A batch: pictures uint8 (N, S, S, 3), keypoints float32 (N, 10, 2), crops in units of 8 pixels; of the classical
-    reenactor the picture float32 (N, 3, S, S) in [0, 1] and the displacement (N, 2, S, S)."""
+    """A batch: pictures uint8 (N, S, S, 3), keypoints float32 (N, 10, 2), R crops of each (N * R,) in units of 8
+    pixels; of the classical reenactor the picture float32 (N, 3, S, S) in [0, 1] and the displacement (N, 2, S, S)."""
 
     pivot: Tensor
     driving: Tensor
@@ -130,10 +130,11 @@ class Pack:
         """One clip, longer ones more often."""
         return self.clips[generator.choice(len(self.clips), p=self._weights)]
 
-    def draw(self, generator: np.random.Generator, count: int) -> Pairs:
-        """A batch of pairs."""
-        rows = [self._draw_one(generator) for _ in range(count)]
-        columns = [np.stack(column) for column in zip(*rows, strict=True)]
+    def draw(self, generator: np.random.Generator, count: int, crops: int = 1) -> Pairs:
+        """A batch of pairs, with so many crops of each."""
+        rows = [self._draw_one(generator, crops) for _ in range(count)]
+        *columns, places = (np.stack(column) for column in zip(*rows, strict=True))
+        columns += [places[..., 0].ravel(), places[..., 1].ravel()]
         return Pairs(*(torch.from_numpy(np.ascontiguousarray(column)) for column in columns))
 
     def choose(self, generator: np.random.Generator) -> Choice:
@@ -141,8 +142,8 @@ class Pack:
         blink = generator.random() < BLINK_SHARE and self._blink_weights is not None
         return self._blink(generator) if blink else self._any(generator)
 
-    def _draw_one(self, generator: np.random.Generator) -> tuple[Any, ...]:
-        """One row, in the order of the fields of `Pairs`."""
+    def _draw_one(self, generator: np.random.Generator, crops: int) -> tuple[Any, ...]:
+        """One row, in the order of the fields of `Pairs`; of its crops left and top (R, 2)."""
         if self._carrier is None:
             self._carrier = Carrier()
         choice = self.choose(generator)
@@ -151,15 +152,15 @@ class Pack:
         pivot_picture, driving = choice.pivot, clip.frames[end]
         pivot = self._pivot(clip, pivot_picture, choice.start, generator)
         driving_points = self._noisy(clip.keypoints[end], generator)
-        left, top = self._crop(clip.keypoints[end], generator, choice.blink)
+        places = np.array([self._crop(clip.keypoints[end], generator, choice.blink) for _ in range(crops)])
         carried, displacement = self._carrier.carry(pivot, driving_points, self.earlier(choice, generator))
         pivot_points = pivot.keypoints
         if mirror_it:
             pivot_picture, driving = pivot_picture[:, ::-1], driving[:, ::-1]
             carried, displacement = mirrored(carried, displacement)
             pivot_points, driving_points = mirror(pivot_points), mirror(driving_points)
-            left = self.resolution // 8 - CROP_EIGHTHS - left
-        return pivot_picture, driving, carried, displacement, pivot_points, driving_points, left, top
+            places[:, 0] = self.resolution // 8 - CROP_EIGHTHS - places[:, 0]
+        return pivot_picture, driving, carried, displacement, pivot_points, driving_points, places
 
     def _pivot(
         self, clip: TrainingClip, picture: NDArray[np.uint8], frame: int, generator: np.random.Generator

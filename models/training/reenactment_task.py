@@ -18,6 +18,7 @@ from avcall.models.reenactment.config import SIZES, NetworkConfig
 from avcall.models.reenactment.generator import Carried, Crop, ReenactmentNetwork
 from avcall.models.reenactment.motion import cell_centres
 from avcall.models.registry import device_from_flag, load_pivot_enhancer
+from avcall.models.training.colours import recoloured
 from avcall.models.training.judge import Judge
 from avcall.models.training.landmark_network import LandmarkConfig, LandmarkNetwork
 from avcall.models.training.loop import train
@@ -40,6 +41,10 @@ class ReenactmentTrainConfig(RunConfig):
         "folder of the pack's coded pivots as the shipped enhancement repairs them; made where it is missing",
         metavar="DIR",
     )
+    crops: int = flag(
+        1, "crops of each pair that are decoded and judged; more pay where cores are scarcer than GPU", metavar="N"
+    )
+    recolour: float = flag(0.0, "how far each pair's colours are changed; 0.15 is a lot", metavar="SHARE")
     perceptual: float = flag(3.0, "weight of LPIPS", metavar="W")
     landmarks: Path | None = flag(
         None,
@@ -111,19 +116,21 @@ class ReenactmentTask:
         self._grid = cell_centres(self._config.resolution, self._config.resolution, device)
 
     def draw(self, generator: np.random.Generator, count: int) -> Pairs:
-        return self._pack.draw(generator, count)
+        return self._pack.draw(generator, count, self._config.crops)
 
     def forward(self, network: nn.Module, batch: Pairs, generator: np.random.Generator) -> Forward:
         assert isinstance(network, ReenactmentNetwork)
         shift = (int(generator.integers(8)), int(generator.integers(8)))
         pivot, driving = self._picture(batch.pivot), self._picture(batch.driving)
         displacement, carried = batch.displacement.to(self._device), batch.carried.to(self._device)
+        if self._config.recolour > 0:
+            pivot, driving, carried = recoloured(self._config.recolour, generator, pivot, driving, carried)
         pivot_points, points = batch.pivot_keypoints.to(self._device), batch.driving_keypoints.to(self._device)
         encoded = network.encode(pivot, pivot_points)
         crop = Crop(batch.crop_left, batch.crop_top, CROP_EIGHTHS)
         driven = network.drive(encoded, Carried(carried, displacement), points, crop)
         weights, truth = crop.cut(attention(points, self._grid), 1), crop.cut(driving, 1)
-        terms = reenactment_losses(driven, carried, truth, weights, self._lpips, self._weights, shift)
+        terms = reenactment_losses(driven, crop.repeat(carried), truth, weights, self._lpips, self._weights, shift)
         if self._reader is not None:
             amount, local = self._config.landmark_weight, crop.inside(points, self._config.resolution // 8)
             terms["landmarks"] = amount * landmark_loss(self._reader, driven.picture, truth, local)

@@ -22,6 +22,16 @@ class RunConfig:
     average_every: int = flag(
         1, "average weights every n-th step instead of gradients every step: for slow links and busy cores", metavar="N"
     )
+    loaders: int = flag(
+        0,
+        "processes that make a process's batches ahead; for a GPU, nearly all cores; 0 makes them in between",
+        metavar="N",
+    )
+    precision: str = flag(
+        "auto",
+        "auto computes in bf16 where that is multiplied natively, else in float32 (a GPU's TF32)",
+        choices=("auto", "float32"),
+    )
     device: str = flag("auto", "where to train", choices=("auto", "cpu", "cuda"))
     learning_rate: float = flag(1e-3, "largest learning rate of Adam", metavar="RATE")
     adversarial: float = flag(0.0, "weight of the adversarial loss; 0 trains without a critic", metavar="W")

@@ -9,12 +9,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, distributed
 
 from avcall.models.checkpoint import write_weights
 from avcall.models.precision import mixed
+from avcall.models.training.batches import Batches, DrawnHere
 from avcall.models.training.critic import PatchCritic, critic_loss, fooling_loss, frozen, ramp
 from avcall.models.training.state import Checkpoint, average_into, channels_last
 from avcall.models.training.task import Task
@@ -50,6 +50,7 @@ class Trainer:
     def __init__(self, task: Task, config: RunConfig, rank: int, world: int, device: torch.device) -> None:
         self.task, self.config, self.rank, self.world, self.device = task, config, rank, world, device
         task.to(device)
+        self.batches: Batches = DrawnHere(task, config, rank)
         torch.manual_seed(config.seed)
         self.network = task.build().to(device)
         self.average = task.build().to(device)
@@ -66,10 +67,9 @@ class Trainer:
 
     def step(self) -> float:
         """One step on a fresh batch; returns the process's own loss."""
-        generator = np.random.default_rng([self.config.seed, self.rank, self.steps_done])
-        batch = self.task.draw(generator, self.config.batch)
-        with mixed(self.device):
-            forward = self.task.forward(self.network, batch, generator)
+        samples, generator = self.batches(self.steps_done)
+        with mixed(self.device, self.config.precision):
+            forward = self.task.forward(self.network, samples, generator)
             terms = dict(forward.terms)
             if self.critic is not None and forward.made is not None:
                 frozen(self.critic, True)
@@ -79,7 +79,7 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         if self.critic is not None and forward.made is not None and forward.truth is not None:
             frozen(self.critic, False)
-            with mixed(self.device):
+            with mixed(self.device, self.config.precision):
                 terms["critic"] = critic_loss(self.critic, forward.made, forward.truth)
             terms["critic"].backward()  # type: ignore[no-untyped-call]
         flat = torch.cat([p.grad.reshape(-1) for p in self.parameters if p.grad is not None])
