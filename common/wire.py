@@ -43,6 +43,7 @@ from avcall.common.pivot_format import parse_pivot as parse_pivot
 from avcall.common.pivot_format import slice_pivot as slice_pivot
 from avcall.common.report_format import Report as Report
 from avcall.common.report_format import pack_report, parse_report
+from avcall.common.scene import STILL, SceneMotion
 
 VERSION = 2
 MTU_BYTES = 1100
@@ -73,6 +74,8 @@ class KeypointPacket:
     pivot_id: int
     keypoints: Keypoints
     face_lost: bool = False
+    scene: SceneMotion = STILL
+    """Travels in bundles only."""
 
 
 Packet: TypeAlias = KeypointPacket | PivotSlice | VoicePacket | PivotAck | Report | Bundle
