@@ -20,6 +20,7 @@ from avcall.models.classical_openings import depth_inside
 from avcall.models.classical_shapes import OVAL
 from avcall.models.classical_warp import Map, Mask, base_grid, sample
 
+_ZERO = np.float32(0.0)
 _SIDE = 64
 _PERSON = (0.15, 0.65)
 """Shares of person in the segmentation that count as none and as all."""
@@ -28,8 +29,8 @@ _CHEEK = 0.15
 _BANDS = (5.0 / 256.0, 12.0 / 256.0)
 """Width of the narrow and the wide band, as a share of the picture."""
 _MOTIONS = (0.0156, 0.052, 0.26)
-"""Mean motion of the sheet against the background, in keypoint units, up to which the band is narrow, at which it is
-wide, and from which nothing is held."""
+"""Mean motion of the sheet, in keypoint units, up to which the band is narrow, at which it is wide, and from which
+nothing is held. Where the background moves otherwise than the body, the band between them is at most wide."""
 
 CONSTANTS = (_SIDE, _PERSON, _CHEEK, _BANDS, _MOTIONS)
 
@@ -54,19 +55,29 @@ def hold_background(displacement: Map, covered: Mask, masks: Map, base: Map, sce
 
     `base` (g, g, 2) are the grid's own positions.
     """
-    held = scene.background.inverse.displacement(base)
-    beside = scene.body.inverse.displacement(base)
-    displacement = np.where(covered[..., None], displacement, beside)
-    planes = (displacement - held).transpose(2, 0, 1)
-    motion = float((np.sqrt(np.square(planes).sum(axis=0)) * covered).sum()) / max(int(covered.sum()), 1)
+    body = scene.body.inverse.displacement(base)
+    own = np.where(covered[..., None], displacement - body, _ZERO)
+    # a pixel moves if what it shows is person, so the masks are read where the pixel comes from
+    person_from = base + body + own
+    held = body + own * sample(_mask(masks, _mean(own, covered)), person_from, cv2.INTER_LINEAR)[..., None]
+    if scene.background != scene.body:
+        behind = scene.background.inverse.displacement(base) - body
+        mask = _mask(masks, min(_mean(behind, np.ones_like(covered)), _MOTIONS[1]))
+        held += behind * (1.0 - sample(mask, person_from, cv2.INTER_LINEAR)[..., None])
+    return np.asarray(held)
+
+
+def _mean(motion: Map, where: Mask) -> float:
+    length = np.sqrt(np.square(motion.transpose(2, 0, 1)).sum(axis=0))
+    return float((length * where).sum()) / max(int(where.sum()), 1)
+
+
+def _mask(masks: Map, motion: float) -> Map:
+    """Of so much motion."""
     narrow, wide, none = _MOTIONS
     if motion <= wide:
-        mask = _between(masks[0, 0], masks[1, 0], max((motion - narrow) / (wide - narrow), 0.0))
-    else:
-        mask = _between(masks[1, 0], masks[2, 0], min((motion - wide) / (none - wide), 1.0))
-    # a pixel moves if what it shows is person, so the mask is read where the pixel comes from
-    share = sample(mask, base + displacement, cv2.INTER_LINEAR)
-    return np.asarray(held + (planes * share).transpose(1, 2, 0))
+        return _between(masks[0, 0], masks[1, 0], max((motion - narrow) / (wide - narrow), 0.0))
+    return _between(masks[1, 0], masks[2, 0], min((motion - wide) / (none - wide), 1.0))
 
 
 def _between(first: Map, second: Map, part: float) -> Map:

@@ -20,9 +20,11 @@ from avcall.common.scene import Similarity
 SIDE = 64
 BLUR = 1.0
 """Of the small picture, in its pixels."""
-LEAST_PIXELS = 120
-"""A layer of fewer is not followed."""
-ROUNDS = 4
+EDGE = 2
+"""Pixels along the picture's edge, whose blur is not that of the others, are left out."""
+LEAST_PIXELS, SOME_PIXELS = 120, 600
+"""A layer of fewer is not followed; of one with many more, only every second or third is looked at."""
+ROUNDS = 3
 CLOSE = 6e-4
 """A step that moves nothing by more, a twelfth of a pixel at 256, is the last."""
 OTHER = 6.0
@@ -32,8 +34,6 @@ OTHER_AT_MOST = 12.0
 NOISE = 1.0
 """Added to every error, in squared levels: what is less is never significant."""
 _STIFF = 0.3
-_SOME = 5
-_OUTSIDE = -1000.0
 
 Grey: TypeAlias = NDArray[np.float32]
 """(SIDE, SIDE)."""
@@ -64,9 +64,10 @@ class Layer:
 
     def __init__(self, grey: Grey, where: NDArray[np.bool_], *, only_shifts: bool = False) -> None:
         """`where` (SIDE, SIDE) it is; one that `only_shifts` neither turns nor grows."""
-        inside = where.copy()
-        inside[[0, 1, -2, -1]] = inside[:, [0, 1, -2, -1]] = False
+        inside = np.zeros_like(where)
+        inside[EDGE:-EDGE, EDGE:-EDGE] = where[EDGE:-EDGE, EDGE:-EDGE]
         pixels = np.flatnonzero(inside)
+        pixels = pixels[:: max(1, len(pixels) // SOME_PIXELS)]
         self._scale = np.float32((SIDE - 1) / 2.0)
         row, column = np.divmod(pixels, SIDE)
         self._x, self._y = ((at / self._scale - 1.0).astype(np.float32) for at in (column, row))
@@ -110,11 +111,10 @@ class Layer:
         grown, turned = np.float32(moved.factor.real), np.float32(moved.factor.imag)
         x = (grown * self._x - turned * self._y + np.float32(moved.shift.real + 1.0)) * self._scale
         y = (turned * self._x + grown * self._y + np.float32(moved.shift.imag + 1.0)) * self._scale
-        remap: Any = cv2.remap  # its stub wants no border value
-        edge = cv2.BORDER_CONSTANT
-        found = remap(grey, x[None], y[None], cv2.INTER_LINEAR, borderMode=edge, borderValue=_OUTSIDE)[0]
-        there = found >= 0.0
+        there = np.maximum(np.abs(x - self._scale), np.abs(y - self._scale)) <= self._scale - EDGE
+        remap: Any = cv2.remap  # its stub wants pictures
+        found = remap(grey, x[None], y[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
         difference = np.where(there, found - self._anchor, np.float32(0.0))
         if there.any():
-            difference -= np.float32(np.median(difference[there][::_SOME])) * there
+            difference -= np.float32(np.median(difference[there][::3])) * there
         return difference, there

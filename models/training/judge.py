@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avcall.common.keypoints import Image, Keypoints, to_pixels
+from avcall.common.scene import SceneMotion
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import ModelId
 from avcall.models.lpips import Lpips
 from avcall.models.reenactment.generator import ReenactmentNetwork
 from avcall.models.reenactment.painter import NetworkPainter
 from avcall.models.reenactment.reenactor import NetworkReenactor
+from avcall.models.training import scenes
 from avcall.models.training.pairs import Pack, TrainingClip
 
 FRAMES_PER_CLIP = 3
@@ -35,6 +37,7 @@ class _Case:
     pivot_keypoints: Keypoints
     driving: Image
     keypoints: Keypoints
+    scene: SceneMotion
 
 
 class Judge:
@@ -58,7 +61,7 @@ class Judge:
             scores = found.setdefault(case.protocol, {})
             pivot, truth = self._tensor(case.pivot), self._tensor(case.driving)
             encoded = reenactor.encode(case.pivot, case.pivot_keypoints)
-            driven = painter.drive(encoded.kept, reenactor.warp(encoded, case.keypoints), case.keypoints)
+            driven = painter.drive(encoded.kept, reenactor.warp(encoded, case.keypoints, case.scene), case.keypoints)
             picture, warped = _image(driven.picture), _image(driven.warped)
             target = self._lpips.features(truth)
             for name, shown in (("lpips", driven.picture), ("warp_lpips", driven.warped), ("repeat_lpips", pivot)):
@@ -99,13 +102,31 @@ def _cases(clip: TrainingClip, second: int) -> list[_Case]:
     cases = []
     for number in np.linspace(total * 0.2, total - 1, FRAMES_PER_CLIP).astype(int):
         driving, points = np.array(clip.frames[number]), clip.keypoints[number]
-        cases.append(_Case("first_frame", np.array(clip.frames[0]), clip.keypoints[0], driving, points))
+        cases.append(
+            _Case(
+                "first_frame",
+                np.array(clip.frames[0]),
+                clip.keypoints[0],
+                driving,
+                points,
+                scenes.motion(clip.scene, 0, number),
+            )
+        )
         ages = number - clip.coded_index
         recent = np.flatnonzero((ages > second // 4) & (ages <= second))
         if len(recent):
             at = int(recent[0])
             start = int(clip.coded_index[at])
-            cases.append(_Case("pivot_1s", np.array(clip.coded[at]), clip.keypoints[start], driving, points))
+            cases.append(
+                _Case(
+                    "pivot_1s",
+                    np.array(clip.coded[at]),
+                    clip.keypoints[start],
+                    driving,
+                    points,
+                    scenes.motion(clip.scene, start, number),
+                )
+            )
     return cases
 
 
