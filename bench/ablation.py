@@ -271,4 +271,4 @@ class _Clip:
 
 
 def _coded(frames: list[Keypoints], pivot: Keypoints) -> list[Keypoints]:
-    return keypoint_coder.decode(keypoint_coder.encode(frames, pivot), len(frames), pivot)
+    return keypoint_coder.decode(keypoint_coder.encode(frames, pivot), len(frames), pivot)[0]

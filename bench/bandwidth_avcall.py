@@ -17,14 +17,16 @@ from avcall.bench.bandwidth_config import FPS, SPAN_MS
 from avcall.bench.bandwidth_search import QualitySearch
 from avcall.bench.bandwidth_systems import Candidate, Setting
 from avcall.bench.encoded_pivots import add_pivot
-from avcall.bench.evaluate_show import FRAME_MS, find_keypoints
+from avcall.bench.evaluate_show import FRAME_MS, find_keypoints, find_scenes
 from avcall.common import wire
 from avcall.common.frames import Pose
 from avcall.common.keypoints import Image, Keypoints, Landmarks
 from avcall.common.pivot_format import PivotBody, rounded
-from avcall.common.wire import Bundle
-from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor
+from avcall.common.scene import SceneMotion
+from avcall.common.wire import Bundle, KeypointPacket
+from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor, driven
 from avcall.models.pivot_video import PivotVideoEncoder
+from avcall.models.scene_tracker import Scene
 from avcall.models.twins import BicubicSuperResolver
 from avcall.receiver.bundles import frames as frames_of
 from avcall.receiver.dissolve import FADE_TICKS, Difference, difference, mixed, share
@@ -47,11 +49,12 @@ class Pivots:
 
 @dataclass(frozen=True, slots=True)
 class Poses:
-    """Every tick's keypoints as the receiver has them, the pivots' own, and the bundles they came in."""
+    """Every tick's keypoints and scene as the receiver has them, the pivots' own keypoints, and the bundles."""
 
     starts: list[int]
     pivots: list[Keypoints]
     keypoints: list[Keypoints]
+    scenes: list[SceneMotion]
     packets: list[bytes]
 
 
@@ -104,7 +107,7 @@ class AvcallRunner:
             number = int(np.searchsorted(poses.starts, tick, side="right")) - 1
             for picture, points in zip(pictures[len(encoded) : number + 1], poses.pivots[len(encoded) :], strict=False):
                 add_pivot(encoded, self._reenactor, picture, points)
-            image = self._reenactor.drive(encoded[number], poses.keypoints[tick])
+            image = self._drive(encoded[number], poses, tick)
             left = FADE_TICKS - (tick - poses.starts[number])
             if number > 0 and left > 0:
                 if number not in apart:
@@ -116,13 +119,17 @@ class AvcallRunner:
     def _apart(self, encoded: list[Encoded], number: int, poses: Poses) -> Difference:
         """What was shown last before a change of pivot, less the first picture after it."""
         start = poses.starts[number]
-        last = self._reenactor.drive(encoded[number - 1], poses.keypoints[start - 1])
-        return difference(last, self._reenactor.drive(encoded[number], poses.keypoints[start]))
+        last = self._drive(encoded[number - 1], poses, start - 1)
+        return difference(last, self._drive(encoded[number], poses, start))
+
+    def _drive(self, encoded: Encoded, poses: Poses, tick: int) -> Image:
+        return driven(self._reenactor, encoded, poses.keypoints[tick], poses.scenes[tick])
 
     @cached_property
-    def _found(self) -> list[Keypoints]:
+    def _found(self) -> tuple[list[Keypoints], list[Scene]]:
         size = min(256, self._frames[0].shape[0])
-        return find_keypoints(self._detector, [_reduced(frame, size) for frame in self._frames], self._meshes)[0]
+        frames = [_reduced(frame, size) for frame in self._frames]
+        return find_keypoints(self._detector, frames, self._meshes)[0], find_scenes(frames, self._meshes)
 
     def _size(self, setting: Setting, quality: int) -> int:
         return sum(map(len, (packet for kind in self._packets(setting, quality) for packet in kind)))
@@ -133,7 +140,7 @@ class AvcallRunner:
     def _posed(self, pivot_s: float) -> Poses:
         if pivot_s not in self._poses:
             starts = list(range(0, len(self._frames), round(pivot_s * FPS)))
-            self._poses[pivot_s] = send_keypoints(self._found, starts)
+            self._poses[pivot_s] = send_keypoints(*self._found, starts)
         return self._poses[pivot_s]
 
     def _coded(self, setting: Setting, quality: int) -> Pivots:
@@ -144,23 +151,23 @@ class AvcallRunner:
         return self._pivots[setting, quality]
 
 
-def send_keypoints(found: list[Keypoints], starts: list[int]) -> Poses:
-    """Codes every frame's keypoints in bundles against its pivot's, and decodes the packets again. `starts` are the
-    frames that become pivots, 0 among them."""
+def send_keypoints(found: list[Keypoints], scenes: list[Scene], starts: list[int]) -> Poses:
+    """Codes every frame's keypoints and scene in bundles against its pivot's, and decodes the packets again. `starts`
+    are the frames that become pivots, 0 among them."""
     pivots = [rounded(found[start]) for start in starts]
     bundler, packetiser = Bundler(SPAN_MS, FPS), KeypointPacketiser()
     bundles = []
-    for tick, keypoints in enumerate(found):
+    for tick, (keypoints, scene) in enumerate(zip(found, scenes, strict=True)):
         number = int(np.searchsorted(starts, tick, side="right")) - 1
-        packet = packetiser.packet(Pose(tick * FRAME_MS, number, keypoints))
+        packet = packetiser.packet(Pose(tick * FRAME_MS, number, keypoints, scene=scene.since(scenes[starts[number]])))
         bundles += bundler.pose(packet, pivots[number], tick * FRAME_MS)
     packets = [wire.pack(bundle) for bundle in [*bundles, *bundler.flush()]]
-    received: list[Keypoints] = []
+    received: list[KeypointPacket] = []
     for data in packets:
         bundle = wire.parse(data)
         assert isinstance(bundle, Bundle)
-        received += [pose.keypoints for pose in frames_of(bundle, pivots[bundle.pivot_id])]
-    return Poses(starts, pivots, received, packets)
+        received += frames_of(bundle, pivots[bundle.pivot_id])
+    return Poses(starts, pivots, [pose.keypoints for pose in received], [pose.scene for pose in received], packets)
 
 
 def send_pivots(pictures: list[Image], keypoints: list[Keypoints], starts: list[int], crf: int) -> Pivots:

@@ -25,13 +25,22 @@ import torch
 from avcall.bench.evaluate_clip import Networks, Original, find_meshes, mean_over_clips
 from avcall.bench.evaluate_config import FPS, REPEAT_PIVOT, SYSTEMS, EvaluateConfig, find_clips, settings
 from avcall.bench.evaluate_cross import CROSS_IDENTITY, Driver, Source, evaluate_cross
-from avcall.bench.evaluate_show import FIRST_FRAME, PIVOT_1S, choose_pivots, find_keypoints, show_driven, show_pivots
+from avcall.bench.evaluate_show import (
+    FIRST_FRAME,
+    PIVOT_1S,
+    choose_pivots,
+    find_keypoints,
+    find_scenes,
+    show_driven,
+    show_pivots,
+)
 from avcall.bench.evaluate_systems import Pair, load_system
 from avcall.bench.evaluate_table import markdown
 from avcall.bench.provenance import provenance
 from avcall.common.errors import AvcallError, ConfigError, InputError, OutputError
 from avcall.common.keypoints import Image, Landmarks
 from avcall.models.registry import SUFFIX, device_from_flag
+from avcall.models.scene_tracker import Scene
 from avcall.models.training.clips import read_frames
 
 __all__ = ["EvaluateConfig", "evaluate"]
@@ -127,9 +136,10 @@ class _Run:
         self.clips[path.stem] = {"frames": len(frames), "sha256": sha256}
 
     def _add_plain(self, plain: list[tuple[str, str]], clip: str, original: Original) -> None:
+        scenes = find_scenes(original.frames, original.meshes)
         for name in dict.fromkeys(name for name, _ in plain):
             wanted = [protocol for system, protocol in plain if system == name]
-            for protocol, measured in self._evaluate(name, wanted, original).items():
+            for protocol, measured in self._evaluate(name, wanted, original, scenes).items():
                 self._keep(name, protocol, clip, measured)
 
     def _add_cross(
@@ -197,13 +207,15 @@ class _Run:
         pair = self._pairs[name]
         return pair[1].model.weights if pair else None
 
-    def _evaluate(self, name: str, protocols: list[str], original: Original) -> dict[str, dict[str, float]]:
+    def _evaluate(
+        self, name: str, protocols: list[str], original: Original, scenes: list[Scene]
+    ) -> dict[str, dict[str, float]]:
         pair, frames = self._pairs[name], original.frames
         keypoints, detect_ms = find_keypoints(pair[0], frames, original.meshes) if pair else ([], 0.0)
         results = {}
         for protocol in protocols:
             pivots = choose_pivots(protocol, frames, FPS)
-            shown = show_driven(pair[1], pivots, keypoints) if pair else show_pivots(pivots, len(frames))
+            shown = show_driven(pair[1], pivots, keypoints, scenes) if pair else show_pivots(pivots, len(frames))
             results[protocol] = original.judge(shown.frames)
             if protocol == PIVOT_1S:
                 results[protocol]["pivot_kbps"] = pivots.kbps(len(frames), FPS)

@@ -6,15 +6,19 @@ judged is the model and the pivots, not the network.
 
 from __future__ import annotations
 
+import itertools
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from avcall.bench.evaluate_config import PIVOT_CRF
 from avcall.common.keypoints import Image, Keypoints, Landmarks
-from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor, RepairsPivots, followed
+from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor, RepairsPivots, driven, followed
 from avcall.models.pivot_video import code_chain
+from avcall.models.scene_tracker import Scene, SceneTracker
+from avcall.models.segmentation import Segmenter
 from avcall.sender.keypoint_filter import KeypointFilter
 
 FIRST_FRAME, PIVOT_1S = "first_frame", "pivot_1s"
@@ -72,6 +76,17 @@ def find_keypoints(
     return [first if keypoints is None else keypoints for keypoints in found], float(np.median(times))
 
 
+def find_scenes(frames: list[Image], meshes: list[Landmarks | None]) -> list[Scene]:
+    """Where the scene is in every frame, as a sender finds it; in frames without a face, where it was last."""
+    segmenter = Segmenter()
+    tracker = SceneTracker(segmenter.segment, itertools.count())
+    scenes = [Scene()]
+    for image, landmarks in zip(frames, meshes, strict=True):
+        scenes.append(scenes[-1] if landmarks is None else tracker.track(image, landmarks))
+    segmenter.close()
+    return scenes[1:]
+
+
 def show_pivots(pivots: Pivots, count: int) -> Shown:
     """The slide show: the last pivot, until the next."""
     ends = [*pivots.starts[1:], count]
@@ -79,8 +94,12 @@ def show_pivots(pivots: Pivots, count: int) -> Shown:
     return Shown([picture for picture, start, end in spans for _ in range(end - start)], 0.0, 0.0)
 
 
-def show_driven(reenactor: Reenactor, pivots: Pivots, keypoints: list[Keypoints]) -> Shown:
-    """Each frame driven from the last pivot; one that was never coded is not repaired either."""
+def show_driven(
+    reenactor: Reenactor, pivots: Pivots, keypoints: list[Keypoints], scenes: Sequence[Scene] = ()
+) -> Shown:
+    """Each frame driven from the last pivot; one that was never coded is not repaired either. Without `scenes` all that
+    is around the face stands still."""
+    scenes = scenes or [Scene()] * len(keypoints)
     encode = reenactor.encode
     if isinstance(reenactor, RepairsPivots) and not pivots.size_bytes:
         encode = reenactor.encode_uncoded
@@ -92,8 +111,8 @@ def show_driven(reenactor: Reenactor, pivots: Pivots, keypoints: list[Keypoints]
         before = time.process_time()
         encoded = followed(reenactor, encode(picture, keypoints[start]), encoded)
         encode_ms.append((time.process_time() - before) * 1000)
-        for points in keypoints[start:end]:
+        for points, scene in zip(keypoints[start:end], scenes[start:end], strict=True):
             before = time.process_time()
-            frames.append(reenactor.drive(encoded, points))
+            frames.append(driven(reenactor, encoded, points, scene.since(scenes[start])))
             drive_ms.append((time.process_time() - before) * 1000)
     return Shown(frames, float(np.median(encode_ms)), float(np.median(drive_ms)))

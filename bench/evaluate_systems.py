@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from avcall.bench.evaluate_config import CARRIED, LITE, WARP_ONLY
 from avcall.bench.virtual_time import InlineExecutor
 from avcall.common.clock import monotonic_ms
 from avcall.common.keypoints import Image, Keypoints
+from avcall.common.scene import STILL, SceneMotion
 from avcall.common.stats import Stats
 from avcall.models.interfaces import Encoded, KeypointDetector, ModelId, Reenactor
 from avcall.models.reenactment.reenactor import NetworkReenactor
@@ -19,6 +20,8 @@ Pair: TypeAlias = tuple[KeypointDetector, Reenactor]
 
 class _Part:
     """The lite reenactor's pivots, driven by a part of it."""
+
+    moves_scene: ClassVar[Literal[True]] = True
 
     def __init__(self, whole: NetworkReenactor) -> None:
         self._whole = whole
@@ -47,9 +50,9 @@ class _Part:
 class WarpOnly(_Part):
     """Its repaired pivots warped, without the network: what a call shows on a machine without time for that."""
 
-    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
+    def drive(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Image:
         """The pivot moved to the driving keypoints, in the pivot's size."""
-        return WarpDrive(self._whole).drive(encoded, keypoints)
+        return WarpDrive(self._whole).drive(encoded, keypoints, scene)
 
 
 class Carried(_Part):
@@ -59,9 +62,9 @@ class Carried(_Part):
         super().__init__(whole)
         self._late = LateDrive(whole, InlineExecutor(), TwoOfFive(), monotonic_ms, Stats())
 
-    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
+    def drive(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Image:
         """The pivot moved to the driving keypoints, in the pivot's size."""
-        return self._late.drive(encoded, keypoints)
+        return self._late.drive(encoded, keypoints, scene)
 
 
 class TwoOfFive:

@@ -107,7 +107,7 @@ def _cost(tracks: list[list[Tracked]], span_ms: float) -> dict[str, float]:
         poses = iter(tracked)
         for bundle in packets:
             assert isinstance(bundle, Bundle)
-            found = keypoint_coder.decode(bundle.coded, len(bundle.capture_ms), pivots[bundle.pivot_id])
+            found, _ = keypoint_coder.decode(bundle.coded, len(bundle.capture_ms), pivots[bundle.pivot_id])
             squares += [float(np.mean(np.square(points - next(poses).pose.keypoints))) for points in found]
             frames += len(found)
             bundles += 1

@@ -12,8 +12,10 @@ from avcall.common.clock import monotonic_ms
 from avcall.common.frames import VideoFrame
 from avcall.common.keypoints import Image, Keypoints
 from avcall.common.pivot_format import PivotBody, pack_body, rounded
-from avcall.models.interfaces import KeypointDetector, Reenactor
+from avcall.models.interfaces import KeypointDetector, Reenactor, driven
 from avcall.models.pivot_video import CodedPivot, PivotVideoEncoder
+from avcall.models.scene_tracker import Scene
+from avcall.models.segmentation import Segmenter
 from avcall.sender.analysis import FaceAnalyser, View
 from avcall.sender.pipeline import CALM, face_mesh
 from avcall.sender.pivot_check import PivotChecker
@@ -41,6 +43,7 @@ class PlayedPivot:
     keypoints: Keypoints
     size_bytes: int
     """Of its body: picture, keypoints and header, before slicing."""
+    scene: Scene = Scene()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Played:
 
 def track_clip(frames: Sequence[VideoFrame], detector: KeypointDetector, side: int = 256) -> list[TrackedFrame]:
     """Frames that show a face, as the sender would see them."""
-    analyser = FaceAnalyser(face_mesh, detector, side, monotonic_ms)
+    analyser = FaceAnalyser(face_mesh, detector, side, monotonic_ms, Segmenter())
     tracked = []
     for frame in frames:
         analysis = analyser.analyse(frame, None)
@@ -86,14 +89,14 @@ def play(
         if checker is not None:
             chosen = selector.to_check(sight, now_ms)
             if chosen:
-                selector.checked(checker.flaws([p.pivot_id for p in chosen], view.image, view.keypoints), now_ms)
+                selector.checked(checker.flaws([p.pivot_id for p in chosen], view), now_ms)
         if selector.wants(sight, now_ms) is not None:
             coded, keypoints = encoder.encode(view.image), rounded(view.keypoints)
             height, width = view.image.shape[:2]
             body = PivotBody(coded.codec, width, height, 0, keypoints, coded.data, coded.chain, coded.link)
             size_bytes = len(pack_body(body))
-            flaw = 0.0 if checker is None else checker.add(len(pivots), coded.shown, keypoints, view.image)
-            pivots.append(PlayedPivot(number, coded, keypoints, size_bytes))
+            flaw = 0.0 if checker is None else checker.add(len(pivots), coded.shown, keypoints, view)
+            pivots.append(PlayedPivot(number, coded, keypoints, size_bytes, view.scene))
             sent = SentPivot(
                 len(pivots) - 1, view.crop, keypoints, now_ms, size_bytes=size_bytes, key=coded.link == 0, flaw=flaw
             )
@@ -106,4 +109,5 @@ def play(
 def shown_frame(played: Played, frames: Sequence[TrackedFrame], number: int, reenactor: Reenactor) -> Image:
     """Frame `number` as the receiver animates it."""
     pivot = played.pivots[played.references[number]]
-    return reenactor.drive(reenactor.encode(pivot.coded.shown, pivot.keypoints), frames[number].view.keypoints)
+    view, encoded = frames[number].view, reenactor.encode(pivot.coded.shown, pivot.keypoints)
+    return driven(reenactor, encoded, view.keypoints, view.scene.since(pivot.scene))

@@ -60,7 +60,9 @@ class Judge:
                 reference = played.references[number]
                 for pivot in played.pivots[len(encoded) : reference + 1]:
                     add_pivot(encoded, self._reenactor, pivot.coded.shown, pivot.keypoints)
-                shown = self._reenactor.drive(encoded[reference], self._frames[number].view.keypoints)
+                view = self._frames[number].view
+                scene = view.scene.since(played.pivots[reference].scene)
+                shown = self._reenactor.drive(encoded[reference], view.keypoints, scene)
                 found.append(float(self._network.compare(features, self._network.features(tensor(shown)))))
         seconds = len(self._frames) / FPS
         return {

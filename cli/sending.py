@@ -22,6 +22,7 @@ from avcall.common.trace import Trace
 from avcall.models.classical import ClassicalReenactor
 from avcall.models.interfaces import KeypointDetector
 from avcall.models.registry import device_from_flag, load_pair
+from avcall.models.segmentation import Segmenter
 from avcall.sender.capture import CameraSource, FileSource, VideoSource
 from avcall.sender.file_clock import FileClock
 from avcall.sender.microphone import AudioSource, FileSound, open_microphone
@@ -104,6 +105,7 @@ def make_sender(
         stats=stats,
         trace=trace,
         checker=checker,
+        segmenter=Segmenter() if config.wire == "coded" else None,
     )
 
 

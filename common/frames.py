@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avcall.common.keypoints import Image, Keypoints
+from avcall.common.scene import STILL, SceneMotion
 
 SAMPLE_RATE = 16_000
 """Hz; mono int16 throughout. Opus codes wideband (8 kHz of bandwidth) at the rates a call here affords."""
@@ -43,6 +44,8 @@ class Pose:
     pivot_id: int
     keypoints: Keypoints
     face_lost: bool = False
+    scene: SceneMotion = STILL
+    """Since the pivot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ ends have: a lost run costs itself only. Coordinates are rounded to STEP. The fi
 each later one from the frame before it. Both are differences, and most of a difference is the head's own motion: so
 each coordinate is predicted linearly from those already coded in its frame (and from its own last difference), which
 leaves about a quarter of it. The remainders are coded with `constriction`'s range coder under two-sided geometric laws,
-whose width follows what the run has needed so far.
+whose width follows what the run has needed so far. After the keypoints comes the scene's motion
+(`avcall.common.scene_coder`).
 
 Everything up to the probabilities is integer arithmetic, and these are multiples of 2**-20 whose sum is 1 exactly: so
 the coder's tables do not depend on a machine's `exp` or `log`.
@@ -26,6 +27,8 @@ from numpy.typing import NDArray
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoint_statistics import FIRST, LATER, ORDER, Row
 from avcall.common.keypoints import COUNT, Keypoints
+from avcall.common.scene import SceneMotion
+from avcall.common.scene_coder import NO_MOTION, Ends, ends_of, motions_of, walk_ends
 
 STEPS = 256
 STEP = 1.0 / STEPS
@@ -70,27 +73,29 @@ def quantise(keypoints: Keypoints) -> Keypoints:
     return _points(_grid(keypoints))
 
 
-def encode(frames: Sequence[Keypoints], pivot: Keypoints) -> bytes:
-    """1 to MAX_FRAMES consecutive frames that refer to the pivot with these keypoints."""
+def encode(frames: Sequence[Keypoints], pivot: Keypoints, scenes: Sequence[SceneMotion] = ()) -> bytes:
+    """1 to MAX_FRAMES consecutive frames that refer to the pivot with these keypoints, and how the scene has moved in
+    each since the pivot (not at all, without `scenes`)."""
     if not 1 <= len(frames) <= MAX_FRAMES:
         raise ValueError(f"{len(frames)} frames in one run")
-    return _encode([_grid(frame) for frame in frames], _grid(pivot), _RUN)
+    return _encode([_grid(frame) for frame in frames], _grid(pivot), _RUN, ends_of(scenes))
 
 
-def decode(data: bytes, frames: int, pivot: Keypoints) -> list[Keypoints]:
-    """The frames of a run, float32 (K, 2) each, within the limits of the wire.
+def decode(data: bytes, frames: int, pivot: Keypoints) -> tuple[list[Keypoints], list[SceneMotion]]:
+    """The frames of a run, float32 (K, 2) each, within the limits of the wire, and the scene's motion in each.
 
     Raises:
         ProtocolError: bytes that no encoder has made.
     """
     if not 1 <= frames <= MAX_FRAMES or len(data) > MAX_CODED_BYTES:
         raise ProtocolError(f"{len(data)} bytes of coded keypoints for {frames} frames")
-    return [_points(grid) for grid in _decode(data, frames, _grid(pivot), _RUN)]
+    grids, ends = _decode(data, frames, _grid(pivot), _RUN)
+    return [_points(grid) for grid in grids], motions_of(ends, frames)
 
 
 def encode_copy(frame: Keypoints, near: Keypoints) -> bytes:
     """A frame coarsely, as a difference to another one that the other end has too (see `quantise`)."""
-    return _encode([_coarse(_grid(frame))], _coarse(_grid(near)), _COPY)
+    return _encode([_coarse(_grid(frame))], _coarse(_grid(near)), _COPY, NO_MOTION)
 
 
 def decode_copy(data: bytes, near: Keypoints) -> Keypoints:
@@ -101,7 +106,7 @@ def decode_copy(data: bytes, near: Keypoints) -> Keypoints:
     """
     if len(data) > MAX_COPY_BYTES:
         raise ProtocolError(f"{len(data)} bytes of a copied frame")
-    (grid,) = _decode(data, 1, _coarse(_grid(near)), _COPY)
+    (grid,), _ = _decode(data, 1, _coarse(_grid(near)), _COPY)
     return _points([[value << COPY_BITS for value in point] for point in grid])
 
 
@@ -112,14 +117,16 @@ class _Statistics(NamedTuple):
     later: tuple[tuple[Row, ...], tuple[Row, ...]]
     finer: int
     limit: int
+    scene: bool
+    """Whether the scene's motion follows."""
 
 
-_RUN = _Statistics(FIRST, LATER, 0, LIMIT)
-_COPY = _Statistics(LATER, LATER, COPY_BITS - 1, LIMIT >> COPY_BITS)
+_RUN = _Statistics(FIRST, LATER, 0, LIMIT, scene=True)
+_COPY = _Statistics(LATER, LATER, COPY_BITS - 1, LIMIT >> COPY_BITS, scene=False)
 """Some two frames apart, so twice the movement of one."""
 
 
-def _encode(grids: list[_Grid], start: _Grid, statistics: _Statistics) -> bytes:
+def _encode(grids: list[_Grid], start: _Grid, statistics: _Statistics, ends: Ends) -> bytes:
     encoder = constriction.stream.queue.RangeEncoder()
 
     def code(remainder: int, width: int) -> int:
@@ -131,11 +138,13 @@ def _encode(grids: list[_Grid], start: _Grid, statistics: _Statistics) -> bytes:
         return remainder
 
     _walk(len(grids), start, code, grids, statistics)
+    if statistics.scene:
+        walk_ends(len(grids), code, ends)
     data = encoder.get_compressed().astype(">u4").tobytes()
-    return _shortest(data, lambda shorter: _says(shorter, grids, start, statistics))
+    return _shortest(data, lambda shorter: _says(shorter, grids, start, statistics, ends))
 
 
-def _decode(data: bytes, frames: int, start: _Grid, statistics: _Statistics) -> list[_Grid]:
+def _decode(data: bytes, frames: int, start: _Grid, statistics: _Statistics) -> tuple[list[_Grid], Ends]:
     padded = data + bytes(-len(data) % 4 + 4 * _WORDS_AFTER)
     decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, dtype=">u4").astype(np.uint32))
 
@@ -144,7 +153,8 @@ def _decode(data: bytes, frames: int, start: _Grid, statistics: _Statistics) -> 
         return symbol - _WIDEST if symbol != _ESCAPE else int(decoder.decode(_uniform())) - _ESCAPED // 2
 
     try:
-        return _walk(frames, start, code, None, statistics)
+        grids = _walk(frames, start, code, None, statistics)
+        return grids, walk_ends(frames, code, None) if statistics.scene else NO_MOTION
     except AssertionError as error:  # the library's word for it
         raise ProtocolError("coded keypoints that no encoder has made") from error
 
@@ -159,9 +169,9 @@ def _shortest(data: bytes, says_the_same: Callable[[bytes], bool]) -> bytes:
     return data
 
 
-def _says(data: bytes, grids: list[_Grid], start: _Grid, statistics: _Statistics) -> bool:
+def _says(data: bytes, grids: list[_Grid], start: _Grid, statistics: _Statistics, ends: Ends) -> bool:
     try:
-        return _decode(data, len(grids), start, statistics) == grids
+        return _decode(data, len(grids), start, statistics) == (grids, ends)
     except ProtocolError:
         return False
 

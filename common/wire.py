@@ -43,8 +43,9 @@ from avcall.common.pivot_format import parse_pivot as parse_pivot
 from avcall.common.pivot_format import slice_pivot as slice_pivot
 from avcall.common.report_format import Report as Report
 from avcall.common.report_format import pack_report, parse_report
+from avcall.common.scene import STILL, SceneMotion
 
-VERSION = 2
+VERSION = 3
 MTU_BYTES = 1100
 """Largest media packet: with SCTP, DTLS, UDP and IP around it, it stays below 1,200 bytes (RFC 8831 section 5)."""
 
@@ -73,6 +74,8 @@ class KeypointPacket:
     pivot_id: int
     keypoints: Keypoints
     face_lost: bool = False
+    scene: SceneMotion = STILL
+    """Travels in bundles only."""
 
 
 Packet: TypeAlias = KeypointPacket | PivotSlice | VoicePacket | PivotAck | Report | Bundle

@@ -2,7 +2,7 @@
 
 It is used in every call until a network is ready, stands in where one fails, and is every network's honest baseline.
 `encode` fits mediapipe's face mesh to the pivot. `drive` moves it (`avcall.models.classical_face`), hangs hair and neck
-on it (`classical_sheet`), turns that into a backward map (`classical_warp`) which leaves the background alone
+on it (`classical_sheet`), turns that into a backward map (`classical_warp`) which leaves the background to the camera
 (`classical_still`), and opens and closes eyes (`classical_openings`) and mouth (`classical_mouth`). Without a face mesh
 in the pivot (a drawing, an animal) a thin-plate spline through the ten points (`classical_tps`) does what it can.
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 
 from avcall.common.keypoints import MESH_INDICES, Image, Keypoints, Landmarks
+from avcall.common.scene import STILL, SceneMotion
 from avcall.models import (
     classical_borrowed,
     classical_face,
@@ -120,6 +122,8 @@ class ClassicalReenactor:
     """Warps the pivot, on the CPU; `device` ("cpu" or "cuda") is where `move` lays what networks go on from. One thread
     may encode while another drives."""
 
+    moves_scene: ClassVar[Literal[True]] = True
+
     def __init__(self, device: str = "cpu") -> None:
         self._device = torch.device(device)
         self._reader = PivotReader()
@@ -167,23 +171,23 @@ class ClassicalReenactor:
         others = kept((*before.others, lent(before, ())), lambda pivot: pivot.mouth)
         return lent(encoded, others)
 
-    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
+    def drive(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Image:
         """The pivot moved to `keypoints` (10, 2); the pivot itself where they make no sense as a face."""
         assert isinstance(encoded, EncodedPivot)
         if not believable(keypoints, encoded.keypoints):
             return encoded.image.copy()
-        return rounded(self._drawn(encoded, self._moved(encoded, keypoints))[0])
+        return rounded(self._drawn(encoded, self._moved(encoded, keypoints, scene))[0])
 
-    def move(self, encoded: Encoded, keypoints: Keypoints) -> Moved:
+    def move(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Moved:
         """What `drive` rounds, and how it came about: networks go on from it."""
         assert isinstance(encoded, EncodedPivot)
         if not believable(keypoints, encoded.keypoints):
             return self._laid(encoded.picture, np.zeros_like(self._base(len(encoded.image))), None)
-        moved = self._moved(encoded, keypoints)
+        moved = self._moved(encoded, keypoints, scene)
         picture, borrowed = self._drawn(encoded, moved)
         return self._laid(picture, moved.displacement, borrowed)
 
-    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
+    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Detailed | None:
         """The pivot moved at DETAILED_SIDE, and its own pixels along the same displacement. In these the eyes are those
         of the pivot within the moved lids; mouths are painted in the small picture only."""
         assert isinstance(encoded, EncodedPivot)
@@ -193,7 +197,7 @@ class ClassicalReenactor:
         if not believable(keypoints, encoded.keypoints):
             return Detailed(small.image.copy(), encoded.image.copy())
         side = len(encoded.image)
-        moved = self._moved(small, keypoints)
+        moved = self._moved(small, keypoints, scene)
         picture, borrowed = self._drawn(small, moved)
         larger = replace(moved, displacement=enlarge(moved.displacement, side))
         sampled = sample(encoded.picture, self._base(side) + larger.displacement)
@@ -207,15 +211,16 @@ class ClassicalReenactor:
         planes = torch.from_numpy(picture).permute(2, 0, 1)
         return Moved(planes.to(self._device), torch.from_numpy(displacement).to(self._device), borrowed)
 
-    def _moved(self, encoded: EncodedPivot, keypoints: Keypoints) -> _Moved:
-        """What `keypoints` make of the pivot, before any pixel is touched."""
+    def _moved(self, encoded: EncodedPivot, keypoints: Keypoints, scene: SceneMotion) -> _Moved:
+        """What `keypoints` and the scene make of the pivot, before any pixel is touched. Without a face mesh the scene
+        stands still."""
         face, side = encoded.face, len(encoded.image)
         if face is None:
             coarse = spline_displacement(encoded.keypoints, keypoints, self._base(_COARSEST_GRID))
             return _Moved(enlarge(coarse, side), None)
         motion = move_face(face.model, keypoints)
         loan = self._loan(encoded, face, motion, keypoints)
-        moved, own = sheet_vertices(face.model, motion)
+        moved, own = sheet_vertices(face.model, motion, scene.body)
         order = back_to_front(moved)
         grid = min(max(side // 2, _COARSEST_GRID), _FINEST_GRID)
         drawings = [Drawing(sheet_triangles()[order], grid, Window(0, 0, grid, grid))]
@@ -233,7 +238,7 @@ class ClassicalReenactor:
             drawings.append(Drawing(triangles, side, loan.window))
             moved, own = np.concatenate([moved, lent]), np.concatenate([own, lent_own])
         (coarse, covered), *fine = mesh_displacements(moved[:, :2], own, drawings)
-        displacement = enlarge(hold_background(coarse, covered, face.person, self._base(grid)), side)
+        displacement = enlarge(hold_background(coarse, covered, face.person, self._base(grid), scene), side)
         for drawing, (field, covered) in zip(finer, fine, strict=False):
             np.copyto(displacement[drawing.window.slices], field, where=covered[..., None])
         return _Moved(displacement, motion, loan, None if loan is None else fine[-1])

@@ -1,4 +1,5 @@
-"""A background that stands still: the sheet's motion is held back where the pivot shows no person.
+"""A background that stands still, or goes where the camera's motion takes it, whatever the sheet does: outside of it
+the person moves as the body does.
 
 The seam between the two is a soft band around the person. It is narrow for small motions, wider for larger ones, which
 a narrow band would tear, and for the largest the sheet's own fading has to do.
@@ -13,11 +14,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avcall.common.scene import STILL, SceneMotion
 from avcall.models.classical_face import FaceModel
 from avcall.models.classical_openings import depth_inside
 from avcall.models.classical_shapes import OVAL
 from avcall.models.classical_warp import Map, Mask, base_grid, sample
 
+_ZERO = np.float32(0.0)
 _SIDE = 64
 _PERSON = (0.15, 0.65)
 """Shares of person in the segmentation that count as none and as all."""
@@ -27,7 +30,7 @@ _BANDS = (5.0 / 256.0, 12.0 / 256.0)
 """Width of the narrow and the wide band, as a share of the picture."""
 _MOTIONS = (0.0156, 0.052, 0.26)
 """Mean motion of the sheet, in keypoint units, up to which the band is narrow, at which it is wide, and from which
-nothing is held."""
+nothing is held. Where the background moves otherwise than the body, the band between them is at most wide."""
 
 CONSTANTS = (_SIDE, _PERSON, _CHEEK, _BANDS, _MOTIONS)
 
@@ -46,20 +49,35 @@ def person_masks(segmentation: NDArray[np.uint8], face: FaceModel) -> Map:
     return np.asarray(masks.numpy())
 
 
-def hold_background(displacement: Map, covered: Mask, masks: Map, base: Map) -> Map:
-    """`displacement` (g, g, 2) of the sheet, which covers `covered` (g, g), with the background held: (g, g, 2).
+def hold_background(displacement: Map, covered: Mask, masks: Map, base: Map, scene: SceneMotion = STILL) -> Map:
+    """`displacement` (g, g, 2) of the sheet, which covers `covered` (g, g), with the background held where the scene's
+    motion has it: (g, g, 2).
 
     `base` (g, g, 2) are the grid's own positions.
     """
-    planes = displacement.transpose(2, 0, 1)
-    motion = float(np.sqrt(np.square(planes).sum(axis=0)).sum()) / max(int(covered.sum()), 1)
+    body = scene.body.inverse.displacement(base)
+    own = np.where(covered[..., None], displacement - body, _ZERO)
+    # a pixel moves if what it shows is person, so the masks are read where the pixel comes from
+    person_from = base + body + own
+    held = body + own * sample(_mask(masks, _mean(own, covered)), person_from, cv2.INTER_LINEAR)[..., None]
+    if scene.background != scene.body:
+        behind = scene.background.inverse.displacement(base) - body
+        mask = _mask(masks, min(_mean(behind, np.ones_like(covered)), _MOTIONS[1]))
+        held += behind * (1.0 - sample(mask, person_from, cv2.INTER_LINEAR)[..., None])
+    return np.asarray(held)
+
+
+def _mean(motion: Map, where: Mask) -> float:
+    length = np.sqrt(np.square(motion.transpose(2, 0, 1)).sum(axis=0))
+    return float((length * where).sum()) / max(int(where.sum()), 1)
+
+
+def _mask(masks: Map, motion: float) -> Map:
+    """Of so much motion."""
     narrow, wide, none = _MOTIONS
     if motion <= wide:
-        mask = _between(masks[0, 0], masks[1, 0], max((motion - narrow) / (wide - narrow), 0.0))
-    else:
-        mask = _between(masks[1, 0], masks[2, 0], min((motion - wide) / (none - wide), 1.0))
-    # a pixel moves if what it shows is person, so the mask is read where the pixel comes from
-    return np.asarray((planes * sample(mask, base + displacement, cv2.INTER_LINEAR)).transpose(1, 2, 0))
+        return _between(masks[0, 0], masks[1, 0], max((motion - narrow) / (wide - narrow), 0.0))
+    return _between(masks[1, 0], masks[2, 0], min((motion - wide) / (none - wide), 1.0))
 
 
 def _between(first: Map, second: Map, part: float) -> Map:

@@ -11,9 +11,10 @@ devices and foreign conventions stay inside an implementation. A weightless twin
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from avcall.common.keypoints import Image, Keypoints, Landmarks
+from avcall.common.scene import STILL, SceneMotion
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,9 @@ class Detailed:
 class DetailedReenactor(Protocol):
     """A reenactor that can move a large pivot's pixels without working at their size."""
 
-    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
-        """As `drive`, in two parts; None where the pivot is not larger than the working side."""
+    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Detailed | None:
+        """As `drive`, in two parts; None where the pivot is not larger than the working side. Only what `MovesScene` is
+        told `scene`."""
 
 
 @runtime_checkable
@@ -105,12 +107,38 @@ class Drives(Protocol):
 
 
 @runtime_checkable
+class MovesScene(Protocol):
+    """Something that drives, also in a scene that has moved since the pivot: background and body go along."""
+
+    moves_scene: ClassVar[Literal[True]]
+
+    def drive(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Image:
+        """As `Reenactor.drive`; without a face mesh, or any use for it, the scene may stand still all the same."""
+
+
+def driven(drives: Drives, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion) -> Image:
+    """The driven picture, in a scene that has moved where `drives` knows of such."""
+    if isinstance(drives, MovesScene):
+        return drives.drive(encoded, keypoints, scene)
+    return drives.drive(encoded, keypoints)
+
+
+def driven_detailed(drives: Drives, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion) -> Detailed | None:
+    """As `driven`, in two parts; None where it makes them of no pivot, or not of this one."""
+    if not isinstance(drives, DetailedReenactor):
+        return None
+    if isinstance(drives, MovesScene):
+        return drives.drive_detailed(encoded, keypoints, scene)
+    return drives.drive_detailed(encoded, keypoints)
+
+
+@runtime_checkable
 class LateReenactor(Protocol):
     """A reenactor whose network may be late: a picture is warped without it, and gets what the network last added to
     another picture of the same pivot, moved to where it belongs now. Warped pictures and residuals are values only the
     reenactor looks into. One thread may make residuals while another warps and finishes."""
 
-    def warp(self, encoded: Encoded, keypoints: Keypoints) -> Any:
+    def warp(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Any:
         """The picture without the network."""
 
     def residual(self, encoded: Encoded, warped: Any, keypoints: Keypoints) -> Any:

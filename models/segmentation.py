@@ -15,18 +15,22 @@ SIDE = 64
 
 
 class Segmenter:
-    """Tells person from background. Not safe for use by two threads at once."""
+    """Tells person from background. Loads when it is first asked; not safe for use by two threads at once."""
 
     def __init__(self) -> None:
-        from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation  # loads slowly
-
-        self._segmentation: Any = SelfieSegmentation(model_selection=0)
+        self._segmentation: Any = None
 
     def segment(self, image: Image) -> NDArray[np.uint8]:
         """Probability of person times 255, uint8 (SIDE, SIDE)."""
+        if self._segmentation is None:
+            from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation  # loads slowly
+
+            self._segmentation = SelfieSegmentation(model_selection=0)
         mask = self._segmentation.process(image).segmentation_mask
         small = cv2.resize(mask, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         return np.asarray(np.clip(small * 255.0 + 0.5, 0, 255), dtype=np.uint8)
 
     def close(self) -> None:
-        self._segmentation.close()
+        if self._segmentation is not None:
+            self._segmentation.close()
+            self._segmentation = None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from avcall.common.frames import Pose
-from avcall.common.keypoints import Image, Keypoints
+from avcall.common.keypoints import Image
 from avcall.common.stats import Stats
-from avcall.models.interfaces import Detailed, DetailedReenactor, Encoded, Reenactor
+from avcall.models.interfaces import Detailed, Encoded, Reenactor, driven, driven_detailed
 from avcall.receiver.dissolve import FADE_TICKS, Difference, difference, dissolved, share
 from avcall.receiver.inbetween import Inbetween
 from avcall.receiver.jitter_buffer import Between
@@ -82,8 +82,10 @@ class Animator:
             float(np.linalg.norm(pose.keypoints - self._pose.keypoints, axis=1).mean()) <= SAME_CROP
         )
         ready = self._cache.get(pose.pivot_id)
-        if ready is None and self._ready is not None and same_crop and self._coming(pose.pivot_id):
+        stands_in = self._ready is not None and same_crop and self._coming(pose.pivot_id)
+        if ready is None and self._pose is not None and stands_in:
             ready = self._ready
+            pose, between = replace(pose, scene=self._pose.scene), None  # what is told counts from the other pivot
             self._stats.count("pictures_by_earlier_pivot")
         if ready is None:
             return None
@@ -102,6 +104,7 @@ class Animator:
             drawn is not None
             and drawn.fade == 0.0
             and drawn.ready.pivot.pivot_id == pose.pivot_id
+            and drawn.pose.scene == pose.scene
             and bool(np.abs(drawn.pose.keypoints - pose.keypoints).max() < _STILL)
         )
 
@@ -125,17 +128,14 @@ class Animator:
     def _drive(self, drawing: Drawing) -> Detailed | Image:
         encoded = drawing.ready.encoded
         if drawing.fade == 0.0 and self._inbetween is not None:
-            return self._inbetween.picture(
-                drawing.pose, drawing.between, lambda pose: self._drive_one(encoded, pose.keypoints)
-            )
-        return self._drive_one(encoded, drawing.pose.keypoints)
+            return self._inbetween.picture(drawing.pose, drawing.between, lambda pose: self._drive_one(encoded, pose))
+        return self._drive_one(encoded, drawing.pose)
 
-    def _drive_one(self, encoded: Encoded, points: Keypoints) -> Detailed | Image:
-        if isinstance(self._reenactor, DetailedReenactor):
-            detailed = self._reenactor.drive_detailed(encoded, points)
-            if detailed is not None:
-                return Detailed(_checked(detailed.image), _checked(detailed.reference))
-        return _checked(self._reenactor.drive(encoded, points))
+    def _drive_one(self, encoded: Encoded, pose: Pose) -> Detailed | Image:
+        detailed = driven_detailed(self._reenactor, encoded, pose.keypoints, pose.scene)
+        if detailed is not None:
+            return Detailed(_checked(detailed.image), _checked(detailed.reference))
+        return _checked(driven(self._reenactor, encoded, pose.keypoints, pose.scene))
 
 
 def _drawn(made: Detailed | Image, *, fresh: bool) -> Drawn:

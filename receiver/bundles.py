@@ -45,7 +45,7 @@ class BundleIntake:
         pivot = self._keypoints_of(bundle.pivot_id)
         if pivot is not None:
             packets = frames(bundle, pivot)
-            return list(zip(packets, media_ms, strict=True)), _copy(bundle, packets[0].keypoints, media_ms[0])
+            return list(zip(packets, media_ms, strict=True)), _copy(bundle, packets[0], media_ms[0])
         if len(self._waiting) == MAX_WAITING:
             self._drop()
         self._waiting.append(_Waiting(bundle, media_ms, now_ms))
@@ -83,11 +83,12 @@ class BundleIntake:
         self._stats.count("bundles_dropped")
 
 
-def _copy(bundle: Bundle, first: Keypoints, first_ms: float) -> Pose | None:
+def _copy(bundle: Bundle, first: KeypointPacket, first_ms: float) -> Pose | None:
     copy = bundle.copy
     if copy is None:
         return None
-    return Pose(first_ms - copy.back_ms, bundle.pivot_id, keypoint_coder.decode_copy(copy.coded, first))
+    points = keypoint_coder.decode_copy(copy.coded, first.keypoints)
+    return Pose(first_ms - copy.back_ms, bundle.pivot_id, points, scene=first.scene)
 
 
 def frames(bundle: Bundle, pivot: Keypoints) -> list[KeypointPacket]:
@@ -96,7 +97,7 @@ def frames(bundle: Bundle, pivot: Keypoints) -> list[KeypointPacket]:
     Raises:
         ProtocolError: keypoints that no encoder has made.
     """
-    points = keypoint_coder.decode(bundle.coded, len(bundle.capture_ms), pivot)
+    points, scenes = keypoint_coder.decode(bundle.coded, len(bundle.capture_ms), pivot)
     last = len(points) - 1
     return [
         KeypointPacket(
@@ -105,6 +106,7 @@ def frames(bundle: Bundle, pivot: Keypoints) -> list[KeypointPacket]:
             bundle.pivot_id,
             keypoints,
             face_lost=bundle.face_lost and index == last,
+            scene=scene,
         )
-        for index, keypoints in enumerate(points)
+        for index, (keypoints, scene) in enumerate(zip(points, scenes, strict=True))
     ]

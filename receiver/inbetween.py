@@ -79,7 +79,8 @@ class Inbetween:
 
     def _driven(self, pose: Pose, drive: Callable[[Pose], Made]) -> Made:
         for kept, picture in self._kept:
-            if kept.pivot_id == pose.pivot_id and np.array_equal(kept.keypoints, pose.keypoints):
+            same = kept.pivot_id == pose.pivot_id and kept.scene == pose.scene
+            if same and np.array_equal(kept.keypoints, pose.keypoints):
                 return picture
         made = self._timed_drive(pose, drive)
         self._kept = [*self._kept[-1:], (pose, made)]

@@ -17,6 +17,7 @@ import numpy as np
 from avcall.common import wire
 from avcall.common.frames import Pose
 from avcall.common.keypoints import Keypoints
+from avcall.common.scene import SceneMotion
 from avcall.common.wire import KeypointPacket
 
 SNAP_MS = 24.0
@@ -102,7 +103,7 @@ class PoseBuffer:
             self.late += 1
         self._drop_copies(media_ms)
         insort(self._times, media_ms)
-        self._poses[media_ms] = Pose(media_ms, packet.pivot_id, packet.keypoints, packet.face_lost)
+        self._poses[media_ms] = Pose(media_ms, packet.pivot_id, packet.keypoints, packet.face_lost, packet.scene)
         self._forget()
         return bridged
 
@@ -186,12 +187,15 @@ class PoseBuffer:
             if fraction <= 0.0:
                 return PoseSample(first, PoseKind.HELD)
             points = first.keypoints + fraction * (second.keypoints - first.keypoints)
-            return PoseSample(_moved(first, media_ms, points), PoseKind.INTERPOLATED)
+            scene = _scene_between(first, second, fraction)
+            return PoseSample(_moved(first, media_ms, points, scene), PoseKind.INTERPOLATED)
         fraction = (media_ms - first.capture_ms) / gap_ms
         points = self._spline(after, fraction)
         if first.pivot_id != second.pivot_id:
-            return PoseSample(_moved(first if fraction < 0.5 else second, media_ms, points), PoseKind.INTERPOLATED)
-        return PoseSample(_moved(first, media_ms, points), PoseKind.INTERPOLATED, Between(first, second, fraction))
+            near = first if fraction < 0.5 else second
+            return PoseSample(_moved(near, media_ms, points, near.scene), PoseKind.INTERPOLATED)
+        moved = _moved(first, media_ms, points, _scene_between(first, second, fraction))
+        return PoseSample(moved, PoseKind.INTERPOLATED, Between(first, second, fraction))
 
     def _spline(self, after: int, fraction: float) -> Keypoints:
         """Cubic Hermite between two poses. Tangents are the mean slopes over both sides (Catmull-Rom with the real
@@ -234,11 +238,12 @@ class PoseBuffer:
         span_ms = newest.capture_ms - before.capture_ms
         if not _same_crop(before, newest) or before.face_lost or span_ms > MAX_GAP_MS:
             return PoseSample(newest, PoseKind.HELD)
-        coast = _COAST_MS * (1.0 - exp(-beyond_ms / _COAST_MS)) / span_ms
-        points = newest.keypoints + np.float32(min(coast, 1.0)) * (newest.keypoints - before.keypoints)
+        coast = min(_COAST_MS * (1.0 - exp(-beyond_ms / _COAST_MS)) / span_ms, 1.0)
+        points = newest.keypoints + np.float32(coast) * (newest.keypoints - before.keypoints)
+        scene = _scene_between(newest, before, -coast)
         kind = PoseKind.EXTRAPOLATED if beyond_ms <= EXTRAPOLATE_MS else PoseKind.HELD
         # Nothing new is shown, so its media time stays: a frame that comes later than asked for still replaces it.
-        return PoseSample(_moved(newest, newest.capture_ms, points), kind)
+        return PoseSample(_moved(newest, newest.capture_ms, points, scene), kind)
 
     def _pose(self, index: int) -> Pose:
         return self._poses[self._times[index]]
@@ -264,6 +269,13 @@ def _same_crop(first: Pose, second: Pose) -> bool:
     return float(np.linalg.norm(second.keypoints - first.keypoints, axis=1).mean()) <= SAME_CROP
 
 
-def _moved(pose: Pose, media_ms: float, points: Keypoints) -> Pose:
+def _scene_between(first: Pose, second: Pose, fraction: float) -> SceneMotion:
+    """The first's at 0. It is reckoned from the pivot, so those of two pivots cannot be joined."""
+    if first.pivot_id != second.pivot_id or first.scene == second.scene:
+        return first.scene
+    return first.scene.towards(second.scene, fraction)
+
+
+def _moved(pose: Pose, media_ms: float, points: Keypoints, scene: SceneMotion) -> Pose:
     limited = np.clip(points, -wire.KEYPOINT_LIMIT, wire.KEYPOINT_LIMIT).astype(np.float32)
-    return Pose(media_ms, pose.pivot_id, limited, pose.face_lost)
+    return Pose(media_ms, pose.pivot_id, limited, pose.face_lost, scene)

@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from typing import Generic, TypeAlias, TypeVar, cast
+from typing import ClassVar, Generic, Literal, TypeAlias, TypeVar, cast
 
 import cv2
 import numpy as np
 
 from avcall.common.clock import Clock
 from avcall.common.keypoints import Image, Keypoints
+from avcall.common.scene import STILL, SceneMotion
 from avcall.common.stats import Stats
 from avcall.models.interfaces import (
     Detailed,
-    DetailedReenactor,
     Drives,
     Encoded,
     Enhancer,
@@ -29,6 +29,8 @@ from avcall.models.interfaces import (
     Reenactor,
     RepairsPivots,
     SuperResolver,
+    driven,
+    driven_detailed,
     followed,
 )
 from avcall.receiver.budget import FrameBudget, Version
@@ -138,6 +140,8 @@ class ReenactorLadder(Ladder[Drives]):
     """A `Reenactor`, and a `DetailedReenactor` where it wraps one. A `LateReenactor` has a rung without its network
     and, given a worker for that, one whose network works beside the pictures (`avcall.receiver.late_drive`)."""
 
+    moves_scene: ClassVar[Literal[True]] = True
+
     def __init__(self, reenactor: Reenactor, clock: Clock, stats: Stats, beside: Executor | None = None) -> None:
         name = reenactor.model.name
         parts: list[tuple[str, Drives]] = [(name, reenactor)]
@@ -185,14 +189,11 @@ class ReenactorLadder(Ladder[Drives]):
             _log.warning("a pivot was not repaired: %s", error)
             return self._reenactor.encode_uncoded(pivot, keypoints)
 
-    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
-        return self.run(lambda part: part.drive(encoded, keypoints))
+    def drive(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Image:
+        return self.run(lambda part: driven(part, encoded, keypoints, scene))
 
-    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
-        def drive(part: Drives) -> Detailed | None:
-            return part.drive_detailed(encoded, keypoints) if isinstance(part, DetailedReenactor) else None
-
-        return self.run(drive)
+    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Detailed | None:
+        return self.run(lambda part: driven_detailed(part, encoded, keypoints, scene))
 
 
 class SuperResolverLadder(Ladder[SuperResolver]):

@@ -10,10 +10,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from avcall.common.clock import Clock
 from avcall.common.keypoints import Image, Keypoints
+from avcall.common.scene import STILL, SceneMotion
 from avcall.common.stats import Stats
 from avcall.models.interfaces import Detailed, Encoded, LateReenactor
 from avcall.receiver.budget import PERIOD_MS
@@ -54,24 +55,28 @@ class SparePace:
 
 
 class WarpDrive:
-    """Draws by the warp alone. Implements `Drives` and `DetailedReenactor`."""
+    """Draws by the warp alone. Implements `MovesScene` and `DetailedReenactor`."""
+
+    moves_scene: ClassVar[Literal[True]] = True
 
     def __init__(self, reenactor: LateReenactor) -> None:
         self._reenactor = reenactor
 
-    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
+    def drive(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Image:
         """The pivot moved to the driving keypoints, in the pivot's size."""
-        return self._reenactor.finish(encoded, self._reenactor.warp(encoded, keypoints), None)
+        return self._reenactor.finish(encoded, self._reenactor.warp(encoded, keypoints, scene), None)
 
-    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
+    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Detailed | None:
         """As `DetailedReenactor` has it."""
         if not self._reenactor.details(encoded):
             return None
-        return self._reenactor.finish_detailed(encoded, self._reenactor.warp(encoded, keypoints), None)
+        return self._reenactor.finish_detailed(encoded, self._reenactor.warp(encoded, keypoints, scene), None)
 
 
 class LateDrive:
-    """Draws by the warp and the network's last residual. Implements `Drives` and `DetailedReenactor`."""
+    """Draws by the warp and the network's last residual. Implements `MovesScene` and `DetailedReenactor`."""
+
+    moves_scene: ClassVar[Literal[True]] = True
 
     def __init__(self, reenactor: LateReenactor, executor: Executor, pace: Pace, clock: Clock, stats: Stats) -> None:
         """The network works in `executor`, one picture at a time."""
@@ -96,18 +101,18 @@ class LateDrive:
         if pose is not None:
             self._keep(encoded, self._reenactor.residual(encoded, self._reenactor.warp(encoded, pose), pose))
 
-    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
+    def drive(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Image:
         """The pivot moved to the driving keypoints, in the pivot's size.
 
         Raises:
             Exception: what the network raised when it last looked.
         """
-        warped = self._reenactor.warp(encoded, keypoints)
+        warped = self._reenactor.warp(encoded, keypoints, scene)
         made = self._reenactor.finish(encoded, warped, self._carried(encoded, warped))
         self._look(encoded, warped, keypoints)
         return made
 
-    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
+    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Detailed | None:
         """As `DetailedReenactor` has it.
 
         Raises:
@@ -115,7 +120,7 @@ class LateDrive:
         """
         if not self._reenactor.details(encoded):
             return None
-        warped = self._reenactor.warp(encoded, keypoints)
+        warped = self._reenactor.warp(encoded, keypoints, scene)
         made = self._reenactor.finish_detailed(encoded, warped, self._carried(encoded, warped))
         self._look(encoded, warped, keypoints)
         return made

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avcall.common.clock import Clock
 from avcall.common.frames import VideoFrame
 from avcall.common.keypoints import Image, Keypoints
 from avcall.models.interfaces import KeypointDetector
+from avcall.models.scene_tracker import Scene, SceneTracker
 from avcall.sender.crop import Crop, CropController, FaceBox
 from avcall.sender.keypoint_filter import KeypointFilter
 from avcall.sender.tracker import FaceTracker, Mesh
@@ -18,11 +23,12 @@ from avcall.sender.tracker import FaceTracker, Mesh
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One crop of a frame, with the face's keypoints in it."""
+    """One crop of a frame, with the face's keypoints in it, and where the scene around the face is."""
 
     crop: Crop
     image: Image
     keypoints: Keypoints
+    scene: Scene = Scene()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +54,26 @@ class Analysis:
         return crop.cut(self.frame, side)
 
 
-class FaceAnalyser:
-    """Keeps what carries over from frame to frame: the mesh's tracking, the crop, the filters."""
+class Segments(Protocol):
+    """What `avcall.models.segmentation.Segmenter` offers."""
 
-    def __init__(self, make_mesh: Callable[[], Mesh], detector: KeypointDetector, size: int, clock: Clock) -> None:
+    def segment(self, image: Image) -> NDArray[np.uint8]: ...
+
+    def close(self) -> None: ...
+
+
+class FaceAnalyser:
+    """Keeps what carries over from frame to frame: the mesh's tracking, the crop, the filters, the scene's motion."""
+
+    def __init__(
+        self,
+        make_mesh: Callable[[], Mesh],
+        detector: KeypointDetector,
+        size: int,
+        clock: Clock,
+        segmenter: Segments | None = None,
+    ) -> None:
+        """Without `segmenter` the scene stands still."""
         self._make_mesh = make_mesh
         self._tracker: FaceTracker | None = None
         self._controller = CropController()
@@ -59,15 +81,22 @@ class FaceAnalyser:
         self._size = size
         self._clock = clock
         self._filters: dict[Crop, KeypointFilter] = {}
+        self._segmenter = segmenter
+        self._epochs = itertools.count()
+        self._scenes: dict[Crop, SceneTracker] = {}
 
     def prepare(self) -> None:
         """Loads the mesh, which takes a second or two, and warms it up."""
-        mesh = self._make_mesh()
-        mesh.find(np.zeros((256, 256, 3), dtype=np.uint8))
+        mesh, nothing = self._make_mesh(), np.zeros((256, 256, 3), dtype=np.uint8)
+        mesh.find(nothing)
+        if self._segmenter is not None:
+            self._segmenter.segment(nothing)
         self._tracker = FaceTracker(mesh)
 
     def close(self) -> None:
-        """Frees the mesh."""
+        """Frees the networks."""
+        if self._segmenter is not None:
+            self._segmenter.close()
         if self._tracker is not None:
             self._tracker.close()
             self._tracker = None
@@ -86,11 +115,15 @@ class FaceAnalyser:
         current = self._controller.update(FaceBox.around(points), width, height, frame.capture_ms)
         crops = [current, also] if also is not None and also != current else [current]
         self._filters = {crop: self._filters.get(crop) or KeypointFilter() for crop in crops}
+        if self._segmenter is not None:
+            make = partial(SceneTracker, self._segmenter.segment, self._epochs)
+            self._scenes = {crop: self._scenes.get(crop) or make() for crop in crops}
         views = {}
         for crop, steady in self._filters.items():
-            image = crop.cut(frame.image, self._size)
-            found = self._detector.detect(image, crop.map(points, self._size))
-            views[crop] = View(crop, image, steady.filter(found, frame.capture_ms))
+            image, landmarks = crop.cut(frame.image, self._size), crop.map(points, self._size)
+            found = self._detector.detect(image, landmarks)
+            scene = self._scenes[crop].track(image, landmarks) if self._scenes else Scene()
+            views[crop] = View(crop, image, steady.filter(found, frame.capture_ms), scene)
         return Analysis(
             capture_ms=frame.capture_ms,
             current=views[current],

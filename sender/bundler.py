@@ -114,7 +114,7 @@ class Bundler:
         if not poses:
             return [*voice, *map(wire.parse, attached)]
         assert self._pivot is not None
-        coded = keypoint_coder.encode([pose.keypoints for pose in poses], self._pivot)
+        coded = keypoint_coder.encode([pose.keypoints for pose in poses], self._pivot, [pose.scene for pose in poses])
         times = even([pose.capture_ms for pose in poses])
         bundle = Bundle(poses[0].sequence, times, poses[0].pivot_id, coded, (), poses[-1].face_lost)
         if self.copies:

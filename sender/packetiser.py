@@ -14,7 +14,7 @@ class KeypointPacketiser:
 
     def packet(self, pose: Pose) -> KeypointPacket:
         packet = KeypointPacket(
-            self._sequence, round(pose.capture_ms) % 2**32, pose.pivot_id, pose.keypoints, pose.face_lost
+            self._sequence, round(pose.capture_ms) % 2**32, pose.pivot_id, pose.keypoints, pose.face_lost, pose.scene
         )
         self._sequence = (self._sequence + 1) % 2**16
         return packet

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -25,7 +26,7 @@ from avcall.common.trace import Trace
 from avcall.common.wire import Packet, PivotAck, PivotSlice, Report
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import KeypointDetector
-from avcall.sender.analysis import Analysis, FaceAnalyser, View
+from avcall.sender.analysis import Analysis, FaceAnalyser, Segments, View
 from avcall.sender.bundler import Bundler
 from avcall.sender.capture import VideoSource
 from avcall.sender.microphone import AudioSource
@@ -85,7 +86,9 @@ class Sender:
         make_mesh: Callable[[], Mesh] = face_mesh,
         selector: PivotSelector | None = None,
         checker: PivotChecker | None = None,
+        segmenter: Segments | None = None,
     ) -> None:
+        """Without `segmenter` the scene around the face is told to stand still."""
         self._config = config
         self._source = source
         self._link = link
@@ -93,7 +96,7 @@ class Sender:
         self._executor = executor
         self._stats = stats
         self._trace = trace
-        self._analyser = FaceAnalyser(make_mesh, detector, config.size, clock)
+        self._analyser = FaceAnalyser(make_mesh, detector, config.size, clock, segmenter)
         span_ms = AUTO_SPAN_MS if config.span_ms == AUTO else float(config.span_ms)
         sent_fps = config.fps / config.keypoints_every
         bundler = Bundler(span_ms, sent_fps) if config.wire == "coded" else None
@@ -275,7 +278,9 @@ class Sender:
             if view is None or (moving and np.abs(view.keypoints[NOSE]).max() > OUTSIDE):
                 self._stats.count("frames_outside")  # until the new crop's pivot has arrived
             else:
-                self._send_pose(Pose(frame.capture_ms, pivot.pivot_id, view.keypoints), pivot.keypoints, view)
+                scene = view.scene.since(pivot.scene)
+                pose = Pose(frame.capture_ms, pivot.pivot_id, view.keypoints, scene=scene)
+                self._send_pose(pose, pivot.keypoints, view)
         if reason is not None:
             self._pivots.want(analysis, reason)
 
@@ -319,7 +324,7 @@ class Sender:
         self._last_view = None
         if self._presence.missed(frame.capture_ms) and self._last is not None:
             pose, pivot = self._last
-            held = Pose(frame.capture_ms, pose.pivot_id, pose.keypoints, face_lost=True)
+            held = replace(pose, capture_ms=frame.capture_ms, face_lost=True)
             self._trace.event("face_lost", capture_ms=frame.capture_ms)
             self._send_pose(held, pivot, None)
         if self._presence.hint_due(frame.capture_ms):

@@ -186,7 +186,7 @@ class PivotStage:
 
     async def _check(self, chosen: list[int], view: View) -> None:
         assert self._checker is not None
-        flaws, took_ms = await self._compute(partial(self._checker.flaws, chosen, view.image, view.keypoints))
+        flaws, took_ms = await self._compute(partial(self._checker.flaws, chosen, view))
         self._stats.add_stage("pivot_check", took_ms)
         self._next_check_ms = self._clock() + took_ms / CHECK_SHARE
         self.selector.checked(flaws, self._clock())
@@ -208,7 +208,7 @@ class PivotStage:
             coded = self._encoder.encode(picture)
             if self._checker is None:
                 return coded, 0.0
-            return coded, self._checker.add(pivot_id, coded.shown, keypoints, view.image)
+            return coded, self._checker.add(pivot_id, coded.shown, keypoints, view)
 
         (coded, flaw), took_ms = await self._compute(code)
         self._stats.add_stage("pivot_encode", took_ms)
@@ -220,7 +220,9 @@ class PivotStage:
         slices = wire.slice_pivot(pivot_id, body, self._slice_bytes)
         size_bytes = self._sender.offer(pivot_id, slices, now_ms)
         key = coded.link == 0
-        sent = SentPivot(pivot_id, view.crop, keypoints, now_ms, size_bytes=size_bytes, key=key, flaw=flaw)
+        sent = SentPivot(
+            pivot_id, view.crop, keypoints, now_ms, size_bytes=size_bytes, key=key, flaw=flaw, scene=view.scene
+        )
         self.selector.sent(sent)
         self._share_budget()
         self._stats.count("pivots_sent")

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LID_LEFT, LID_RIGHT, Keypoints
+from avcall.models.scene_tracker import Scene
 from avcall.sender.crop import Crop
 
 CACHED = 4
@@ -81,6 +82,8 @@ class SentPivot:
     """It needs no other pivot."""
     flaw: float = 0.0
     """What coding alone did to its look, as the checks measure it."""
+    scene: Scene = Scene()
+    """Where the scene was."""
 
 
 class PivotSelector(Protocol):

@@ -16,6 +16,7 @@ from avcall.common.errors import ProtocolError
 from avcall.common.keypoint_coder import MAX_CODED_BYTES, MAX_FRAMES, STEP, decode, encode, quantise
 from avcall.common.keypoint_statistics import FIRST, LATER, ORDER
 from avcall.common.keypoints import COUNT, LID_LEFT, Keypoints
+from avcall.common.scene import STILL
 from avcall.common.wire import KEYPOINT_LIMIT
 
 POINTS = (np.arange(20, dtype=np.float32).reshape(COUNT, 2) - 10) / 16
@@ -44,7 +45,7 @@ def distances_px(a: list[Keypoints], b: list[Keypoints]) -> NDArray[np.float32]:
 def test_what_comes_back_is_what_was_rounded(frames: list[Keypoints], pivot: Keypoints) -> None:
     data = encode(frames, pivot)
     assert len(data) <= MAX_CODED_BYTES
-    found = decode(data, len(frames), pivot)
+    found, _ = decode(data, len(frames), pivot)
     for frame, points in zip(frames, found, strict=True):
         assert np.array_equal(points, quantise(frame))
         assert points.dtype == np.float32
@@ -57,12 +58,12 @@ def test_heads_cost_few_bytes(seed: int, count: int) -> None:
     frames = talking(count, seed)
     data = encode(frames, POINTS)
     assert len(data) < 14 + 9 * (count - 1)
-    assert np.abs(np.array(decode(data, count, POINTS)) - np.array(frames)).max() * PX < 0.25
+    assert np.abs(np.array(decode(data, count, POINTS)[0]) - np.array(frames)).max() * PX < 0.25
 
 
 def test_points_are_a_fifth_of_a_pixel_off() -> None:
     frames = talking(200, 5)
-    found = [points for i in range(0, 200, 5) for points in decode(encode(frames[i : i + 5], POINTS), 5, POINTS)]
+    found = [points for i in range(0, 200, 5) for points in decode(encode(frames[i : i + 5], POINTS), 5, POINTS)[0]]
     assert np.sqrt(np.mean(np.square(distances_px(found, frames)))) < 0.25
 
 
@@ -71,7 +72,7 @@ def test_stillness_costs_next_to_nothing() -> None:
 
 
 def test_keypoints_beyond_the_limit_are_clipped() -> None:
-    (found,) = decode(encode([POINTS * 20], POINTS), 1, POINTS)
+    (found,), _ = decode(encode([POINTS * 20], POINTS), 1, POINTS)
     assert np.array_equal(found, np.clip(quantise(POINTS * 20), -KEYPOINT_LIMIT, KEYPOINT_LIMIT))
     assert np.abs(found).max() == KEYPOINT_LIMIT
 
@@ -80,14 +81,16 @@ def test_the_bits_are_those_of_the_documentation() -> None:
     moved = POINTS + np.float32(2 / 256)
     lid = moved.copy()
     lid[LID_LEFT, 1] += 5 / 256
-    documented = bytes.fromhex("6a 45 4d 4a 82 18 d5 1e d9 ca a7")
+    documented = bytes.fromhex("6a 45 4d 4a 82 18 d5 1e d9 ca a8")
     assert encode([POINTS, moved, lid], POINTS) == documented
-    assert all(np.array_equal(a, b) for a, b in zip(decode(documented, 3, POINTS), [POINTS, moved, lid], strict=True))
+    found, scenes = decode(documented, 3, POINTS)
+    assert all(np.array_equal(a, b) for a, b in zip(found, [POINTS, moved, lid], strict=True))
+    assert scenes == [STILL] * 3
 
 
 def test_another_pivot_gives_other_keypoints() -> None:
     data = encode([POINTS], POINTS)
-    assert not np.array_equal(decode(data, 1, POINTS + np.float32(0.25))[0], POINTS)
+    assert not np.array_equal(decode(data, 1, POINTS + np.float32(0.25))[0][0], POINTS)
 
 
 def test_hostile_bytes_decode_within_bounds_or_are_refused() -> None:
@@ -103,7 +106,7 @@ def test_hostile_bytes_decode_within_bounds_or_are_refused() -> None:
             data = bytes(damaged[: rng.randrange(len(good) + 1)])
         count = rng.randint(1, MAX_FRAMES)
         try:
-            found = decode(data, count, POINTS)
+            found, _ = decode(data, count, POINTS)
         except ProtocolError:
             refused += 1
             continue

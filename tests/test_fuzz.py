@@ -88,10 +88,11 @@ def test_coded_keypoints_are_points_within_bounds_or_refused(data: bytes, frames
     import numpy as np
 
     try:
-        decoded = keypoint_coder.decode(data, frames, np.zeros((COUNT, 2), np.float32))
+        decoded, scenes = keypoint_coder.decode(data, frames, np.zeros((COUNT, 2), np.float32))
     except ProtocolError:
         return
-    assert len(decoded) == frames
+    assert len(decoded) == len(scenes) == frames
+    assert all(abs(number) <= 2.0 for scene in scenes for number in scene.background.numbers)
     assert all(np.abs(points).max() <= wire.KEYPOINT_LIMIT for points in decoded)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from avcall.common.keypoints import CHIN, LID_LEFT, LOWER_LIP, MESH_INDICES, Image, Keypoints, Landmarks
+from avcall.common.keypoints import CHIN, LID_LEFT, LOWER_LIP, MESH_INDICES, NOSE, Image, Keypoints, Landmarks
+from avcall.common.scene import SceneMotion, Similarity
 from avcall.models.classical import ClassicalReenactor, MeshDetector
 from avcall.models.face_mesh import FaceMesh
 from tests.classical_portrait import portrait as load_portrait
@@ -200,3 +201,16 @@ def test_a_real_face_is_followed_better_than_by_repeating_the_pivot(
     mesh.close()
     assert np.mean(shown) < 0.4 * np.mean(repeated)
     assert np.mean(shown) < 2.0
+
+
+def test_a_pan_moves_the_background_and_leaves_the_face(
+    reenactor: ClassicalReenactor, portrait: Image, keypoints: Keypoints
+) -> None:
+    encoded = reenactor.encode(portrait, keypoints)
+    still = reenactor.drive(encoded, keypoints).astype(int)
+    panned = reenactor.drive(encoded, keypoints, SceneMotion(Similarity(shift=16 / 127.5 + 0j)))
+    chin, nose = ((keypoints[point] + 1.0) * 127.5 for point in (CHIN, NOSE))
+    face = np.s_[int(nose[1]) : int(chin[1]), int(nose[0]) - 10 : int(nose[0]) + 10]
+    assert np.abs(panned[face] - still[face]).max() <= 1
+    wall, before = np.s_[2:60, 24:50], np.s_[2:60, 8:34]
+    assert np.abs(panned[wall] - still[before]).mean() < 0.5 * np.abs(still[wall] - still[before]).mean()

@@ -1,9 +1,12 @@
-"""The background stands still."""
+"""The background stands still, or goes where the camera takes it."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+import pytest
 
+from avcall.common.scene import SceneMotion, Similarity
 from avcall.models.classical_still import hold_background, person_masks
 from avcall.models.classical_warp import base_grid
 from tests.classical_portrait import portrait_face
@@ -47,3 +50,16 @@ def test_stillness_stays_still() -> None:
     masks = person_masks(SEGMENTATION, portrait_face())
     nothing = np.zeros((128, 128, 2), np.float32)
     assert not hold_background(nothing, np.zeros((128, 128), bool), masks, BASE).any()
+
+
+def test_the_background_goes_where_the_camera_takes_it() -> None:
+    masks = person_masks(SEGMENTATION, portrait_face())
+    nothing, nowhere = np.zeros((128, 128, 2), np.float32), np.zeros((128, 128), bool)
+    panned = SceneMotion(background=Similarity(shift=0.1 + 0.05j), body=Similarity(shift=-0.02j))
+    held = hold_background(nothing, nowhere, masks, BASE, panned)
+    background = masks[0, 0][::63, ::63] == 0.0
+    corners = held[::127, ::127]
+    assert background.any()
+    assert corners[background] == pytest.approx(np.array([[-0.1, -0.05]] * int(background.sum())), abs=1e-6)
+    y, x = np.argwhere(cv2.resize(masks[0, 0], (128, 128)) > 0.999)[-1]
+    assert held[y, x] == pytest.approx([0.0, 0.02], abs=0.01)

@@ -21,7 +21,9 @@ from avcall.common.keypoints import (
     UPPER_LIP,
     Image,
 )
+from avcall.common.scene import STILL, SceneMotion, Similarity
 from avcall.models.reenactment.motion import cell_centres, sample
+from avcall.models.training import scenes
 from avcall.models.training.carrying import Carrier, Pivot
 from avcall.models.training.pairs import CROP_EIGHTHS, LENDERS, Pack, face_shape, mirror
 from avcall.models.training.repaired_pivots import EVERY, repair_pivots
@@ -158,3 +160,29 @@ def test_repaired_pivots_take_the_place_of_coded_ones(tmp_path: Path) -> None:
         assert np.array_equal(clip.frames, before.frames)
     with pytest.raises(InputError, match="damaged clip"):
         Pack(folder, "val", tmp_path / "pivots")  # of this split there are none
+
+
+def test_a_background_that_moved_is_carried_along(tmp_path: Path) -> None:
+    folder = make_pack(tmp_path)
+    assert scenes.motion(Pack(folder, "train").clips[0].scene, 3, 20) == STILL  # a pack from before there were scenes
+    rows = np.zeros((30, 7), np.float32)
+    rows[:, 1] = np.arange(30) / 64
+    rows[25:, 0] = 1.0
+    np.save(folder / "train" / "clip0" / "scene.npy", rows)
+    clip = Pack(folder, "train").clips[0]
+    assert scenes.motion(clip.scene, 4, 20).background.shift == pytest.approx(0.25)
+    assert scenes.motion(clip.scene, 20, 4).background.shift == pytest.approx(-0.25)
+    assert scenes.motion(clip.scene, 20, 25) == STILL
+    shut = pivot(0.05)
+    shut.segmentation[:, :20] = 0
+    panned = SceneMotion(Similarity(shift=0.25 + 0j))
+    _, displacement = Carrier().carry(shut, shut.keypoints, scene=panned)
+    assert pytest.approx(np.array([[-0.25, 0.0]] * 90), abs=1e-5) == displacement[:, 10:100, 5].T
+
+
+def test_scenes_of_a_pack_are_those_of_a_tracker() -> None:
+    shut = pivot(0.05)
+    rows = scenes.track([(shut.image, shut.landmarks, shut.segmentation)] * 4)
+    assert rows.shape == (4, 7)
+    assert rows.dtype == np.float32
+    assert not rows.any()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import ClassVar, Literal
+
 import numpy as np
 import pytest
 
 from avcall.common.frames import Pivot, Pose
 from avcall.common.keypoints import Image, Keypoints
+from avcall.common.scene import STILL, SceneMotion, Similarity
 from avcall.common.stats import Stats
 from avcall.models.interfaces import Encoded, ModelId
 from avcall.receiver.animator import Animator
@@ -139,3 +143,33 @@ def test_what_stands_already_needs_no_drawing() -> None:
     assert not animator.stands(pose(2))  # in the midst of a change
     greys(animator, [pose(2)] * 3)
     assert animator.stands(pose(2))
+
+
+class Landscape(Painter):
+    """Draws how far the background has moved."""
+
+    moves_scene: ClassVar[Literal[True]] = True
+
+    def drive(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Image:
+        return np.full((16, 16, 3), round(100 * scene.background.shift.real), np.uint8)
+
+
+def panned(pivot_id: int, by: float) -> Pose:
+    return replace(pose(pivot_id), scene=SceneMotion(Similarity(shift=complex(by))))
+
+
+def test_the_scene_moves_also_under_a_still_face() -> None:
+    animator, _, _ = studio()
+    animator._reenactor = Landscape()
+    assert greys(animator, [panned(1, 0.1), panned(1, 0.2)]) == [10, 20]
+    assert animator.stands(panned(1, 0.2))
+    assert not animator.stands(panned(1, 0.3))
+
+
+def test_a_pivot_that_stands_in_keeps_the_scene_that_counted_from_it() -> None:
+    _, _, stats = studio()
+    cache = PivotCache()
+    image = np.full((16, 16, 3), 9, np.uint8)
+    cache.put(ReadyPivot(Pivot(1, 0.0, image, pose(1).keypoints), image, 0.0))
+    animator = Animator(Landscape(), cache, stats, coming=lambda pivot_id: True)
+    assert greys(animator, [panned(1, 0.5), panned(2, 0.1), panned(2, 0.2)]) == [50, 50, 50]

@@ -10,6 +10,7 @@ import pytest
 from avcall.common import keypoint_coder
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoints import COUNT, Keypoints
+from avcall.common.scene import STILL, SceneMotion, Similarity
 from avcall.common.stats import Stats
 from avcall.common.wire import Bundle, CoarseCopy
 from avcall.receiver.bundles import MAX_WAITING, PATIENCE_MS, BundleIntake
@@ -101,3 +102,15 @@ def test_a_jump_of_the_clock_forgets_them() -> None:
     bundles.take(bundle(), [0.0, 40.0], 0.0)
     bundles.clear()
     assert bundles.missing is None
+
+
+def test_frames_and_copies_have_the_scene_of_their_bundle() -> None:
+    bundles, _ = intake(known={3: PIVOT})
+    panned = [SceneMotion(Similarity(shift=complex(number / 32))) for number in (1, 2)]
+    coded = keypoint_coder.encode([PIVOT, PIVOT], PIVOT, panned)
+    carrying = replace(bundle(coded=coded), copy=CoarseCopy(80, keypoint_coder.encode_copy(PIVOT, PIVOT)))
+    frames, copy = bundles.take(carrying, [110.0, 150.0], 0.0)
+    assert [packet.scene for packet, _ in frames] == panned
+    assert copy is not None
+    assert copy.scene == panned[0]
+    assert all(packet.scene == STILL for packet, _ in bundles.take(bundle(), [110.0, 150.0], 0.0)[0])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from avcall.common.frames import Pose
+from avcall.common.scene import SceneMotion, Similarity
 from avcall.common.wire import KeypointPacket
 from avcall.receiver.jitter_buffer import PoseBuffer, PoseKind
 
@@ -214,3 +215,26 @@ def test_a_copy_never_replaces_a_frame_and_gives_way_to_it() -> None:
     assert not copied(buffer, 5, 0.5)  # its time has passed
     buffer.clear()
     assert buffer.at(1240) is None
+
+
+def test_the_scene_moves_with_the_keypoints_but_not_from_one_pivot_to_another() -> None:
+    buffer = PoseBuffer()
+    for number, (pivot_id, by) in enumerate(((1, 0.2), (1, 0.4), (2, 0.0))):
+        scene = SceneMotion(Similarity(shift=complex(by)))
+        packet = KeypointPacket(number, 1000 + 100 * number, pivot_id, np.zeros((10, 2), np.float32), scene=scene)
+        buffer.insert(packet, 1000.0 + 100.0 * number)
+    shown = [buffer.at(media_ms) for media_ms in (1000.0, 1050.0, 1140.0, 1160.0)]
+    found = [(sample.pose.pivot_id, sample.pose.scene.background.shift.real) for sample in shown if sample]
+    assert found == [(1, 0.2), (1, pytest.approx(0.3)), (1, 0.4), (2, 0.0)]
+
+
+def test_the_scene_coasts_after_the_newest_pose() -> None:
+    buffer = PoseBuffer()
+    for number in range(2):
+        scene = SceneMotion(Similarity(shift=complex(0.1 * number)))
+        packet = KeypointPacket(number, 1000 + 40 * number, 1, np.zeros((10, 2), np.float32), scene=scene)
+        buffer.insert(packet, 1000.0 + 40.0 * number)
+    assert buffer.at(1040.0) is not None
+    beyond = buffer.at(1090.0)
+    assert beyond is not None
+    assert 0.12 < beyond.pose.scene.background.shift.real < 0.2

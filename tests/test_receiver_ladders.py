@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from avcall.common.keypoints import Image, Keypoints
+from avcall.common.scene import STILL, SceneMotion
 from avcall.common.stats import Stats
 from avcall.models.interfaces import Detailed, Encoded, ModelId
 from avcall.receiver.budget import FADE_FRAMES, FrameBudget, Version
@@ -107,7 +108,7 @@ class Large:
     def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
         return self.finish_detailed(encoded, 100, 60) if self.details(encoded) else None
 
-    def warp(self, encoded: Encoded, keypoints: Keypoints) -> Any:
+    def warp(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Any:
         return 100
 
     def residual(self, encoded: Encoded, warped: Any, keypoints: Keypoints) -> Any:

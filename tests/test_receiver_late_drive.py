@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from avcall.common.keypoints import Image, Keypoints
+from avcall.common.scene import STILL, SceneMotion
 from avcall.common.stats import Stats
 from avcall.models.interfaces import Detailed, DetailedReenactor, Encoded, ModelId
 from avcall.receiver.budget import FrameBudget, Version
@@ -43,7 +44,7 @@ class Reenactor:
     def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
         return np.full((8, 8, 3), 250, np.uint8)
 
-    def warp(self, encoded: Encoded, keypoints: Keypoints) -> Any:
+    def warp(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Any:
         self.warps += 1
         self.clock.now_ms += 5.0
         return int(keypoints[0, 0])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from avcall.common.frames import VideoFrame
-from avcall.common.keypoints import NOSE
+from avcall.common.keypoints import NOSE, Image
 from avcall.sender.analysis import Analysis, FaceAnalyser
 from avcall.sender.crop import Crop
 from tests.sender_fakes import BlobMesh, Face, MeshPoints, paint
@@ -69,3 +71,40 @@ def test_close_frees_the_mesh_and_may_come_before_any_frame() -> None:
     tool.close()
     tool.close()
     assert closed == [True]
+
+
+class EdgesOnly:
+    """A person everywhere but in the left third."""
+
+    closed = 0
+
+    def segment(self, image: Image) -> NDArray[np.uint8]:
+        mask = np.full((64, 64), 255, np.uint8)
+        mask[:, :21] = 0
+        return mask
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_the_scene_is_followed_in_each_crop() -> None:
+    segmenter = EdgesOnly()
+    tool = FaceAnalyser(BlobMesh, MeshPoints(), 256, lambda: 0.0, segmenter)
+    noise = np.random.default_rng(0).uniform(0, 255, (720, 1280, 3))
+    wall = np.clip((cv2.GaussianBlur(noise, (0, 0), 14.0) - 127.5) * 9.0 + 60.0, 0, 120).astype(np.uint8)
+    seen = []
+    for number in range(12):
+        picture = paint(1280, 720, (640, 360, 150))
+        blank = (picture == picture[0, 0]).all(-1)
+        picture[blank] = np.roll(wall, 2 * number, axis=1)[blank]
+        seen.append(tool.analyse(VideoFrame(picture, 40.0 * number), Crop(440, 160, 400)))
+    first, last = seen[0], seen[-1]
+    assert first is not None
+    assert last is not None
+    for crop, view in last.views.items():
+        moved_px = view.scene.since(first.views[crop].scene).background.shift.real * crop.side / 2
+        assert moved_px == pytest.approx(22.0, abs=1.5)
+    epochs = {view.scene.epoch for view in last.views.values()}
+    assert len(epochs) == 2
+    tool.close()
+    assert segmenter.closed == 1

@@ -41,7 +41,7 @@ def test_a_span_of_voice_ends_a_bundle() -> None:
     assert isinstance(bundle, Bundle)
     assert (bundle.sequence, bundle.pivot_id, bundle.capture_ms) == (0, 3, (1000, 1040, 1080))
     assert bundle.voice == (voice(0), voice(1))
-    found = keypoint_coder.decode(bundle.coded, 3, PIVOT)
+    found, _ = keypoint_coder.decode(bundle.coded, 3, PIVOT)
     assert all(np.array_equal(found[i], pose(i).keypoints) for i in range(3))
     assert bundler.due_ms is None
 
@@ -108,7 +108,7 @@ def test_a_copy_of_the_middle_of_the_last_bundle() -> None:
     assert first.copy is None
     assert second.copy is not None
     assert second.copy.back_ms == 80
-    near = keypoint_coder.decode(second.coded, 3, PIVOT)[0]
+    near = keypoint_coder.decode(second.coded, 3, PIVOT)[0][0]
     copied = keypoint_coder.decode_copy(second.copy.coded, near)
     assert np.abs(copied - pose(1).keypoints).max() <= 4.01 * keypoint_coder.STEP / 2
     (other,) = feed(bundler, [pose(6, pivot_id=4, face_lost=True)])

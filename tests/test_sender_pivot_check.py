@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import pytest
 
 from avcall.common.keypoints import Image, Keypoints
+from avcall.common.scene import STILL, SceneMotion, Similarity
 from avcall.models.interfaces import Encoded, ModelId
+from avcall.models.scene_tracker import Scene
+from avcall.sender.analysis import View
+from avcall.sender.crop import Crop
 from avcall.sender.pivot_check import KEPT, SIDE, PivotChecker
 from tests.test_models_pivot_codec import portrait
 
 POINTS = np.zeros((10, 2), np.float32)
 PICTURE = portrait(256, 0.5)
+
+
+def view(picture: Image, points: Keypoints = POINTS, scene: Scene = Scene()) -> View:  # noqa: B008 - frozen
+    return View(Crop(0, 0, 256), picture, points, scene)
 
 
 class Mover:
@@ -33,23 +41,23 @@ class Mover:
 
 def test_a_pivot_is_measured_when_it_is_added() -> None:
     checker = PivotChecker(Mover())
-    assert checker.add(0, PICTURE, POINTS, PICTURE) == pytest.approx(0.0, abs=1e-6)
-    assert checker.add(1, 255 - PICTURE // 2, POINTS, PICTURE) > 0.01
+    assert checker.add(0, PICTURE, POINTS, view(PICTURE)) == pytest.approx(0.0, abs=1e-6)
+    assert checker.add(1, 255 - PICTURE // 2, POINTS, view(PICTURE)) > 0.01
 
 
 def test_pivots_are_driven_before_they_are_compared() -> None:
     checker = PivotChecker(Mover())
-    checker.add(0, PICTURE, POINTS, PICTURE)
+    checker.add(0, PICTURE, POINTS, view(PICTURE))
     moved = np.roll(PICTURE, 32, axis=1)
-    still, driven = (checker.flaws([0], moved, POINTS + x)[0] for x in (np.float32(0.0), np.float32(0.25)))
+    still, driven = (checker.flaws([0], view(moved, POINTS + x))[0] for x in (np.float32(0.0), np.float32(0.25)))
     assert driven < 0.2 * still
 
 
 def test_only_the_latest_are_kept_and_others_left_out() -> None:
     checker = PivotChecker(Mover())
     for number in range(KEPT + 2):
-        checker.add(number, PICTURE, POINTS, PICTURE)
-    assert list(checker.flaws([0, 1, 2, KEPT + 1, 99], PICTURE, POINTS)) == [2, KEPT + 1]
+        checker.add(number, PICTURE, POINTS, view(PICTURE))
+    assert list(checker.flaws([0, 1, 2, KEPT + 1, 99], view(PICTURE))) == [2, KEPT + 1]
 
 
 def test_each_pivot_follows_the_one_before_as_at_the_receiver() -> None:
@@ -65,5 +73,20 @@ def test_each_pivot_follows_the_one_before_as_at_the_receiver() -> None:
     checker = PivotChecker(Following())
     for number in range(3):
         picture = np.full((SIDE, SIDE, 3), 10 * number, np.uint8)
-        checker.add(number, picture, POINTS, picture)
+        checker.add(number, picture, POINTS, view(picture))
     assert Following.followed == [(10, 0), (20, 10)]
+
+
+def test_a_camera_that_pans_is_no_flaw() -> None:
+    class Panning(Mover):
+        moves_scene: ClassVar[Literal[True]] = True
+
+        def drive(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Image:
+            return super().drive(encoded, keypoints + np.float32(scene.background.shift.real))
+
+    checker = PivotChecker(Panning())
+    checker.add(0, PICTURE, POINTS, view(PICTURE, scene=Scene(0, Similarity(shift=0.5 + 0j))))
+    moved = np.roll(PICTURE, 32, axis=1)
+    scenes = Scene(0, Similarity(shift=0.75 + 0j)), Scene(1, Similarity(shift=0.75 + 0j))
+    known, unknown = (checker.flaws([0], view(moved, scene=scene))[0] for scene in scenes)
+    assert known < 0.2 * unknown

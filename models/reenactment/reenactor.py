@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from avcall.common.keypoints import MESH_INDICES, Image, Keypoints, Landmarks
+from avcall.common.scene import STILL, SceneMotion
 from avcall.models.classical import ClassicalReenactor, Moved
 from avcall.models.classical_borrowed import kept, lay_over_large
 from avcall.models.classical_pivot import EncodedPivot as ClassicalPivot
@@ -62,6 +63,8 @@ class NetworkReenactor:
     """What a painter's network draws on the classical reenactor's moved pivots. One thread may encode while another
     drives."""
 
+    moves_scene: ClassVar[Literal[True]] = True
+
     def __init__(self, painter: Painter, model: ModelId) -> None:
         """`model` is the id that it shares with its detector."""
         self._model = model
@@ -110,26 +113,26 @@ class NetworkReenactor:
         classical = lent(_ours(encoded).classical, tuple(other.classical for other in others))
         return replace(_ours(encoded), others=others, classical=classical)
 
-    def drive(self, encoded: Encoded, keypoints: Keypoints) -> Image:
+    def drive(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Image:
         """The pivot moved to the driving keypoints, in the pivot's size."""
-        detailed = self.drive_detailed(encoded, keypoints)
+        detailed = self.drive_detailed(encoded, keypoints, scene)
         if detailed is not None:
             return _joined(detailed)
-        return self._draw(_ours(encoded), self.warp(encoded, keypoints), keypoints).image
+        return self._draw(_ours(encoded), self.warp(encoded, keypoints, scene), keypoints).image
 
-    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints) -> Detailed | None:
+    def drive_detailed(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Detailed | None:
         """The picture at the network's side, and a large pivot's own pixels along the same flow."""
         pivot = _ours(encoded)
         if pivot.large is None:
             return None
-        moved = self.warp(encoded, keypoints)
+        moved = self.warp(encoded, keypoints, scene)
         drawn = self._draw(pivot, moved, keypoints)
         return _detailed(pivot, drawn.image, corrected(moved, drawn), moved)
 
     @torch.inference_mode()
-    def warp(self, encoded: Encoded, keypoints: Keypoints) -> Moved:
+    def warp(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Moved:
         """See `LateReenactor.warp`."""
-        return self._classical.move(_ours(encoded).classical, keypoints)
+        return self._classical.move(_ours(encoded).classical, keypoints, scene)
 
     def residual(self, encoded: Encoded, warped: Moved, keypoints: Keypoints) -> Residual:
         """See `LateReenactor.residual`.

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from avcall.common.keypoints import Image, Keypoints, Landmarks
+from avcall.common.scene import STILL, SceneMotion
 from avcall.models.classical import ClassicalReenactor
 from avcall.models.classical_borrowed import choose, kept, mouth_pose
 from avcall.models.classical_pivot import EncodedPivot, lent
@@ -41,16 +42,17 @@ class Carrier:
 
     @torch.no_grad()
     def carry(
-        self, pivot: Pivot, driving: Keypoints, earlier: Sequence[Pivot] = ()
+        self, pivot: Pivot, driving: Keypoints, earlier: Sequence[Pivot] = (), scene: SceneMotion = STILL
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Picture (3, S, S) in about [0, 1] and displacement (2, S, S) in keypoint units, of a pivot driven by
-        keypoints (10, 2). It may borrow a mouth of `earlier`; only the one whose turn it is is made ready."""
+        keypoints (10, 2), its scene moved. It may borrow a mouth of `earlier`; only the one whose turn it is is made
+        ready."""
         encoded = self._encode(pivot)
         lenders = kept(earlier, lambda other: mouth_pose(other.keypoints))
         chosen = choose(mouth_pose(driving), encoded.mouth, [mouth_pose(other.keypoints) for other in lenders])
         if chosen is not None:
             encoded = lent(encoded, (self._encode(lenders[chosen[0]]),))
-        moved = self._reenactor.move(encoded, driving)
+        moved = self._reenactor.move(encoded, driving, scene)
         return (moved.picture / 255.0).numpy(), moved.displacement.permute(2, 0, 1).contiguous().numpy()
 
     def _encode(self, pivot: Pivot) -> EncodedPivot:

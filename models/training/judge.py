@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avcall.common.keypoints import Image, Keypoints, to_pixels
+from avcall.common.scene import SceneMotion
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.lpips import Lpips
 from avcall.models.precision import mixed
 from avcall.models.reenactment.generator import Carried, Driven, ReenactmentNetwork
+from avcall.models.training import scenes
 from avcall.models.training.carrying import Carrier, Pivot
 from avcall.models.training.pairs import Pack, TrainingClip
 
@@ -32,6 +34,7 @@ class _Case:
     pivot: Pivot
     driving: Image
     keypoints: Keypoints
+    scene: SceneMotion
 
 
 class Judge:
@@ -78,7 +81,7 @@ class Judge:
         }
 
     def _driven(self, network: ReenactmentNetwork, case: _Case, pivot: Tensor) -> Driven:
-        picture, displacement = self._carrier.carry(case.pivot, case.keypoints)
+        picture, displacement = self._carrier.carry(case.pivot, case.keypoints, scene=case.scene)
         points = [torch.from_numpy(p)[None].to(self._device) for p in (case.pivot.keypoints, case.keypoints)]
         maps = [torch.from_numpy(m)[None].to(self._device) for m in (picture, displacement)]
         with mixed(self._device):
@@ -100,20 +103,20 @@ def _cases(clip: TrainingClip, second: int) -> list[_Case]:
     total = len(clip.frames)
     cases = []
     for number in np.linspace(total * 0.2, total - 1, FRAMES_PER_CLIP).astype(int):
-        driving, points = np.array(clip.frames[number]), clip.keypoints[number]
-        cases.append(_Case("first_frame", _pivot(clip, clip.frames[0], 0), driving, points))
+        cases.append(_case("first_frame", clip, clip.frames[0], 0, int(number)))
         ages = number - clip.coded_index
         recent = np.flatnonzero((ages > second // 4) & (ages <= second))
         if len(recent):
             at = int(recent[0])
-            pivot = _pivot(clip, clip.coded[at], int(clip.coded_index[at]))
-            cases.append(_Case("pivot_1s", pivot, driving, points))
+            cases.append(_case("pivot_1s", clip, clip.coded[at], int(clip.coded_index[at]), int(number)))
     return cases
 
 
-def _pivot(clip: TrainingClip, picture: NDArray[np.uint8], frame: int) -> Pivot:
-    segmentation = np.array(clip.segmentation[frame])
-    return Pivot(np.array(picture), clip.keypoints[frame], np.array(clip.landmarks[frame]), segmentation)
+def _case(protocol: str, clip: TrainingClip, picture: NDArray[np.uint8], start: int, end: int) -> _Case:
+    segmentation = np.array(clip.segmentation[start])
+    pivot = Pivot(np.array(picture), clip.keypoints[start], np.array(clip.landmarks[start]), segmentation)
+    driving = np.array(clip.frames[end])
+    return _Case(protocol, pivot, driving, clip.keypoints[end], scenes.motion(clip.scene, start, end))
 
 
 def _image(picture: Tensor) -> NDArray[np.uint8]:

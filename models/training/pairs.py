@@ -18,6 +18,7 @@ from torch import Tensor
 from avcall.common.errors import InputError
 from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LID_LEFT, LID_RIGHT, LOWER_LIP, MESH_INDICES, UPPER_LIP
 from avcall.models.reenactment.shut_lids import ShutLids
+from avcall.models.training import scenes
 from avcall.models.training.carrying import Carrier, Pivot, mirrored
 
 MIRROR = (0, 1, 3, 2, 4, 5, 7, 6, 9, 8)
@@ -55,6 +56,8 @@ class TrainingClip:
     """(n, 468, 3): mediapipe's mesh of every frame."""
     segmentation: NDArray[np.uint8]
     """(n, 64, 64): probability of person times 255."""
+    scene: NDArray[np.float32]
+    """(n, 7): see `avcall.models.training.scenes`."""
     keypoints: NDArray[np.float32]
     """(n, 10, 2): the mesh points that travel, with lids that shut."""
     shape: NDArray[np.float32]
@@ -153,7 +156,8 @@ class Pack:
         pivot = self._pivot(clip, pivot_picture, choice.start, generator)
         driving_points = self._noisy(clip.keypoints[end], generator)
         places = np.array([self._crop(clip.keypoints[end], generator, choice.blink) for _ in range(crops)])
-        carried, displacement = self._carrier.carry(pivot, driving_points, self.earlier(choice, generator))
+        scene = scenes.motion(clip.scene, choice.start, end)
+        carried, displacement = self._carrier.carry(pivot, driving_points, self.earlier(choice, generator), scene)
         pivot_points = pivot.keypoints
         if mirror_it:
             pivot_picture, driving = pivot_picture[:, ::-1], driving[:, ::-1]
@@ -263,6 +267,7 @@ def _load(folder: Path, coded: Path, name: str) -> TrainingClip:
         keypoints = np.stack([lids.shut(np.array(mesh[list(MESH_INDICES), :2]), mesh) for mesh in landmarks])
         height = eye_height(landmarks)
         height = height / np.median(height)
+        scene = folder / "scene.npy"
         return TrainingClip(
             name,
             np.load(folder / "frames.npy", mmap_mode="r"),
@@ -270,6 +275,7 @@ def _load(folder: Path, coded: Path, name: str) -> TrainingClip:
             np.load(coded / "coded_index.npy"),
             landmarks,
             np.load(folder / "segmentation.npy", mmap_mode="r"),
+            np.load(scene) if scene.exists() else np.zeros((len(landmarks), 7), np.float32),  # older packs: still
             keypoints,
             face_shape(keypoints),
             np.flatnonzero(height < CLOSED),

@@ -6,6 +6,7 @@ A pack is a folder that training maps into memory without decoding anything:
     <split>/<clip>/frames.npy           uint8 (n, side, side, 3), RGB, every `step`-th frame of 25 a second
     <split>/<clip>/landmarks.npy        float32 (n, 468, 3), mediapipe's mesh in the keypoint convention
     <split>/<clip>/segmentation.npy     uint8 (n, 64, 64), probability of person times 255
+    <split>/<clip>/scene.npy            float32 (n, 7): where the scene is (`avcall.models.training.scenes`)
     <split>/<clip>/coded.npy            uint8 (m, side, side, 3): decoded pivots, in chains of one a second
     <split>/<clip>/coded_index.npy      int32 (m,): which frame each coded pivot shows
 """
@@ -32,6 +33,7 @@ from avcall.common.errors import InputError, OutputError
 from avcall.common.keypoints import Image
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.segmentation import Segmenter
+from avcall.models.training import scenes
 from avcall.models.training.clips import Clip, face_crops, read_frames
 from avcall.models.training.coded_pivots import code_chains
 
@@ -194,6 +196,7 @@ def _write_clip(folder: Path, images: list[Image], second: int) -> int:
     np.save(partial / "frames.npy", np.stack(kept))
     np.save(partial / "landmarks.npy", np.stack(landmarks))
     np.save(partial / "segmentation.npy", np.stack(masks))
+    np.save(partial / "scene.npy", scenes.track(zip(kept, landmarks, masks, strict=True)))
     np.save(partial / "coded.npy", coded)
     np.save(partial / "coded_index.npy", index)
     partial.rename(folder)
