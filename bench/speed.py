@@ -28,6 +28,7 @@ from avcall.common.stats import Stats
 from avcall.common.wire import KeypointPacket, PivotBody, PivotCodec, VoicePacket
 from avcall.models.interfaces import KeypointDetector, Reenactor
 from avcall.models.pivot_codec import decode_pivot, encode_pivot
+from avcall.models.segmentation import Segmenter
 from avcall.models.twins import BicubicSuperResolver, IdentityEnhancer
 from avcall.receiver.jitter_buffer import PoseBuffer
 from avcall.receiver.playout import PlayoutClock, Stream
@@ -135,7 +136,7 @@ def sender_speed(
 ) -> tuple[dict[str, Any], Sent]:
     """Track, crop, detect, filter, packetise, and the shares of pivots and voice."""
     watch = Stopwatch()
-    analyser = FaceAnalyser(face_mesh, detector, size, monotonic_ms)
+    analyser = FaceAnalyser(face_mesh, detector, size, monotonic_ms, Segmenter())
     analyser.prepare()
     packetiser, encoder = KeypointPacketiser(), VoiceEncoder(8.0, 60)
     for frame in frames[:WARM_UP]:

@@ -11,7 +11,7 @@ import pytest
 from avcall.common import control
 from avcall.common.errors import ModelMismatchError, ProtocolError
 
-HELLO = control.Hello(2, "0.1.0", "classical", "01234567", 10, 256, 25.0, sends=True, receives=False, voice=True)
+HELLO = control.Hello(3, "0.1.0", "classical", "01234567", 10, 256, 25.0, sends=True, receives=False, voice=True)
 PEER = replace(HELLO, sends=False, receives=True)
 
 
