@@ -53,8 +53,6 @@ class Fit:
     moved: Similarity
     error: float
     """Mean squared difference, in levels, when it has moved like that."""
-    still_error: float
-    """The same, had it stood still."""
     seen: float
     """Share of the layer that is still in the picture."""
 
@@ -97,8 +95,11 @@ class Layer:
             if step.reach < CLOSE:
                 break
         self._moved = moved
-        error, seen = self._error(grey, moved)
-        return Fit(moved, error, self._error(grey, Similarity())[0], seen)
+        return Fit(moved, *self._error(grey, moved))
+
+    def still_error(self, grey: Grey) -> float:
+        """What the error of a fit would be, had the layer stood still."""
+        return self._error(grey, Similarity())[0]
 
     def _error(self, grey: Grey, moved: Similarity) -> tuple[float, float]:
         difference, there = self._difference(grey, moved)

@@ -92,7 +92,7 @@ class SceneTracker:
         elif self._moving:
             self._move(fit, image, grey, landmarks)
         else:
-            self._signs = self._signs + 1 if _significant(fit, BEGINS) else 0
+            self._signs = self._signs + 1 if self._explains(fit, grey, BEGINS) else 0
             if self._signs == BEGINS_FRAMES:
                 self._moving, self._signs = True, 0
                 self._latest.clear()
@@ -114,22 +114,23 @@ class SceneTracker:
         rests = len(self._latest) == RESTS_FRAMES and all(
             background.after(earlier.inverse).reach < RESTS for earlier in self._latest
         )
-        self._signs = self._signs + 1 if fit.moved.reach > LEAST and not _significant(fit, GOES_ON) else 0
+        self._signs = self._signs + 1 if fit.moved.reach > LEAST and not self._explains(fit, grey, GOES_ON) else 0
         if rests or self._signs == ENDS_FRAMES:
             self._moving, self._signs = False, 0
             self._anchor(image, grey, landmarks)
         elif fit.seen < LEAST_SEEN or fit.moved.reach > FAR or self._age >= MOVING_FRAMES:
             self._anchor(image, grey, landmarks)
 
+    def _explains(self, fit: Fit, grey: Grey, share: float) -> bool:
+        """Whether motion leaves less than a share of the error that a background at rest would have."""
+        assert self._background is not None
+        return fit.moved.reach > LEAST and fit.error < share * self._background.still_error(grey)
+
     def _anchor(self, image: Image, grey: Grey, landmarks: Landmarks) -> None:
         background, body = layers(self._segment(image), landmarks)
         self._background = Layer(grey, background)
         self._body = Layer(grey, body, only_shifts=True) if self._moving else None
         self._anchored, self._age = self._scene, 0
-
-
-def _significant(fit: Fit, share: float) -> bool:
-    return fit.moved.reach > LEAST and fit.error < share * fit.still_error
 
 
 def layers(segmentation: NDArray[np.uint8], landmarks: Landmarks) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -37,7 +37,7 @@ SETTLING_MS = 80.0
 MAX_SLEW = 0.05
 FOLLOW_SLEW = (0.1, 0.6)
 """Pictures follow a voice that is being steered faster than the clock runs by itself: the farther off, the faster."""
-_FOLLOW_MS = 250.0
+_FOLLOW_MS = 80.0
 JUMP_MS = 300.0
 """Farther off than this, the clock jumps."""
 _VOICE_LEADS_MS = 250.0

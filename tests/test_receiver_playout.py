@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avcall.receiver.playout import FALL_PER_MS, LOSSY_MARGIN_MS, MARGIN_MS, MAX_SLEW, PlayoutClock, Stream
+from avcall.receiver.playout import FALL_PER_MS, FOLLOW_SLEW, LOSSY_MARGIN_MS, MARGIN_MS, MAX_SLEW, PlayoutClock, Stream
 
 AHEAD_MS = 5e8
 """The sender's clock minus ours."""
@@ -115,6 +115,23 @@ def test_the_voice_leads() -> None:
     for i in range(1, 100):
         clock.media_ms(now_ms + 40 * i)
     assert behind_ms(clock, now_ms + 4000.0) == pytest.approx(30.0 + MARGIN_MS, abs=0.5)  # runs freely again
+
+
+def test_pictures_are_soon_with_a_voice_that_hurried() -> None:
+    """A voice that is shortened by 80 ms within a tenth of a second, as it is when the first delay was too long."""
+    clock = PlayoutClock()
+    now_ms = feed(clock, 0.0, [30.0] * 25)
+    ahead_ms = clock.media_ms(now_ms) - now_ms
+    seen = []
+    for tick in range(1, 11):
+        hurried_ms = min(80.0, 8.0 * 4 * tick)
+        now_ms += 40.0
+        clock.heard(now_ms + ahead_ms + hurried_ms, now_ms)
+        seen.append(clock.media_ms(now_ms) - now_ms - ahead_ms)
+    assert np.diff(seen).min() >= 0.0
+    assert np.diff([0.0, *seen]).max() <= FOLLOW_SLEW[1] * 40.0 + 1e-6
+    assert seen[4] > 70.0, "a tenth of a second after the voice has got there"
+    assert seen[-1] == pytest.approx(80.0, abs=0.5)
 
 
 def test_both_streams_share_the_delay_of_the_slower() -> None:
