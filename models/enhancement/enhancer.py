@@ -63,7 +63,7 @@ class NetworkEnhancer:
             FloatingPointError: the network gave no finite numbers.
             ValueError: no picture.
         """
-        picture = as_rgb(image)
+        picture = as_rgb(image).copy()  # what came through shared memory cannot be written to, which torch wants
         height, width = picture.shape[:2]
         if min(height, width) < SMALLEST:
             return picture
