@@ -69,9 +69,10 @@ class Crop:
         scale = 8 // cell
         along = torch.arange(self.side * scale)
         which = torch.arange(len(self.left)) // (len(self.left) // len(maps))
-        places = (which[:, None, None], (self.top * scale)[:, None, None] + along[:, None])
-        where = [index.to(maps.device) for index in (*places, (self.left * scale)[:, None, None] + along)]
-        return maps.permute(0, 2, 3, 1)[where[0], where[1], where[2]].permute(0, 3, 1, 2)
+        rows = (self.top * scale)[:, None, None] + along[:, None]
+        columns = (self.left * scale)[:, None, None] + along
+        places = tuple(index.to(maps.device) for index in (which[:, None, None], rows, columns))
+        return maps.permute(0, 2, 3, 1)[places].permute(0, 3, 1, 2)
 
     def repeat(self, values: Tensor) -> Tensor:
         """What the pictures have, (N, ...), once for each of their crops, (N * R, ...)."""
