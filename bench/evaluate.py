@@ -30,6 +30,7 @@ from avcall.bench.evaluate_show import (
     PIVOT_1S,
     choose_pivots,
     find_keypoints,
+    find_motions,
     find_scenes,
     show_driven,
     show_pivots,
@@ -215,11 +216,16 @@ class _Run:
         results = {}
         for protocol in protocols:
             pivots = choose_pivots(protocol, frames, FPS)
-            shown = show_driven(pair[1], pivots, keypoints, scenes) if pair else show_pivots(pivots, len(frames))
+            if pair:
+                motions, size_bytes = find_motions(frames, keypoints, scenes, pivots)
+                shown = show_driven(pair[1], pivots, keypoints, motions)
+            else:
+                shown, size_bytes = show_pivots(pivots, len(frames)), 0
             results[protocol] = original.judge(shown.frames)
             if protocol == PIVOT_1S:
                 results[protocol]["pivot_kbps"] = pivots.kbps(len(frames), FPS)
             if pair:
+                results[protocol]["motion_kbps"] = size_bytes * 8 / 1000 / (len(frames) / FPS)
                 results[protocol] |= {"detect_ms": detect_ms, "encode_ms": shown.encode_ms, "drive_ms": shown.drive_ms}
         return results
 

@@ -8,21 +8,33 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from avcall.bench.evaluate_config import PIVOT_CRF
+from avcall.common import keypoint_coder
 from avcall.common.keypoints import Image, Keypoints, Landmarks
+from avcall.common.pivot_format import rounded
+from avcall.common.scene import STILL, SceneMotion
+from avcall.common.scene_coder import eased
+from avcall.models.classical import ClassicalReenactor
 from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor, RepairsPivots, driven, followed
 from avcall.models.pivot_video import code_chain
 from avcall.models.scene_tracker import Scene, SceneTracker
 from avcall.models.segmentation import Segmenter
+from avcall.sender.analysis import View
+from avcall.sender.crop import Crop
 from avcall.sender.keypoint_filter import KeypointFilter
+from avcall.sender.pivot_check import PivotChecker
 
 FIRST_FRAME, PIVOT_1S = "first_frame", "pivot_1s"
 FRAME_MS = 40.0
+RUN = 3
+"""Frames of a bundle: 120 ms."""
+_WHOLE = Crop(0, 0, 0)
+"""Of no meaning here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,10 @@ class Pivots:
     pictures: list[Image]
     size_bytes: int
     """Of all of them as sent; 0 where they were not coded."""
+
+    def spans(self, count: int) -> Iterator[tuple[Image, int, int]]:
+        """Each picture with the first frame that it is shown from, and the first that it is not, of `count`."""
+        return zip(self.pictures, self.starts, [*self.starts[1:], count], strict=True)
 
     def kbps(self, frames: int, fps: float) -> float:
         return self.size_bytes * 8 / 1000 / (frames / fps)
@@ -89,30 +105,52 @@ def find_scenes(frames: list[Image], meshes: list[Landmarks | None]) -> list[Sce
 
 def show_pivots(pivots: Pivots, count: int) -> Shown:
     """The slide show: the last pivot, until the next."""
-    ends = [*pivots.starts[1:], count]
-    spans = zip(pivots.pictures, pivots.starts, ends, strict=True)
-    return Shown([picture for picture, start, end in spans for _ in range(end - start)], 0.0, 0.0)
+    return Shown([picture for picture, start, end in pivots.spans(count) for _ in range(end - start)], 0.0, 0.0)
+
+
+def find_motions(
+    frames: list[Image], keypoints: list[Keypoints], scenes: list[Scene], pivots: Pivots
+) -> tuple[list[SceneMotion], float]:
+    """How the scene of every frame has moved since its pivot, as a receiver has it from bundles of RUN frames; and what
+    these bundles' keypoints and motion take, in bytes."""
+    checker = PivotChecker(ClassicalReenactor())
+    views = [View(_WHOLE, *seen) for seen in zip(frames, keypoints, scenes, strict=True)]
+    motions: list[SceneMotion] = []
+    size_bytes = 0
+    for number, (picture, start, end) in enumerate(pivots.spans(len(frames))):
+        pivot = rounded(keypoints[start])
+        checker.add(number, picture, pivot, views[start])
+        before = STILL
+        for first in range(start, end, RUN):
+            last = min(first + RUN, end)
+            found = [scene.since(scenes[start]) for scene in scenes[first:last]]
+            found[-1] = replace(found[-1], flow=checker.flow(number, views[last - 1]))
+            data = keypoint_coder.encode(keypoints[first:last], pivot, found)
+            size_bytes += len(data)
+            _, told = keypoint_coder.decode(data, last - first, pivot)
+            motions += eased(told, before)
+            before = told[-1]
+    return motions, size_bytes
 
 
 def show_driven(
-    reenactor: Reenactor, pivots: Pivots, keypoints: list[Keypoints], scenes: Sequence[Scene] = ()
+    reenactor: Reenactor, pivots: Pivots, keypoints: list[Keypoints], motions: Sequence[SceneMotion] = ()
 ) -> Shown:
-    """Each frame driven from the last pivot; one that was never coded is not repaired either. Without `scenes` all that
-    is around the face stands still."""
-    scenes = scenes or [Scene()] * len(keypoints)
+    """Each frame driven from the last pivot; one that was never coded is not repaired either. Without `motions` all
+    that is around the face stands still."""
+    motions = motions or [STILL] * len(keypoints)
     encode = reenactor.encode
     if isinstance(reenactor, RepairsPivots) and not pivots.size_bytes:
         encode = reenactor.encode_uncoded
-    ends = [*pivots.starts[1:], len(keypoints)]
     frames: list[Image] = []
     encode_ms, drive_ms = [], []
     encoded: Encoded | None = None
-    for picture, start, end in zip(pivots.pictures, pivots.starts, ends, strict=True):
+    for picture, start, end in pivots.spans(len(keypoints)):
         before = time.process_time()
         encoded = followed(reenactor, encode(picture, keypoints[start]), encoded)
         encode_ms.append((time.process_time() - before) * 1000)
-        for points, scene in zip(keypoints[start:end], scenes[start:end], strict=True):
+        for points, motion in zip(keypoints[start:end], motions[start:end], strict=True):
             before = time.process_time()
-            frames.append(driven(reenactor, encoded, points, scene.since(scenes[start])))
+            frames.append(driven(reenactor, encoded, points, motion))
             drive_ms.append((time.process_time() - before) * 1000)
     return Shown(frames, float(np.median(encode_ms)), float(np.median(drive_ms)))

@@ -1,4 +1,4 @@
-"""What moves around the face: the background, as the camera moves, and the body below the head.
+"""What moves besides the face: the background, as the camera moves, the body below the head, and what is left.
 
 Positions are in the keypoint convention of one crop (`avcall.common.keypoints`), taken as complex numbers x + iy.
 """
@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from avcall.common import residual_flow
+from avcall.common.residual_flow import Flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,15 @@ class SceneMotion:
     background: Similarity = Similarity()
     body: Similarity = Similarity()
     """A shift alone."""
+    flow: Flow = ()
+    """What the keypoints and the two above leave: see `avcall.common.residual_flow`."""
 
     def towards(self, other: SceneMotion, fraction: float) -> SceneMotion:
         """The motion at `fraction` of the way to `other`; beyond 1 it goes on."""
         return SceneMotion(
-            _between(self.background, other.background, fraction), _between(self.body, other.body, fraction)
+            _between(self.background, other.background, fraction),
+            _between(self.body, other.body, fraction),
+            residual_flow.between(self.flow, other.flow, fraction),
         )
 
 

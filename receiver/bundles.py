@@ -6,10 +6,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from avcall.common import keypoint_coder
 from avcall.common.errors import ProtocolError
 from avcall.common.frames import Pose
 from avcall.common.keypoints import Keypoints
+from avcall.common.scene import STILL
+from avcall.common.scene_coder import eased
 from avcall.common.stats import Stats
 from avcall.common.wire import Bundle, KeypointPacket
 
@@ -31,6 +35,7 @@ class BundleIntake:
     def __init__(self, keypoints_of: Callable[[int], Keypoints | None], stats: Stats) -> None:
         self._keypoints_of = keypoints_of
         self._stats = stats
+        self._reader = BundleReader()
         self._waiting: deque[_Waiting] = deque()
 
     def take(
@@ -44,7 +49,7 @@ class BundleIntake:
         """
         pivot = self._keypoints_of(bundle.pivot_id)
         if pivot is not None:
-            packets = frames(bundle, pivot)
+            packets = self._reader.read(bundle, pivot)
             return list(zip(packets, media_ms, strict=True)), _copy(bundle, packets[0], media_ms[0])
         if len(self._waiting) == MAX_WAITING:
             self._drop()
@@ -63,7 +68,7 @@ class BundleIntake:
                 still.append(entry)
                 continue
             try:
-                released += zip(frames(entry.bundle, pivot), entry.media_ms, strict=True)
+                released += zip(self._reader.read(entry.bundle, pivot), entry.media_ms, strict=True)
             except ProtocolError:
                 self._stats.count("packets_malformed")
         self._waiting = still
@@ -91,22 +96,39 @@ def _copy(bundle: Bundle, first: KeypointPacket, first_ms: float) -> Pose | None
     return Pose(first_ms - copy.back_ms, bundle.pivot_id, points, scene=first.scene)
 
 
-def frames(bundle: Bundle, pivot: Keypoints) -> list[KeypointPacket]:
-    """The frames of a bundle as if each had come alone.
+class BundleReader:
+    """Reads the bundles of one sender. Each can be read by itself; after the one before, its flow comes gradually."""
 
-    Raises:
-        ProtocolError: keypoints that no encoder has made.
-    """
-    points, scenes = keypoint_coder.decode(bundle.coded, len(bundle.capture_ms), pivot)
-    last = len(points) - 1
-    return [
-        KeypointPacket(
-            (bundle.sequence + index) % 2**16,
-            bundle.capture_ms[index],
-            bundle.pivot_id,
-            keypoints,
-            face_lost=bundle.face_lost and index == last,
-            scene=scene,
-        )
-        for index, (keypoints, scene) in enumerate(zip(points, scenes, strict=True))
-    ]
+    def __init__(self) -> None:
+        self._last: KeypointPacket | None = None
+
+    def read(self, bundle: Bundle, pivot: Keypoints) -> list[KeypointPacket]:
+        """The frames of a bundle as if each had come alone.
+
+        Raises:
+            ProtocolError: keypoints that no encoder has made.
+        """
+        points, scenes = keypoint_coder.decode(bundle.coded, len(bundle.capture_ms), pivot)
+        before = self._last
+        if before is not None and before.pivot_id == bundle.pivot_id and _next(before.sequence) == bundle.sequence:
+            scenes = eased(scenes, before.scene)
+        elif np.array_equal(points[0], pivot):  # the pivot's own frame
+            scenes = eased(scenes, STILL)
+        last = len(points) - 1
+        packets = [
+            KeypointPacket(
+                (bundle.sequence + index) % 2**16,
+                bundle.capture_ms[index],
+                bundle.pivot_id,
+                keypoints,
+                face_lost=bundle.face_lost and index == last,
+                scene=scene,
+            )
+            for index, (keypoints, scene) in enumerate(zip(points, scenes, strict=True))
+        ]
+        self._last = packets[-1]
+        return packets
+
+
+def _next(sequence: int) -> int:
+    return (sequence + 1) % 2**16

@@ -57,6 +57,15 @@ class Bundler:
         return bool(self._poses)
 
     @property
+    def closing(self) -> bool:
+        """The next pose is the last of its bundle, or may be."""
+        return len(self._poses) + 1 >= self._span_poses or self._voice_complete
+
+    @property
+    def _span_poses(self) -> int:
+        return max(1, round(self._span_ms * self._fps / 1000))
+
+    @property
     def due_ms(self) -> float | None:
         """When to call `flush`; None while nothing waits."""
         waiting = (
@@ -78,7 +87,7 @@ class Bundler:
         self._poses.append(packet)
         self._last_pose_ms = now_ms
         spoken = now_ms - self._last_voice_ms <= self._span_ms + _LATE_VOICE_MS
-        full = min(bundle_format.MAX_BUNDLE_FRAMES, max(1, round(self._span_ms * self._fps / 1000)) + spoken)
+        full = min(bundle_format.MAX_BUNDLE_FRAMES, self._span_poses + spoken)
         if len(self._poses) >= full or packet.face_lost or self._hurry or self._voice_complete:
             ready += self.flush()
         return ready

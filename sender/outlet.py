@@ -52,6 +52,11 @@ class Outlet:
         """Some poses wait for their bundle to be full."""
         return self._bundler is not None and self._bundler.has_poses
 
+    @property
+    def closing(self) -> bool:
+        """The next pose is the last of its bundle, or may be; never without bundles."""
+        return self._bundler is not None and self._bundler.closing
+
     def pose(self, pose: Pose, pivot: Keypoints) -> None:
         """`pivot` are the keypoints of the pivot that the pose refers to."""
         packet = self._packetiser.packet(pose)

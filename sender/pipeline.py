@@ -21,6 +21,7 @@ from avcall.common.frames import Pose, VideoFrame
 from avcall.common.keypoints import NOSE, Keypoints
 from avcall.common.link import Channel, Link
 from avcall.common.pivot_format import SLICE_DATA_BYTES
+from avcall.common.residual_flow import Flow
 from avcall.common.stats import Stats
 from avcall.common.trace import Trace
 from avcall.common.wire import Packet, PivotAck, PivotSlice, Report
@@ -128,6 +129,10 @@ class Sender:
             note_sent=self._note_sent,
         )
         self._selector = self._pivots.selector
+        self._checker = checker
+        self._flowing: int | None = None
+        """The pivot that the last flow belongs to."""
+        self._last_flow: Flow = ()
         self._presence = FacePresence()
         self._last_view: View | None = None
         self._last: tuple[Pose, Keypoints] | None = None
@@ -278,11 +283,20 @@ class Sender:
             if view is None or (moving and np.abs(view.keypoints[NOSE]).max() > OUTSIDE):
                 self._stats.count("frames_outside")  # until the new crop's pivot has arrived
             else:
-                scene = view.scene.since(pivot.scene)
+                scene = replace(view.scene.since(pivot.scene), flow=await self._flow(pivot.pivot_id, view))
                 pose = Pose(frame.capture_ms, pivot.pivot_id, view.keypoints, scene=scene)
                 self._send_pose(pose, pivot.keypoints, view)
         if reason is not None:
             self._pivots.want(analysis, reason)
+
+    async def _flow(self, pivot_id: int, view: View) -> Flow:
+        """What is to travel with the view's pose: bundles tell of their last frame only."""
+        if self._flowing != pivot_id:
+            self._flowing, self._last_flow = pivot_id, ()
+        if self._checker is not None and self._outlet.closing:
+            self._last_flow, took_ms = await self._compute_timed(partial(self._checker.flow, pivot_id, view))
+            self._stats.add_stage("flow", took_ms)
+        return self._last_flow
 
     def _sight(self, analysis: Analysis) -> Sight:
         """Also notes that there is a face."""

@@ -10,7 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from avcall.common.keypoints import CHIN, LID_LEFT, LOWER_LIP, MESH_INDICES, NOSE, Image, Keypoints, Landmarks
+from avcall.common.keypoints import (
+    CHIN,
+    LID_LEFT,
+    LID_RIGHT,
+    LOWER_LIP,
+    MESH_INDICES,
+    NOSE,
+    UPPER_LIP,
+    Image,
+    Keypoints,
+    Landmarks,
+)
+from avcall.common.residual_flow import WAVES
 from avcall.common.scene import SceneMotion, Similarity
 from avcall.models.classical import ClassicalReenactor, MeshDetector
 from avcall.models.face_mesh import FaceMesh
@@ -73,6 +85,21 @@ def test_far_background_does_not_move(reenactor: ClassicalReenactor, portrait: I
     assert np.array_equal(shown[:, :12], portrait[:, :12])
     assert np.array_equal(shown[:, -12:], portrait[:, -12:])
     assert not np.array_equal(shown, portrait)
+
+
+def test_a_flow_moves_all_but_mouth_and_eyes(
+    reenactor: ClassicalReenactor, portrait: Image, keypoints: Keypoints
+) -> None:
+    flow = (40.0, *[0.0] * (2 * WAVES - 1))  # from 8 pixels to the right
+    encoded = reenactor.encode(portrait, keypoints)
+    moved = reenactor.move(encoded, keypoints, SceneMotion(flow=flow))
+    still = reenactor.move(encoded, keypoints)
+    gained = (moved.displacement - still.displacement).numpy() * 127.5
+    assert gained[8, 8] == pytest.approx([40 * 127.5 / 640, 0.0], abs=0.05)
+    for point in keypoints[[UPPER_LIP, LID_LEFT, LID_RIGHT]]:
+        x, y = np.rint((point + 1) * 127.5).astype(int)
+        assert np.abs(gained[y, x]).max() < 0.3
+    assert np.abs(moved.picture.numpy()[:, 4:12, :-16] - still.picture.numpy()[:, 4:12, 8:-8]).mean() < 1.0
 
 
 def test_a_lowered_lid_changes_its_eye_only(

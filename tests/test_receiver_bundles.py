@@ -10,6 +10,7 @@ import pytest
 from avcall.common import keypoint_coder
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoints import COUNT, Keypoints
+from avcall.common.residual_flow import WAVES
 from avcall.common.scene import STILL, SceneMotion, Similarity
 from avcall.common.stats import Stats
 from avcall.common.wire import Bundle, CoarseCopy
@@ -41,6 +42,28 @@ def test_a_bundle_becomes_frames() -> None:
     assert np.array_equal(first.keypoints, PIVOT)
     assert np.array_equal(second.keypoints, PIVOT + np.float32(1 / 256))
     assert bundles.missing is None
+
+
+def flowing(steps: float) -> SceneMotion:
+    return SceneMotion(flow=(steps,) * (2 * WAVES))
+
+
+def test_a_flow_comes_gradually_after_the_bundle_before() -> None:
+    bundles, _ = intake(known={3: PIVOT, 4: PIVOT})
+    moved = [PIVOT + np.float32(n / 256) for n in (1, 2)]
+    coded = [keypoint_coder.encode(moved, PIVOT, [flowing(steps)] * 2) for steps in (4, 8)]
+    shown = []
+    for number, pivot_id, data in ((0, 3, coded[0]), (1, 3, coded[1]), (3, 3, coded[0]), (4, 4, coded[1])):
+        frames, _ = bundles.take(bundle(number, pivot_id=pivot_id, coded=data), [10.0, 50.0], 0.0)
+        shown.append([packet.scene.flow[0] for packet, _ in frames])
+    assert shown == [[4, 4], [6, 8], [4, 4], [8, 8]]  # alone; after it; after a loss; by another pivot
+
+
+def test_a_flow_begins_at_the_pivots_own_frame() -> None:
+    bundles, _ = intake(known={3: PIVOT})
+    data = keypoint_coder.encode([PIVOT, PIVOT + np.float32(1 / 256)], PIVOT, [flowing(4)] * 2)
+    frames, _ = bundles.take(bundle(coded=data), [10.0, 50.0], 0.0)
+    assert [packet.scene.flow[0] for packet, _ in frames] == [2, 4]
 
 
 def test_a_copy_comes_with_its_time() -> None:

@@ -52,6 +52,20 @@ def test_without_voice_the_number_of_frames_ends_it() -> None:
     assert bundler.due_ms == 1240.0 + 120.0
 
 
+def test_it_is_known_before_which_pose_may_be_the_last() -> None:
+    bundler = Bundler(120.0, 25.0)
+    told = []
+    for number in range(7):
+        told.append(bundler.closing)
+        bundler.pose(pose(number), PIVOT, 1000.0 + 40 * number)
+    assert told == [False, False, True, False, False, True, False]
+    bundler.flush()
+    bundler.voice(voice(0), 60.0, 1250.0)
+    assert not bundler.closing
+    bundler.voice(voice(1), 60.0, 1310.0)
+    assert bundler.closing  # its span of voice is complete
+
+
 def test_a_voice_that_stops_holds_nothing_up() -> None:
     bundler = Bundler(120.0, 25.0)
     feed(bundler, [pose(0)])

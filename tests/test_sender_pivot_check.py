@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from avcall.common.keypoints import Image, Keypoints
+from avcall.common.residual_flow import field
 from avcall.common.scene import STILL, SceneMotion, Similarity
 from avcall.models.interfaces import Encoded, ModelId
 from avcall.models.scene_tracker import Scene
 from avcall.sender.analysis import View
 from avcall.sender.crop import Crop
 from avcall.sender.pivot_check import KEPT, SIDE, PivotChecker
+from tests.test_models_flow_estimator import ELSEWHERE, texture
 from tests.test_models_pivot_codec import portrait
 
 POINTS = np.zeros((10, 2), np.float32)
@@ -90,3 +92,30 @@ def test_a_camera_that_pans_is_no_flaw() -> None:
     scenes = Scene(0, Similarity(shift=0.75 + 0j)), Scene(1, Similarity(shift=0.75 + 0j))
     known, unknown = (checker.flaws([0], view(moved, scene=scene))[0] for scene in scenes)
     assert known < 0.2 * unknown
+
+
+class Flowing(Mover):
+    """Shifts the pivot by the mean of the flow, too."""
+
+    moves_scene: ClassVar[Literal[True]] = True
+
+    def drive(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Image:
+        assert isinstance(encoded, np.ndarray)
+        shift = -field(scene.flow, 8)[..., 0].mean() if scene.flow else 0.0
+        return np.roll(encoded, round(float(shift) * SIDE / 2), axis=1)
+
+
+def test_the_flow_of_a_frame_is_known_when_its_pivot_is_checked() -> None:
+    checker = PivotChecker(Flowing())
+    checker.add(0, texture(0), ELSEWHERE, view(texture(0), ELSEWHERE))
+    checker.add(1, texture(0), ELSEWHERE, view(texture(0), ELSEWHERE))
+    moved = view(np.roll(texture(0), 6, axis=1), ELSEWHERE)
+    assert checker.flow(0, view(texture(0), ELSEWHERE)) == ()
+    flows = [checker.flow(0, moved) for _ in range(5)]
+    assert field(flows[-1], 8)[..., 0].mean() * 127.5 == pytest.approx(-6.0, abs=1.5)
+    flaws = checker.flaws([0, 1], moved)
+    assert flaws[0] < 0.5 * flaws[1]  # nobody knows how the other one would flow
+
+
+def test_a_pivot_that_is_not_kept_has_no_flow() -> None:
+    assert PivotChecker(Flowing()).flow(3, view(PICTURE)) == ()

@@ -22,7 +22,7 @@ from avcall.common.errors import CallError, ModelMismatchError
 from avcall.common.keypoints import NOSE
 from avcall.common.link import Channel
 from avcall.common.pivot_format import join_slices
-from avcall.receiver.bundles import frames
+from avcall.receiver.bundles import BundleReader
 from avcall.signaling.session import handshake
 
 
@@ -38,7 +38,7 @@ def noses(link: MemoryLink) -> Iterator[tuple[int, float]]:
     """Capture time and nose of every frame that was sent, alone or in a bundle."""
     packets = [wire.parse(data) for _, channel, data in link.sent if channel is Channel.MEDIA]
     slices = [packet for packet in packets if isinstance(packet, wire.PivotSlice)]
-    pivots = {}
+    pivots, reader = {}, BundleReader()
     for pivot_id in {part.pivot_id for part in slices}:
         parts = {part.index: part.data for part in slices if part.pivot_id == pivot_id}
         head = next(part for part in slices if part.pivot_id == pivot_id)
@@ -49,7 +49,7 @@ def noses(link: MemoryLink) -> Iterator[tuple[int, float]]:
         if isinstance(packet, wire.KeypointPacket):
             yield packet.capture_ms, float(packet.keypoints[NOSE, 0])
         elif isinstance(packet, wire.Bundle):
-            for frame in frames(packet, pivots[packet.pivot_id]):
+            for frame in reader.read(packet, pivots[packet.pivot_id]):
                 yield frame.capture_ms, float(frame.keypoints[NOSE, 0])
 
 

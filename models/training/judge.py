@@ -81,7 +81,7 @@ class Judge:
         }
 
     def _driven(self, network: ReenactmentNetwork, case: _Case, pivot: Tensor) -> Driven:
-        picture, displacement = self._carrier.carry(case.pivot, case.keypoints, scene=case.scene)
+        picture, displacement = self._carrier.carry(case.pivot, case.keypoints, scene=case.scene, frame=case.driving)
         points = [torch.from_numpy(p)[None].to(self._device) for p in (case.pivot.keypoints, case.keypoints)]
         maps = [torch.from_numpy(m)[None].to(self._device) for m in (picture, displacement)]
         with mixed(self._device):

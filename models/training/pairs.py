@@ -157,7 +157,9 @@ class Pack:
         driving_points = self._noisy(clip.keypoints[end], generator)
         places = np.array([self._crop(clip.keypoints[end], generator, choice.blink) for _ in range(crops)])
         scene = scenes.motion(clip.scene, choice.start, end)
-        carried, displacement = self._carrier.carry(pivot, driving_points, self.earlier(choice, generator), scene)
+        carried, displacement = self._carrier.carry(
+            pivot, driving_points, self.earlier(choice, generator), scene, np.asarray(driving)
+        )
         pivot_points = pivot.keypoints
         if mirror_it:
             pivot_picture, driving = pivot_picture[:, ::-1], driving[:, ::-1]

@@ -1,0 +1,146 @@
+"""Estimates the residual flow of a frame: what would make the receiver's picture look most like it.
+
+A maximum a posteriori fit by Gauss-Newton steps: the picture's differences at a low resolution, robustly weighted; and
+a prior by which slow waves are larger than fast ones, and none moves much from one frame to the next. Where a picture
+has no texture only the prior speaks, so flat walls and noise make no motion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avcall.common.keypoints import Image, Keypoints
+from avcall.common.residual_flow import (
+    FREQUENCIES,
+    LIMIT,
+    ORDER,
+    WAVES,
+    Flow,
+    around_features,
+    field_of,
+    step_sizes,
+    waves,
+)
+
+SIDE = 64
+BLUR, HIGH_PASS = 0.8, 8.0
+"""Deviations of the small picture's blur, and of the blur whose result is taken away from it (light), in its pixels."""
+ROUNDS = 3
+OTHER = 8.0
+"""Levels of difference from which a pixel counts for a quarter: it may show something else."""
+NOISE = 120.0
+"""Variance of a pixel's difference, times the number of pixels whose differences are alike."""
+AMPLITUDE = 2.0
+"""Expected amplitude of a constant flow, in pixels at 256; a wave's falls with its frequency."""
+CHANGES = 1.5
+"""What it may change by in a few frames, in expected amplitudes."""
+KEEPS = 0.8
+"""An amplitude is told anew when it is farther than this, in steps, from what was told last: half a step would have it
+jump to and fro."""
+_PIXELS = 256.0
+_UNIT = 127.5
+"""Pixels at 256 of the keypoint convention's unit."""
+
+Grey = NDArray[np.float32]
+
+
+class FlowEstimator:
+    """Follows the residual flow of successive frames that refer to one pivot."""
+
+    def __init__(self) -> None:
+        self._amplitudes = np.zeros(2 * WAVES, dtype=np.float32)
+        """In pixels at 256."""
+        self._told = np.zeros(2 * WAVES, dtype=np.float32)
+        """In steps."""
+
+    def follow(self, shown: Image, frame: Image, keypoints: Keypoints) -> Flow:
+        """Of `frame` with these keypoints, where the receiver would show `shown` without a flow. Both are square, uint8
+        RGB, of any size.
+        Whole steps; empty where nothing moves, or no flow makes the two more alike."""
+        sight = _Sight(_small(shown), _small(frame), around_features(keypoints, SIDE))
+        start = self._amplitudes
+        still = sight.difference(np.zeros_like(start))
+        if start.any() and sight.difference(start) >= still:  # another scene, or long ago
+            start = np.zeros_like(start)
+        found = sight.fitted(start)
+        if sight.difference(found) >= still:
+            found = np.zeros_like(start)
+        self._amplitudes = found
+        steps = found / (step_sizes() * _UNIT)
+        told = np.where(np.abs(steps - self._told) < KEEPS, self._told, np.rint(steps))
+        self._told = np.clip(told, -LIMIT, LIMIT)
+        return tuple(map(int, self._told)) if self._told.any() else ()
+
+
+def _small(image: Image) -> Grey:
+    small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    grey = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), BLUR)
+    return np.asarray(cv2.subtract(grey, cv2.GaussianBlur(grey, (0, 0), HIGH_PASS)), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What is shown, what is wanted, and how much of the flow each pixel follows."""
+
+    before: Grey
+    wanted: Grey
+    share: Grey
+
+    def fitted(self, start: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Amplitudes in pixels at 256."""
+        along_y, along_x = np.gradient(self.before)
+        scale = self.share * np.float32(SIDE / _PIXELS)
+        amplitudes = start
+        for _ in range(ROUNDS):
+            where = self._places(amplitudes)
+            difference = _at(self.before, where) - self.wanted
+            slope_x, slope_y = (_at(slope, where) * scale for slope in (along_x, along_y))
+            weight = 1.0 / np.square(1.0 + np.square(difference / OTHER))
+            heavy_x, heavy_y = weight * slope_x, weight * slope_y
+            mixed = _products(heavy_x * slope_y)
+            normal = np.block([[_products(heavy_x * slope_x), mixed], [mixed, _products(heavy_y * slope_y)]])
+            pull = np.concatenate([_sums(heavy_x * difference), _sums(heavy_y * difference)])
+            normal[np.diag_indices_from(normal)] += _ABOUT_ZERO + _ABOUT_LAST
+            pull += _ABOUT_ZERO * amplitudes + _ABOUT_LAST * (amplitudes - start)
+            amplitudes = amplitudes - np.linalg.solve(normal, pull)
+        return np.asarray(amplitudes, dtype=np.float32)
+
+    def difference(self, amplitudes: NDArray[np.float32]) -> float:
+        """How unlike the moved picture is to what is wanted, the prior not counted."""
+        moved = _at(self.before, self._places(amplitudes)) if amplitudes.any() else self.before
+        square = np.square((moved - self.wanted) / OTHER)
+        return float((square / (1.0 + square)).mean())
+
+    def _places(self, amplitudes: NDArray[np.float32]) -> NDArray[np.float32]:
+        field = field_of(amplitudes * np.float32(SIDE / _PIXELS), SIDE)
+        return np.asarray(field * self.share[..., None] + _OWN_PLACES)
+
+
+def _at(grey: Grey, where: NDArray[np.float32]) -> Grey:
+    remap: Any = cv2.remap  # its stub wants pictures
+    return np.asarray(remap(grey, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
+
+
+def _sums(weight: Grey) -> NDArray[np.float32]:
+    """(WAVES,): the sum of each wave over the picture."""
+    wave = waves(SIDE)
+    return np.asarray((wave.T @ weight @ wave)[_ROWS, _COLUMNS])
+
+
+def _products(weight: Grey) -> NDArray[np.float32]:
+    """(WAVES, WAVES): the sum of the product of each two waves."""
+    sums = (_PAIRS.T @ (weight @ _PAIRS)).reshape((FREQUENCIES,) * 4)
+    return np.asarray(sums[_ROWS[:, None], _ROWS, _COLUMNS[:, None], _COLUMNS])
+
+
+_ROWS, _COLUMNS = (np.array(column) for column in zip(*ORDER, strict=True))
+_PAIRS = (waves(SIDE)[:, :, None] * waves(SIDE)[:, None, :]).reshape(SIDE, FREQUENCIES**2)
+_OWN_PLACES = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), -1).astype(np.float32)
+_EXPECTED = np.tile(AMPLITUDE / (1.0 + np.hypot(_ROWS, _COLUMNS)), 2)
+_ABOUT_ZERO = (NOISE / np.square(_EXPECTED)).astype(np.float32)
+_ABOUT_LAST = (NOISE / np.square(CHANGES * _EXPECTED)).astype(np.float32)
