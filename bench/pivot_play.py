@@ -6,12 +6,14 @@ Usable on its own: `play` takes frames and a rule and gives decoded pivots and t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from avcall.common.clock import monotonic_ms
 from avcall.common.frames import VideoFrame
 from avcall.common.keypoints import Image, Keypoints
 from avcall.common.pivot_format import PivotBody, pack_body, rounded
+from avcall.common.scene import SceneMotion
+from avcall.common.scene_coder import eased
 from avcall.models.interfaces import KeypointDetector, Reenactor, driven
 from avcall.models.pivot_video import CodedPivot, PivotVideoEncoder
 from avcall.models.scene_tracker import Scene
@@ -23,6 +25,8 @@ from avcall.sender.selector import PivotSelector, SentPivot, Sight, distance
 
 ARRIVES_AFTER = 4
 """Frames between a pivot's own and the first that can refer to it: 160 ms at 25 a second."""
+RUN = 3
+"""Frames of a bundle, whose last one's residual flow is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,12 @@ class PlayedPivot:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """`references[i]` is the index of the pivot that frame i refers to."""
+    """`references[i]` is the index of the pivot that frame i refers to, `motions[i]` how its scene has moved since, as
+    the receiver has it."""
 
     pivots: list[PlayedPivot]
     references: list[int]
+    motions: list[SceneMotion]
 
     def link_bytes(self) -> int:
         """What was sent after the first pivot, which every rule must send."""
@@ -73,11 +79,13 @@ def track_clip(frames: Sequence[VideoFrame], detector: KeypointDetector, side: i
 def play(
     frames: Sequence[TrackedFrame], selector: PivotSelector, budget_kbps: float, reenactor: Reenactor | None
 ) -> Played:
-    """`reenactor` is for the selector's checks; None for rules without."""
+    """`reenactor` is for the selector's checks and for residual flows; None for neither."""
     encoder = PivotVideoEncoder(budget_kbps)
     checker = None if reenactor is None else PivotChecker(reenactor)
     pivots: list[PlayedPivot] = []
     references: list[int] = []
+    motions: list[SceneMotion] = []
+    run: list[SceneMotion] = []
     before: View | None = None
     for number, frame in enumerate(frames):
         view, now_ms = frame.view, frame.capture_ms
@@ -103,11 +111,27 @@ def play(
             selector.sent(sent)
         reference = selector.refer(sight)
         references.append(0 if reference is None else reference.pivot_id)
-    return Played(pivots, references)
+        run.append(view.scene.since(pivots[references[-1]].scene))
+        if checker is not None and len(run) == RUN:
+            run[-1] = replace(run[-1], flow=checker.flow(references[-1], view))
+            motions += _eased(run, references, motions)
+            run = []
+    return Played(pivots, references, motions + run)
+
+
+def _eased(run: list[SceneMotion], references: list[int], motions: list[SceneMotion]) -> list[SceneMotion]:
+    """A run whose flow comes about gradually, where it is all of one pivot; else only its last frames have it."""
+    reference, flow = references[-1], run[-1].flow
+    flowing = [
+        replace(motion, flow=flow) if of == reference else motion
+        for motion, of in zip(run, references[-len(run) :], strict=True)
+    ]
+    same = len(references) > len(run) and set(references[-len(run) - 1 :]) == {reference}
+    return eased(flowing, motions[-1]) if same else flowing
 
 
 def shown_frame(played: Played, frames: Sequence[TrackedFrame], number: int, reenactor: Reenactor) -> Image:
     """Frame `number` as the receiver animates it."""
     pivot = played.pivots[played.references[number]]
     view, encoded = frames[number].view, reenactor.encode(pivot.coded.shown, pivot.keypoints)
-    return driven(reenactor, encoded, view.keypoints, view.scene.since(pivot.scene))
+    return driven(reenactor, encoded, view.keypoints, played.motions[number])

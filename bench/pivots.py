@@ -61,8 +61,7 @@ class Judge:
                 for pivot in played.pivots[len(encoded) : reference + 1]:
                     add_pivot(encoded, self._reenactor, pivot.coded.shown, pivot.keypoints)
                 view = self._frames[number].view
-                scene = view.scene.since(played.pivots[reference].scene)
-                shown = self._reenactor.drive(encoded[reference], view.keypoints, scene)
+                shown = self._reenactor.drive(encoded[reference], view.keypoints, played.motions[number])
                 found.append(float(self._network.compare(features, self._network.features(tensor(shown)))))
         seconds = len(self._frames) / FPS
         return {
@@ -105,7 +104,7 @@ def measure_clip(
         target = adaptive.link_bytes()
 
         def run(selector: PivotSelector, kbps: float = kbps) -> Played:
-            return play(frames, selector, kbps, reenactor if isinstance(selector, RunningMean) else None)
+            return play(frames, selector, kbps, reenactor)
 
         results[f"{kbps:g}"] = {
             "adaptive": judge.judge(adaptive),

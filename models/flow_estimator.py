@@ -31,6 +31,8 @@ SIDE = 64
 BLUR, HIGH_PASS = 0.8, 8.0
 """Deviations of the small picture's blur, and of the blur whose result is taken away from it (light), in its pixels."""
 ROUNDS = 3
+CLOSE = 0.1
+"""A step that changes no amplitude by more, in pixels at 256, is the last."""
 OTHER = 8.0
 """Levels of difference from which a pixel counts for a quarter: it may show something else."""
 NOISE = 120.0
@@ -107,7 +109,10 @@ class _Sight:
             pull = np.concatenate([_sums(heavy_x * difference), _sums(heavy_y * difference)])
             normal[np.diag_indices_from(normal)] += _ABOUT_ZERO + _ABOUT_LAST
             pull += _ABOUT_ZERO * amplitudes + _ABOUT_LAST * (amplitudes - start)
-            amplitudes = amplitudes - np.linalg.solve(normal, pull)
+            step = np.linalg.solve(normal, pull)
+            amplitudes = amplitudes - step
+            if np.abs(step).max() < CLOSE:
+                break
         return np.asarray(amplitudes, dtype=np.float32)
 
     def difference(self, amplitudes: NDArray[np.float32]) -> float:

@@ -60,7 +60,7 @@ def test_the_running_mean() -> None:
 
 def fake(size: int) -> Played:
     coded = CodedPivot(PivotCodec.AV1_CHAIN, b"", PICTURES[0])
-    return Played([PlayedPivot(0, coded, POINTS, 3000), PlayedPivot(1, coded, POINTS, size)], [0])
+    return Played([PlayedPivot(0, coded, POINTS, 3000), PlayedPivot(1, coded, POINTS, size)], [0], [])
 
 
 def test_matching_finds_the_nearest_bytes() -> None:
