@@ -73,6 +73,11 @@ class SceneTracker:
         """Frames in a row in which the background seems to have begun to move, or to have ceased."""
         self._latest: deque[Similarity] = deque(maxlen=RESTS_FRAMES)
 
+    @property
+    def scene(self) -> Scene:
+        """Where it was last."""
+        return self._scene
+
     def track(self, image: Image, landmarks: Landmarks) -> Scene:
         """`image` uint8 (S, S, 3) and its face mesh (468, 3)."""
         grey = small_grey(image)

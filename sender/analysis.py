@@ -20,6 +20,10 @@ from avcall.sender.crop import Crop, CropController, FaceBox
 from avcall.sender.keypoint_filter import KeypointFilter
 from avcall.sender.tracker import FaceTracker, Mesh
 
+LATE_MS = 40.0
+"""A frame that waited for longer, as the one before took longer than there is, goes without what can be missed: the
+scene is left where it was."""
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -45,6 +49,8 @@ class Analysis:
     detect_ms: float
     frame: Image | None = None
     """All of it, for pivots larger than the views."""
+    late: bool = False
+    """It waited for longer than LATE_MS."""
 
     def picture(self, side: int) -> Image:
         """The current crop at `side` pixels, or as the view has it where the frame holds no more than that."""
@@ -118,11 +124,15 @@ class FaceAnalyser:
         if self._segmenter is not None:
             make = partial(SceneTracker, self._segmenter.segment, self._epochs)
             self._scenes = {crop: self._scenes.get(crop) or make() for crop in crops}
+        late = begin_ms - frame.capture_ms > LATE_MS
         views = {}
         for crop, steady in self._filters.items():
             image, landmarks = crop.cut(frame.image, self._size), crop.map(points, self._size)
             found = self._detector.detect(image, landmarks)
-            scene = self._scenes[crop].track(image, landmarks) if self._scenes else Scene()
+            scene = Scene()
+            if self._scenes:
+                tracker = self._scenes[crop]
+                scene = tracker.scene if late else tracker.track(image, landmarks)
             views[crop] = View(crop, image, steady.filter(found, frame.capture_ms), scene)
         return Analysis(
             capture_ms=frame.capture_ms,
@@ -132,4 +142,5 @@ class FaceAnalyser:
             track_ms=tracked_ms - begin_ms,
             detect_ms=self._clock() - tracked_ms,
             frame=frame.image,
+            late=late,
         )

@@ -283,17 +283,19 @@ class Sender:
             if view is None or (moving and np.abs(view.keypoints[NOSE]).max() > OUTSIDE):
                 self._stats.count("frames_outside")  # until the new crop's pivot has arrived
             else:
-                scene = replace(view.scene.since(pivot.scene), flow=await self._flow(pivot.pivot_id, view))
+                flow = await self._flow(pivot.pivot_id, view, analysis.late)
+                scene = replace(view.scene.since(pivot.scene), flow=flow)
                 pose = Pose(frame.capture_ms, pivot.pivot_id, view.keypoints, scene=scene)
                 self._send_pose(pose, pivot.keypoints, view)
         if reason is not None:
             self._pivots.want(analysis, reason)
 
-    async def _flow(self, pivot_id: int, view: View) -> Flow:
-        """What is to travel with the view's pose: bundles tell of their last frame only."""
+    async def _flow(self, pivot_id: int, view: View, late: bool) -> Flow:
+        """What is to travel with the view's pose: bundles tell of their last frame only. A late one has what was told
+        last."""
         if self._flowing != pivot_id:
             self._flowing, self._last_flow = pivot_id, ()
-        if self._checker is not None and self._outlet.closing:
+        if self._checker is not None and self._outlet.closing and not late:
             self._last_flow, took_ms = await self._compute_timed(partial(self._checker.flow, pivot_id, view))
             self._stats.add_stage("flow", took_ms)
         return self._last_flow

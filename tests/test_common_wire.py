@@ -32,7 +32,7 @@ VECTORS: dict[str, wire.Packet] = {
         65535,
         (1_000_000, 1_000_040, 1_000_081),
         7,
-        bytes.fromhex("6a 45 4d 4a 82 18 d5 1e d9 ca a8"),
+        bytes.fromhex("6a 45 4d 4a 82 18 d5 1e d9 ca b1"),
         (
             wire.VoicePacket(259, 1_000_020, b"\x0b\xe4", talk_start=True),
             wire.VoicePacket(260, 1_000_080, b"\x0b\xe5\x01"),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from avcall.common.frames import VideoFrame
 from avcall.common.keypoints import NOSE, Image
-from avcall.sender.analysis import Analysis, FaceAnalyser
+from avcall.sender.analysis import LATE_MS, Analysis, FaceAnalyser
 from avcall.sender.crop import Crop
 from tests.sender_fakes import BlobMesh, Face, MeshPoints, paint
 
@@ -85,6 +85,24 @@ class EdgesOnly:
 
     def close(self) -> None:
         self.closed += 1
+
+
+def test_a_late_frame_leaves_the_scene_where_it_was() -> None:
+    now_ms = 0.0
+    tool = FaceAnalyser(BlobMesh, MeshPoints(), 256, lambda: now_ms, EdgesOnly())
+    noise = np.random.default_rng(0).uniform(0, 255, (720, 1280, 3))
+    wall = np.clip((cv2.GaussianBlur(noise, (0, 0), 14.0) - 127.5) * 9.0 + 60.0, 0, 120).astype(np.uint8)
+    scenes = []
+    for number, waited_ms in enumerate([0.0] * 10 + [LATE_MS + 1.0] * 3 + [0.0]):
+        picture = paint(1280, 720, (640, 360, 150))
+        blank = (picture == picture[0, 0]).all(-1)
+        picture[blank] = np.roll(wall, 2 * number, axis=1)[blank]
+        now_ms = 40.0 * number + waited_ms
+        seen = tool.analyse(VideoFrame(picture, 40.0 * number), Crop(440, 160, 400))
+        assert seen is not None
+        assert seen.late == (waited_ms > 0.0)
+        scenes.append(seen.views[Crop(440, 160, 400)].scene)
+    assert scenes[8] != scenes[9] == scenes[10] == scenes[12] != scenes[13]
 
 
 def test_the_scene_is_followed_in_each_crop() -> None:
