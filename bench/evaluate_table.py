@@ -37,6 +37,7 @@ COLUMNS = (
     Column("flicker x", "flicker_ratio", 2, 0),
     Column("freeze s", "freeze_s", 2, -1),
     Column("AED", "aed", 2, -1),
+    Column("motion kbit/s", "motion_kbps", 2, 0),
     Column("drive ms", "drive_ms", 0, -1),
 )
 _TITLES = {

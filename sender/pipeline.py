@@ -54,6 +54,8 @@ TAIL_S = 0.3
 AUTO_SPAN_MS = 120.0
 """With `--span-ms auto`, until a rate controller says otherwise."""
 THESIS_FRAME_MS = 60
+FLOW_LASTS_MS = 500.0
+"""A residual flow that is older belongs to another pose."""
 PROBES = 6
 """In the beginning a pose leaves at once, then a slice of the first pivot, then another pose: from the time between the
 two rate control learns what the path carries. Where it does not, that is tried again."""
@@ -133,6 +135,7 @@ class Sender:
         self._flowing: int | None = None
         """The pivot that the last flow belongs to."""
         self._last_flow: Flow = ()
+        self._last_flow_ms = float("-inf")
         self._presence = FacePresence()
         self._last_view: View | None = None
         self._last: tuple[Pose, Keypoints] | None = None
@@ -293,10 +296,11 @@ class Sender:
     async def _flow(self, pivot_id: int, view: View, late: bool) -> Flow:
         """What is to travel with the view's pose: bundles tell of their last frame only. A late one has what was told
         last."""
-        if self._flowing != pivot_id:
+        if self._flowing != pivot_id or self._clock() - self._last_flow_ms > FLOW_LASTS_MS:
             self._flowing, self._last_flow = pivot_id, ()
         if self._checker is not None and self._outlet.closing and not late:
             self._last_flow, took_ms = await self._compute_timed(partial(self._checker.flow, pivot_id, view))
+            self._last_flow_ms = self._clock()
             self._stats.add_stage("flow", took_ms)
         return self._last_flow
 
