@@ -1,7 +1,7 @@
 """The residual flow: what keypoints and camera do not tell of a frame's motion, hair, collar and shoulders above all.
 
 It is a smooth field, a sum of cosines of low frequency in x and y, and travels as whole steps of their amplitudes. It
-says from where, in the picture that the receiver would show without it, each pixel is to be taken. Mouth and
+says how much farther away in the pivot each pixel is to be taken from than keypoints and camera say. Mouth and
 eyes are left out: they go where the keypoints say.
 """
 

@@ -24,7 +24,6 @@ from torch import Tensor
 
 from avcall.common import residual_flow
 from avcall.common.keypoints import MESH_INDICES, Image, Keypoints, Landmarks
-from avcall.common.residual_flow import Flow
 from avcall.common.scene import STILL, SceneMotion
 from avcall.models import (
     classical_borrowed,
@@ -242,18 +241,12 @@ class ClassicalReenactor:
         (coarse, covered), *fine = mesh_displacements(moved[:, :2], own, drawings)
         held = hold_background(coarse, covered, face.person, self._base(grid), scene)
         if scene.flow:  # which leaves the finer drawings alone: they are of eyes and mouth
-            held = self._flowed(held, scene.flow, keypoints)
+            around = residual_flow.around_features(keypoints, _COARSEST_GRID)[..., None]
+            held = held + enlarge(residual_flow.field(scene.flow, _COARSEST_GRID) * around, grid)
         displacement = enlarge(held, side)
         for drawing, (field, covered) in zip(finer, fine, strict=False):
             np.copyto(displacement[drawing.window.slices], field, where=covered[..., None])
         return _Moved(displacement, motion, loan, None if loan is None else fine[-1])
-
-    def _flowed(self, displacement: Map, flow: Flow, keypoints: Keypoints) -> Map:
-        """A displacement (g, g, 2) after which the picture flows."""
-        side = len(displacement)
-        field = residual_flow.field(flow, _COARSEST_GRID)
-        further = enlarge(field * residual_flow.around_features(keypoints, _COARSEST_GRID)[..., None], side)
-        return further + sample(displacement, self._base(side) + further, cv2.INTER_LINEAR)
 
     def _loan(self, encoded: EncodedPivot, face: MovableFace, motion: Motion, keypoints: Keypoints) -> _Loan | None:
         """Whose mouth is to be borrowed; None where the pivot's own is best."""
