@@ -243,7 +243,7 @@ class ClassicalReenactor:
         if scene.flow:  # which leaves the finer drawings alone: they are of eyes and mouth
             around = residual_flow.around_features(keypoints, _COARSEST_GRID)[..., None]
             held = held + enlarge(residual_flow.field(scene.flow, _COARSEST_GRID) * around, grid)
-        displacement = enlarge(held, side)
+        displacement = enlarge(np.ascontiguousarray(held), side)
         for drawing, (field, covered) in zip(finer, fine, strict=False):
             np.copyto(displacement[drawing.window.slices], field, where=covered[..., None])
         return _Moved(displacement, motion, loan, None if loan is None else fine[-1])
