@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,15 @@ import numpy as np
 
 from avcall.bench.evaluate_clip import Networks, find_meshes
 from avcall.bench.evaluate_config import FPS, PIVOT_CRF
-from avcall.bench.evaluate_show import PIVOT_1S, Pivots, choose_pivots, find_keypoints
+from avcall.bench.evaluate_show import PIVOT_1S, Pivots, choose_pivots, find_keypoints, find_motions, find_scenes
 from avcall.bench.provenance import provenance
 from avcall.bench.stage_judge import StageJudge, mean_over_clips, read_square
 from avcall.common import keypoint_coder
 from avcall.common.errors import InputError
 from avcall.common.keypoints import Image, Keypoints
+from avcall.common.scene import SceneMotion
 from avcall.models.checkpoint import table as table_of_weights
 from avcall.models.interfaces import (
-    DetailedReenactor,
     Encoded,
     Enhancer,
     Guide,
@@ -33,6 +34,8 @@ from avcall.models.interfaces import (
     KeypointDetector,
     Reenactor,
     SuperResolver,
+    driven,
+    driven_detailed,
     followed,
 )
 from avcall.models.interpolation.flow import FlowInterpolator
@@ -40,6 +43,7 @@ from avcall.models.interpolation.interpolator import LITE as INTERPOLATOR
 from avcall.models.interpolation.interpolator import load_interpolator
 from avcall.models.pivot_codec import decode_pivot, encode_pivot
 from avcall.models.registry import CLASSICAL, load_enhancers, load_pair, load_super_resolvers
+from avcall.models.scene_tracker import Scene
 
 SIDE, LARGE = 256, 512
 LOOK_EVERY = 18
@@ -54,6 +58,10 @@ class Chain:
     classical: bool = False
     repaired_pivots: bool = True
     coded_keypoints: bool = True
+    scene: bool = True
+    """Background and body move with the camera."""
+    flow: bool = True
+    """The residual flow is told."""
     every: int = 2
     """Keypoints of every frame (1) or every second one (2) are sent."""
     between: str = "network"
@@ -68,6 +76,8 @@ VARIANTS = {
     FULL: Chain(),
     "the classical twin drives": Chain(classical=True),
     "keypoints not coded": Chain(coded_keypoints=False),
+    "no residual flow": Chain(flow=False),
+    "no residual flow, and the background stands": Chain(flow=False, scene=False),
     "keypoints of every frame": Chain(every=1),
     "interpolated by keypoints": Chain(between="keypoints"),
     "held instead of interpolated": Chain(between="hold"),
@@ -77,6 +87,7 @@ VARIANTS = {
 }
 LARGE_VARIANTS = {
     FULL: Chain(every=1),
+    "no residual flow": Chain(every=1, flow=False),
     "pivots not repaired": Chain(every=1, repaired_pivots=False),
     "pictures not enhanced": Chain(every=1, enhanced=False),
     "enlarged by the twin": Chain(every=1, enlarged=False),
@@ -230,21 +241,29 @@ class _Clip:
         whole = self._parts.pair if chain.repaired_pivots else self._parts.plain
         _, reenactor = self._parts.classical if chain.classical else whole
         points, pivots = self._keypoints(chain), self.pivots(chain.inter_pivots)
+        motions = self._motions(chain, points, pivots)
         made: list[tuple[Image, Image | None]] = []
         began = time.thread_time()
         encoded: Encoded | None = None
         for picture, start, end in zip(pivots.pictures, pivots.starts, [*pivots.starts[1:], len(points)], strict=True):
             encoded = followed(reenactor, reenactor.encode(picture, points[start]), encoded)
             for number in range(start, end):
-                detailed = None
-                if isinstance(reenactor, DetailedReenactor):
-                    detailed = reenactor.drive_detailed(encoded, points[number])
+                detailed = driven_detailed(reenactor, encoded, points[number], motions[number])
                 if detailed is None:
-                    made.append((reenactor.drive(encoded, points[number]), None))
+                    made.append((driven(reenactor, encoded, points[number], motions[number]), None))
                 else:
                     made.append((detailed.image, detailed.reference))
         self._driven[key] = made, (time.thread_time() - began) * 1000.0 / len(made)
         return self._driven[key]
+
+    def _motions(self, chain: Chain, points: list[Keypoints], pivots: Pivots) -> list[SceneMotion]:
+        """How the scene of every frame has moved, as a receiver has it."""
+        scenes = self._scenes if chain.scene else [Scene()] * len(points)
+        return find_motions(self.frames, points, scenes, pivots, flow=chain.flow)[0]
+
+    @cached_property
+    def _scenes(self) -> list[Scene]:
+        return find_scenes(self.frames, self._meshes)
 
     def _keypoints(self, chain: Chain) -> list[Keypoints]:
         """Of every frame, as received or interpolated between those received."""

@@ -109,10 +109,10 @@ def show_pivots(pivots: Pivots, count: int) -> Shown:
 
 
 def find_motions(
-    frames: list[Image], keypoints: list[Keypoints], scenes: list[Scene], pivots: Pivots
+    frames: list[Image], keypoints: list[Keypoints], scenes: list[Scene], pivots: Pivots, *, flow: bool = True
 ) -> tuple[list[SceneMotion], float]:
     """How the scene of every frame has moved since its pivot, as a receiver has it from bundles of RUN frames; and what
-    these bundles' keypoints and motion take, in bytes."""
+    these bundles' keypoints and motion take, in bytes. Without `flow` there is no residual flow."""
     checker = PivotChecker(ClassicalReenactor())
     views = [View(_WHOLE, *seen) for seen in zip(frames, keypoints, scenes, strict=True)]
     motions: list[SceneMotion] = []
@@ -124,7 +124,8 @@ def find_motions(
         for first in range(start, end, RUN):
             last = min(first + RUN, end)
             found = [scene.since(scenes[start]) for scene in scenes[first:last]]
-            found[-1] = replace(found[-1], flow=checker.flow(number, views[last - 1]))
+            if flow:
+                found[-1] = replace(found[-1], flow=checker.flow(number, views[last - 1]))
             data = keypoint_coder.encode(keypoints[first:last], pivot, found)
             size_bytes += len(data)
             _, told = keypoint_coder.decode(data, last - first, pivot)
