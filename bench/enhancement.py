@@ -16,7 +16,7 @@ import numpy as np
 
 from avcall.bench.evaluate_clip import Networks, find_meshes
 from avcall.bench.evaluate_config import FPS, PIVOT_CRF
-from avcall.bench.evaluate_show import PIVOT_1S, choose_pivots, find_keypoints, show_driven
+from avcall.bench.evaluate_show import PIVOT_1S, choose_pivots, find_keypoints, find_motions, find_scenes, show_driven
 from avcall.bench.provenance import provenance
 from avcall.bench.stage_judge import StageJudge, mean_over_clips, read_square
 from avcall.bench.stage_tables import NONE
@@ -64,15 +64,16 @@ def measure_enhancement(
         meshes = find_meshes(frames)
         if all(landmarks is None for landmarks in meshes):
             raise InputError(f"{path.name}: no face found")
-        pivots = choose_pivots(PIVOT_1S, frames, FPS)
+        pivots, scenes = choose_pivots(PIVOT_1S, frames, FPS), find_scenes(frames, meshes)
         judge = StageJudge(frames, networks, LOOK_EVERY)
         for model, (detector, reenactor) in pairs.items():
             points = find_keypoints(detector, frames, meshes)[0]
+            motions = find_motions(frames, points, scenes, pivots)[0]
             driven: dict[Enhancer, list[Image]] = {}
             for name, (of_pivots, of_pictures) in chains.items():
                 if of_pivots not in driven:
                     repaired = replace(pivots, pictures=_enhanced(of_pivots, pivots.pictures)[0])
-                    driven[of_pivots] = show_driven(reenactor, repaired, points).frames
+                    driven[of_pivots] = show_driven(reenactor, repaired, points, motions).frames
                 shown, took_ms = _enhanced(of_pictures, driven[of_pivots])
                 by_clip[model, name][path.stem] = {**judge.judge(shown), "enhance_ms": took_ms}
         say(
