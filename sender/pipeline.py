@@ -54,8 +54,9 @@ TAIL_S = 0.3
 AUTO_SPAN_MS = 120.0
 """With `--span-ms auto`, until a rate controller says otherwise."""
 THESIS_FRAME_MS = 60
-FLOW_LASTS_MS = 500.0
-"""A residual flow that is older belongs to another pose."""
+FLOW_EVERY_MS, FLOW_LASTS_MS = 80.0, 500.0
+"""A residual flow is estimated no more often, however short the bundles are; one that is older than the second belongs
+to another pose."""
 PROBES = 6
 """In the beginning a pose leaves at once, then a slice of the first pivot, then another pose: from the time between the
 two rate control learns what the path carries. Where it does not, that is tried again."""
@@ -298,7 +299,8 @@ class Sender:
         last."""
         if self._flowing != pivot_id or self._clock() - self._last_flow_ms > FLOW_LASTS_MS:
             self._flowing, self._last_flow = pivot_id, ()
-        if self._checker is not None and self._outlet.closing and not late:
+        due = self._clock() - self._last_flow_ms >= FLOW_EVERY_MS or not self._last_flow
+        if self._checker is not None and self._outlet.closing and due and not late:
             self._last_flow, took_ms = await self._compute_timed(partial(self._checker.flow, pivot_id, view))
             self._last_flow_ms = self._clock()
             self._stats.add_stage("flow", took_ms)
