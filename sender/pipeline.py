@@ -54,9 +54,10 @@ TAIL_S = 0.3
 AUTO_SPAN_MS = 120.0
 """With `--span-ms auto`, until a rate controller says otherwise."""
 THESIS_FRAME_MS = 60
-FLOW_EVERY_MS, FLOW_LASTS_MS = 80.0, 500.0
-"""A residual flow is estimated no more often, however short the bundles are; one that is older than the second belongs
-to another pose."""
+FLOW_SHARE = 0.08
+"""Of the time: residual flows take no more, however slow the machine is and however short the bundles are."""
+FLOW_LASTS_MS = 500.0
+"""One that is older belongs to another pose."""
 PROBES = 6
 """In the beginning a pose leaves at once, then a slice of the first pivot, then another pose: from the time between the
 two rate control learns what the path carries. Where it does not, that is tried again."""
@@ -136,7 +137,7 @@ class Sender:
         self._flowing: int | None = None
         """The pivot that the last flow belongs to."""
         self._last_flow: Flow = ()
-        self._last_flow_ms = float("-inf")
+        self._last_flow_ms = self._next_flow_ms = float("-inf")
         self._presence = FacePresence()
         self._last_view: View | None = None
         self._last: tuple[Pose, Keypoints] | None = None
@@ -299,10 +300,11 @@ class Sender:
         last."""
         if self._flowing != pivot_id or self._clock() - self._last_flow_ms > FLOW_LASTS_MS:
             self._flowing, self._last_flow = pivot_id, ()
-        due = self._clock() - self._last_flow_ms >= FLOW_EVERY_MS or not self._last_flow
-        if self._checker is not None and self._outlet.closing and due and not late:
+        due = self._clock() >= self._next_flow_ms and not late
+        if self._checker is not None and self._outlet.closing and due:
             self._last_flow, took_ms = await self._compute_timed(partial(self._checker.flow, pivot_id, view))
             self._last_flow_ms = self._clock()
+            self._next_flow_ms = self._last_flow_ms + took_ms / FLOW_SHARE
             self._stats.add_stage("flow", took_ms)
         return self._last_flow
 

@@ -11,7 +11,9 @@ import pytest
 from avcall.common import control, wire
 from avcall.common.errors import ModelMismatchError, ProtocolError
 
-HELLO = control.Hello(wire.VERSION, "0.1.0", "classical", "01234567", 10, 256, 25.0, sends=True, receives=False, voice=True)
+HELLO = control.Hello(
+    wire.VERSION, "0.1.0", "classical", "01234567", 10, 256, 25.0, sends=True, receives=False, voice=True
+)
 PEER = replace(HELLO, sends=False, receives=True)
 
 
