@@ -7,7 +7,6 @@ receiver's reenactor's. As with the codecs, everything arrives at once: loss, de
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,24 +17,22 @@ from avcall.bench.bandwidth_config import FPS, SPAN_MS
 from avcall.bench.bandwidth_search import QualitySearch
 from avcall.bench.bandwidth_systems import Candidate, Setting
 from avcall.bench.encoded_pivots import add_pivot
-from avcall.bench.evaluate_show import FRAME_MS, find_keypoints, find_scenes
+from avcall.bench.evaluate_show import FRAME_MS, WHOLE, find_keypoints, find_scenes
 from avcall.common import wire
 from avcall.common.frames import Pose
 from avcall.common.keypoints import Image, Keypoints, Landmarks
 from avcall.common.pivot_format import PivotBody, rounded
-from avcall.common.residual_flow import Flow
+from avcall.common.residual_flow import NO_FLOW
 from avcall.common.scene import SceneMotion
 from avcall.common.wire import Bundle, KeypointPacket
 from avcall.models.classical import ClassicalReenactor
 from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor, driven
 from avcall.models.pivot_video import PivotVideoEncoder
-from avcall.models.scene_tracker import Scene
 from avcall.models.twins import BicubicSuperResolver
 from avcall.receiver.bundles import BundleReader
 from avcall.receiver.dissolve import FADE_TICKS, Difference, difference, mixed, share
 from avcall.sender.analysis import View
 from avcall.sender.bundler import Bundler
-from avcall.sender.crop import Crop
 from avcall.sender.packetiser import KeypointPacketiser
 from avcall.sender.pivot_check import PivotChecker
 
@@ -43,9 +40,6 @@ PACKET_BYTES = 85
 """What SCTP, DTLS, UDP and IPv4 put around a packet of a call (docs/wire.md)."""
 PIVOT_CRFS = (30, 33, 36, 40, 45, 50, 55, 60, 63)
 """Qualities of the chain of pivots, the finest first: those that `pivot_video` chooses from, and three coarser ones."""
-
-_WHOLE = Crop(0, 0, 0)
-"""Of no meaning here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +129,13 @@ class AvcallRunner:
         return driven(self._reenactor, encoded, poses.keypoints[tick], poses.scenes[tick])
 
     @cached_property
-    def _found(self) -> tuple[list[Keypoints], list[Scene]]:
-        return find_keypoints(self._detector, self._small, self._meshes)[0], find_scenes(self._small, self._meshes)
-
-    @cached_property
-    def _small(self) -> list[Image]:
-        """What a sender's views show."""
+    def _views(self) -> list[View]:
+        """The clip as a sender sees it."""
         size = min(256, self._frames[0].shape[0])
-        return [_reduced(frame, size) for frame in self._frames]
+        frames = [_reduced(frame, size) for frame in self._frames]
+        found = find_keypoints(self._detector, frames, self._meshes)[0]
+        seen = zip(frames, found, find_scenes(frames, self._meshes), strict=True)
+        return [View(WHOLE, *parts) for parts in seen]
 
     def _size(self, setting: Setting, quality: int) -> int:
         return sum(map(len, (packet for kind in self._packets(setting, quality) for packet in kind)))
@@ -153,28 +146,8 @@ class AvcallRunner:
     def _posed(self, pivot_s: float) -> Poses:
         if pivot_s not in self._poses:
             starts = list(range(0, len(self._frames), round(pivot_s * FPS)))
-            self._poses[pivot_s] = send_keypoints(*self._found, starts, self._flows(starts))
+            self._poses[pivot_s] = send_keypoints(self._views, starts, PivotChecker(ClassicalReenactor()))
         return self._poses[pivot_s]
-
-    def _flows(self, starts: list[int]) -> Callable[[int, int], Flow]:
-        """The residual flow of a tick since its pivot, as by a pivot that was not coded: the same at every quality."""
-        found, scenes = self._found
-        checker = PivotChecker(ClassicalReenactor())
-
-        def view(tick: int) -> View:
-            return View(_WHOLE, self._small[tick], found[tick], scenes[tick])
-
-        known = iter(enumerate(starts))
-        newest = -1
-
-        def flow(number: int, tick: int) -> Flow:
-            nonlocal newest
-            while newest < number:
-                newest, start = next(known)
-                checker.add(newest, self._small[start], rounded(found[start]), view(start))
-            return checker.flow(number, view(tick))
-
-        return flow
 
     def _coded(self, setting: Setting, quality: int) -> Pivots:
         if (setting, quality) not in self._pivots:
@@ -184,26 +157,23 @@ class AvcallRunner:
         return self._pivots[setting, quality]
 
 
-def send_keypoints(
-    found: list[Keypoints],
-    scenes: list[Scene],
-    starts: list[int],
-    flow: Callable[[int, int], Flow] = lambda number, tick: (),
-) -> Poses:
-    """Codes every frame's keypoints and scene in bundles against its pivot's, and decodes the packets again. `starts`
-    are the frames that become pivots, 0 among them; `flow` gives the residual flow of a tick by its pivot's number."""
-    pivots = [rounded(found[start]) for start in starts]
+def send_keypoints(views: list[View], starts: list[int], checker: PivotChecker | None = None) -> Poses:
+    """Codes every view's keypoints and scene in bundles against its pivot's, and decodes the packets again. `starts`
+    are the views that become pivots, 0 among them. A new `checker` finds their residual flows, by pivots that were not
+    coded: so the packets are the same at every quality of pivots."""
+    pivots = [rounded(views[start].keypoints) for start in starts]
     bundler, packetiser = Bundler(SPAN_MS, FPS), KeypointPacketiser()
     bundles = []
-    flowing: Flow = ()
-    for tick, (keypoints, scene) in enumerate(zip(found, scenes, strict=True)):
-        number = int(np.searchsorted(starts, tick, side="right")) - 1
-        if tick == starts[number]:
-            flowing = ()
-        if bundler.closing:
-            flowing = flow(number, tick)
-        motion = replace(scene.since(scenes[starts[number]]), flow=flowing)
-        packet = packetiser.packet(Pose(tick * FRAME_MS, number, keypoints, scene=motion))
+    number, flow = -1, NO_FLOW
+    for tick, view in enumerate(views):
+        if tick in starts:
+            number, flow = number + 1, NO_FLOW
+            if checker is not None:
+                checker.add(number, view.image, pivots[number], view)
+        if checker is not None and bundler.closing:
+            flow = checker.flow(number, view)
+        motion = replace(view.scene.since(views[starts[number]].scene), flow=flow)
+        packet = packetiser.packet(Pose(tick * FRAME_MS, number, view.keypoints, scene=motion))
         bundles += bundler.pose(packet, pivots[number], tick * FRAME_MS)
     packets = [wire.pack(bundle) for bundle in [*bundles, *bundler.flush()]]
     received: list[KeypointPacket] = []

@@ -33,8 +33,8 @@ FIRST_FRAME, PIVOT_1S = "first_frame", "pivot_1s"
 FRAME_MS = 40.0
 RUN = 3
 """Frames of a bundle: 120 ms."""
-_WHOLE = Crop(0, 0, 0)
-"""Of no meaning here."""
+WHOLE = Crop(0, 0, 0)
+"""The crop of a view that is the clip's own frame; its numbers mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +110,11 @@ def show_pivots(pivots: Pivots, count: int) -> Shown:
 
 def find_motions(
     frames: list[Image], keypoints: list[Keypoints], scenes: list[Scene], pivots: Pivots, *, flow: bool = True
-) -> tuple[list[SceneMotion], float]:
+) -> tuple[list[SceneMotion], int]:
     """How the scene of every frame has moved since its pivot, as a receiver has it from bundles of RUN frames; and what
     these bundles' keypoints and motion take, in bytes. Without `flow` there is no residual flow."""
     checker = PivotChecker(ClassicalReenactor())
-    views = [View(_WHOLE, *seen) for seen in zip(frames, keypoints, scenes, strict=True)]
+    views = [View(WHOLE, *seen) for seen in zip(frames, keypoints, scenes, strict=True)]
     motions: list[SceneMotion] = []
     size_bytes = 0
     for number, (picture, start, end) in enumerate(pivots.spans(len(frames))):

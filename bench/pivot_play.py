@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from avcall.bench.evaluate_show import RUN
 from avcall.common.clock import monotonic_ms
 from avcall.common.frames import VideoFrame
 from avcall.common.keypoints import Image, Keypoints
@@ -25,8 +26,6 @@ from avcall.sender.selector import PivotSelector, SentPivot, Sight, distance
 
 ARRIVES_AFTER = 4
 """Frames between a pivot's own and the first that can refer to it: 160 ms at 25 a second."""
-RUN = 3
-"""Frames of a bundle, whose last one's residual flow is told."""
 
 
 @dataclass(frozen=True, slots=True)

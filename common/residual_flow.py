@@ -30,6 +30,8 @@ FREQUENCIES = 8
 """Of a cosine in x and of one in y; their sum stays below this, too."""
 ORDER = tuple((y, total - y) for total in range(FREQUENCIES) for y in range(total + 1))
 """The waves, slow ones first: frequencies in y and x, in half periods a picture."""
+ROWS, COLUMNS = (np.array(column) for column in zip(*ORDER, strict=True))
+"""The frequencies of ORDER in y, and those in x."""
 WAVES = len(ORDER)
 STEP = 1.0 / 640.0
 """Of the amplitude of a constant field, in the keypoint convention: a fifth of a pixel at 256. Waves, whose mean
@@ -47,6 +49,7 @@ CONSTANTS = (FREQUENCIES, STEP, LIMIT, _MOUTH, _EYE, _EDGE, _OF_EYES)
 
 Flow: TypeAlias = tuple[float, ...]
 """Amplitudes in steps, 2 * WAVES of them: those of the displacement in x, in ORDER, then those in y. Empty: none."""
+NO_FLOW: Flow = ()
 
 
 @functools.cache
@@ -71,7 +74,7 @@ def field(flow: Sequence[float], side: int) -> NDArray[np.float32]:
 def field_of(amplitudes: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     """As `field`, of amplitudes (2 * WAVES,) in the unit that the field is to have."""
     table = np.zeros((2, FREQUENCIES, FREQUENCIES), dtype=np.float32)
-    table[:, _ROWS, _COLUMNS] = amplitudes.reshape(2, WAVES)
+    table[:, ROWS, COLUMNS] = amplitudes.reshape(2, WAVES)
     wave = waves(side)
     return np.ascontiguousarray((wave @ table @ wave.T).transpose(1, 2, 0))
 
@@ -102,6 +105,3 @@ def between(first: Flow, second: Flow, fraction: float) -> Flow:
         return first
     nothing = (0.0,) * (2 * WAVES)
     return tuple(a + fraction * (b - a) for a, b in zip(first or nothing, second or nothing, strict=True))
-
-
-_ROWS, _COLUMNS = (np.array(column) for column in zip(*ORDER, strict=True))

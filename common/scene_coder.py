@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from avcall.common.entropy_coder import Code, Need
 from avcall.common.residual_flow import LIMIT as FLOW_LIMIT
-from avcall.common.residual_flow import ORDER, WAVES
+from avcall.common.residual_flow import ORDER, WAVES, between
 from avcall.common.scene import STILL, SceneMotion, Similarity
 
 STEP = 1.0 / 256.0
@@ -63,9 +63,8 @@ def motions_of(code: SceneCode, frames: int) -> list[SceneMotion]:
 
 def eased(scenes: Sequence[SceneMotion], before: SceneMotion) -> list[SceneMotion]:
     """A run whose flow comes about gradually, after the run whose last frame is `before`."""
-    last = scenes[-1]
     return [
-        replace(scene, flow=before.towards(last, number / len(scenes)).flow)
+        replace(scene, flow=between(before.flow, scenes[-1].flow, number / len(scenes)))
         for number, scene in enumerate(scenes, start=1)
     ]
 

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from avcall.common.keypoints import Image, Keypoints
 from avcall.common.residual_flow import (
+    COLUMNS,
     FREQUENCIES,
     LIMIT,
-    ORDER,
+    ROWS,
     WAVES,
     Flow,
     around_features,
@@ -26,8 +27,8 @@ from avcall.common.residual_flow import (
     step_sizes,
     waves,
 )
+from avcall.models.scene_layer import SIDE, Grey, small_grey
 
-SIDE = 64
 BLUR, HIGH_PASS = 0.8, 8.0
 """Deviations of the small picture's blur, and of the blur whose result is taken away from it (light), in its pixels."""
 ROUNDS = 3
@@ -48,8 +49,6 @@ _PIXELS = 256.0
 _UNIT = 127.5
 """Pixels at 256 of the keypoint convention's unit."""
 
-Grey = NDArray[np.float32]
-
 
 class FlowEstimator:
     """Follows the residual flow of successive frames that refer to one pivot."""
@@ -61,9 +60,8 @@ class FlowEstimator:
         """In steps."""
 
     def follow(self, shown: Image, frame: Image, keypoints: Keypoints) -> Flow:
-        """Of `frame` with these keypoints, where the receiver would show `shown` without a flow. Both are square, uint8
-        RGB, of any size.
-        Whole steps; empty where nothing moves, or no flow makes the two more alike."""
+        """Of `frame` with these keypoints, where the receiver would show `shown` without a flow (both square, of any
+        size), in whole steps; empty where nothing moves, or no flow makes the two more alike."""
         sight = _Sight(_small(shown), _small(frame), around_features(keypoints, SIDE))
         start = self._amplitudes
         still = sight.difference(np.zeros_like(start))
@@ -80,8 +78,7 @@ class FlowEstimator:
 
 
 def _small(image: Image) -> Grey:
-    small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    grey = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), BLUR)
+    grey = small_grey(image, BLUR)
     return np.asarray(cv2.subtract(grey, cv2.GaussianBlur(grey, (0, 0), HIGH_PASS)), dtype=np.float32)
 
 
@@ -134,18 +131,17 @@ def _at(grey: Grey, where: NDArray[np.float32]) -> Grey:
 def _sums(weight: Grey) -> NDArray[np.float32]:
     """(WAVES,): the sum of each wave over the picture."""
     wave = waves(SIDE)
-    return np.asarray((wave.T @ weight @ wave)[_ROWS, _COLUMNS])
+    return np.asarray((wave.T @ weight @ wave)[ROWS, COLUMNS])
 
 
 def _products(weight: Grey) -> NDArray[np.float32]:
     """(WAVES, WAVES): the sum of the product of each two waves."""
     sums = (_PAIRS.T @ (weight @ _PAIRS)).reshape((FREQUENCIES,) * 4)
-    return np.asarray(sums[_ROWS[:, None], _ROWS, _COLUMNS[:, None], _COLUMNS])
+    return np.asarray(sums[ROWS[:, None], ROWS, COLUMNS[:, None], COLUMNS])
 
 
-_ROWS, _COLUMNS = (np.array(column) for column in zip(*ORDER, strict=True))
 _PAIRS = (waves(SIDE)[:, :, None] * waves(SIDE)[:, None, :]).reshape(SIDE, FREQUENCIES**2)
 _OWN_PLACES = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), -1).astype(np.float32)
-_EXPECTED = np.tile(AMPLITUDE / (1.0 + np.hypot(_ROWS, _COLUMNS)), 2)
+_EXPECTED = np.tile(AMPLITUDE / (1.0 + np.hypot(ROWS, COLUMNS)), 2)
 _ABOUT_ZERO = (NOISE / np.square(_EXPECTED)).astype(np.float32)
 _ABOUT_LAST = (NOISE / np.square(CHANGES * _EXPECTED)).astype(np.float32)

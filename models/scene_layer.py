@@ -39,11 +39,11 @@ Grey: TypeAlias = NDArray[np.float32]
 """(SIDE, SIDE)."""
 
 
-def small_grey(image: Image) -> Grey:
+def small_grey(image: Image, blur: float = BLUR) -> Grey:
     """What layers look at, of a square picture."""
     small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    return np.asarray(cv2.GaussianBlur(grey, (0, 0), BLUR))
+    return np.asarray(cv2.GaussianBlur(grey, (0, 0), blur))
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ class BundleReader:
         before = self._last
         if before is not None and before.pivot_id == bundle.pivot_id and _next(before.sequence) == bundle.sequence:
             scenes = eased(scenes, before.scene)
-        elif np.array_equal(points[0], pivot):  # the pivot's own frame
+        elif np.array_equal(points[0], keypoint_coder.quantise(pivot)):  # the pivot's own frame
             scenes = eased(scenes, STILL)
         last = len(points) - 1
         packets = [

@@ -21,7 +21,6 @@ from avcall.common.frames import Pose, VideoFrame
 from avcall.common.keypoints import NOSE, Keypoints
 from avcall.common.link import Channel, Link
 from avcall.common.pivot_format import SLICE_DATA_BYTES
-from avcall.common.residual_flow import Flow
 from avcall.common.stats import Stats
 from avcall.common.trace import Trace
 from avcall.common.wire import Packet, PivotAck, PivotSlice, Report
@@ -30,6 +29,7 @@ from avcall.models.interfaces import KeypointDetector
 from avcall.sender.analysis import Analysis, FaceAnalyser, Segments, View
 from avcall.sender.bundler import Bundler
 from avcall.sender.capture import VideoSource
+from avcall.sender.flow_stage import FlowStage
 from avcall.sender.microphone import AudioSource
 from avcall.sender.outlet import Outlet
 from avcall.sender.pivot_check import PivotChecker
@@ -54,10 +54,6 @@ TAIL_S = 0.3
 AUTO_SPAN_MS = 120.0
 """With `--span-ms auto`, until a rate controller says otherwise."""
 THESIS_FRAME_MS = 60
-FLOW_SHARE = 0.08
-"""Of the time: residual flows take no more, however slow the machine is and however short the bundles are."""
-FLOW_LASTS_MS = 500.0
-"""One that is older belongs to another pose."""
 PROBES = 6
 """In the beginning a pose leaves at once, then a slice of the first pivot, then another pose: from the time between the
 two rate control learns what the path carries. Where it does not, that is tried again."""
@@ -133,11 +129,7 @@ class Sender:
             note_sent=self._note_sent,
         )
         self._selector = self._pivots.selector
-        self._checker = checker
-        self._flowing: int | None = None
-        """The pivot that the last flow belongs to."""
-        self._last_flow: Flow = ()
-        self._last_flow_ms = self._next_flow_ms = float("-inf")
+        self._flows = FlowStage(checker, compute=self._compute_timed, clock=clock, stats=stats)
         self._presence = FacePresence()
         self._last_view: View | None = None
         self._last: tuple[Pose, Keypoints] | None = None
@@ -288,25 +280,13 @@ class Sender:
             if view is None or (moving and np.abs(view.keypoints[NOSE]).max() > OUTSIDE):
                 self._stats.count("frames_outside")  # until the new crop's pivot has arrived
             else:
-                flow = await self._flow(pivot.pivot_id, view, analysis.late)
+                wanted = self._outlet.closing and not analysis.late  # bundles tell of their last frame only
+                flow = await self._flows.flow(pivot.pivot_id, view, wanted=wanted)
                 scene = replace(view.scene.since(pivot.scene), flow=flow)
                 pose = Pose(frame.capture_ms, pivot.pivot_id, view.keypoints, scene=scene)
                 self._send_pose(pose, pivot.keypoints, view)
         if reason is not None:
             self._pivots.want(analysis, reason)
-
-    async def _flow(self, pivot_id: int, view: View, late: bool) -> Flow:
-        """What is to travel with the view's pose: bundles tell of their last frame only. A late one has what was told
-        last."""
-        if self._flowing != pivot_id or self._clock() - self._last_flow_ms > FLOW_LASTS_MS:
-            self._flowing, self._last_flow = pivot_id, ()
-        due = self._clock() >= self._next_flow_ms and not late
-        if self._checker is not None and self._outlet.closing and due:
-            self._last_flow, took_ms = await self._compute_timed(partial(self._checker.flow, pivot_id, view))
-            self._last_flow_ms = self._clock()
-            self._next_flow_ms = self._last_flow_ms + took_ms / FLOW_SHARE
-            self._stats.add_stage("flow", took_ms)
-        return self._last_flow
 
     def _sight(self, analysis: Analysis) -> Sight:
         """Also notes that there is a face."""

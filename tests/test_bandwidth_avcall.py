@@ -7,17 +7,19 @@ import numpy as np
 
 from avcall.bench.bandwidth_avcall import AvcallRunner, send_keypoints, send_pivots
 from avcall.bench.bandwidth_systems import Setting
+from avcall.bench.evaluate_show import WHOLE
 from avcall.common import wire
 from avcall.common.keypoints import Image, Keypoints
 from avcall.models.classical import ClassicalReenactor, MeshDetector
-from avcall.models.scene_tracker import Scene
+from avcall.sender.analysis import View
 from tests.classical_portrait import portrait, portrait_landmarks
 
 
 def test_every_frame_comes_back_within_the_coder_s_step() -> None:
     steps = np.linspace(0.0, 0.1, 13)
     found: list[Keypoints] = [np.full((10, 2), step, dtype=np.float32) for step in steps]
-    poses = send_keypoints(found, [Scene()] * 13, [0, 6])
+    blank = np.zeros((256, 256, 3), np.uint8)
+    poses = send_keypoints([View(WHOLE, blank, points) for points in found], [0, 6])
     assert len(poses.keypoints) == 13
     for sent, received in zip(found, poses.keypoints, strict=True):
         assert np.abs(sent - received).max() <= 1 / 512 + 1e-6

@@ -10,6 +10,7 @@ import pytest
 from avcall.common import keypoint_coder
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoints import COUNT, Keypoints
+from avcall.common.pivot_format import rounded
 from avcall.common.residual_flow import WAVES
 from avcall.common.scene import STILL, SceneMotion, Similarity
 from avcall.common.stats import Stats
@@ -60,9 +61,11 @@ def test_a_flow_comes_gradually_after_the_bundle_before() -> None:
 
 
 def test_a_flow_begins_at_the_pivots_own_frame() -> None:
-    bundles, _ = intake(known={3: PIVOT})
-    data = keypoint_coder.encode([PIVOT, PIVOT + np.float32(1 / 256)], PIVOT, [flowing(4)] * 2)
+    fine = rounded(PIVOT + np.float32(0.0011))  # as pivots travel, finer than their frames
+    bundles, _ = intake(known={3: fine})
+    data = keypoint_coder.encode([fine, fine + np.float32(1 / 256)], fine, [flowing(4)] * 2)
     frames, _ = bundles.take(bundle(coded=data), [10.0, 50.0], 0.0)
+    assert not np.array_equal(frames[0][0].keypoints, fine)
     assert [packet.scene.flow[0] for packet, _ in frames] == [2, 4]
 
 

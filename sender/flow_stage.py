@@ -1,0 +1,44 @@
+"""When a residual flow is estimated, and what travels in between. `avcall.sender.pipeline` holds one."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from avcall.common.clock import Clock
+from avcall.common.residual_flow import NO_FLOW, Flow
+from avcall.common.stats import Stats
+from avcall.sender.analysis import View
+from avcall.sender.pivot_check import PivotChecker
+from avcall.sender.pivot_stage import Compute
+
+SHARE = 0.08
+"""Of the time: estimates take no more, however slow the machine is and however short the bundles are."""
+LASTS_MS = 500.0
+"""A flow that is older belongs to another pose."""
+
+
+class FlowStage:
+    """Called from the event loop, a frame at a time; `compute` does the work."""
+
+    def __init__(self, checker: PivotChecker | None, *, compute: Compute, clock: Clock, stats: Stats) -> None:
+        """Without `checker` there is never a flow."""
+        self._checker = checker
+        self._compute = compute
+        self._clock = clock
+        self._stats = stats
+        self._pivot_id: int | None = None
+        self._flow = NO_FLOW
+        """The last one, of this pivot."""
+        self._estimated_ms = self._next_ms = float("-inf")
+
+    async def flow(self, pivot_id: int, view: View, *, wanted: bool) -> Flow:
+        """What is to travel with a view that refers to this pivot: an estimate of its own where that is `wanted` and
+        there is time for it, else the last one while it lasts."""
+        if self._pivot_id != pivot_id or self._clock() - self._estimated_ms > LASTS_MS:
+            self._pivot_id, self._flow = pivot_id, NO_FLOW
+        if self._checker is not None and wanted and self._clock() >= self._next_ms:
+            self._flow, took_ms = await self._compute(partial(self._checker.flow, pivot_id, view))
+            self._estimated_ms = self._clock()
+            self._next_ms = self._estimated_ms + took_ms / SHARE
+            self._stats.add_stage("flow", took_ms)
+        return self._flow
