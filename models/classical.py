@@ -179,6 +179,14 @@ class ClassicalReenactor:
             return encoded.image.copy()
         return rounded(self._drawn(encoded, self._moved(encoded, keypoints, scene))[0])
 
+    def sketch(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Image:
+        """See `Sketches`: in half the time of `drive`, with eyes and mouth as the coarse map has them."""
+        assert isinstance(encoded, EncodedPivot)
+        if not believable(keypoints, encoded.keypoints):
+            return encoded.image.copy()
+        moved = self._moved(encoded, keypoints, scene, finely=False)
+        return rounded(sample(encoded.picture, self._base(len(encoded.image)) + moved.displacement, cv2.INTER_LINEAR))
+
     def move(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Moved:
         """What `drive` rounds, and how it came about: networks go on from it."""
         assert isinstance(encoded, EncodedPivot)
@@ -212,20 +220,20 @@ class ClassicalReenactor:
         planes = torch.from_numpy(picture).permute(2, 0, 1)
         return Moved(planes.to(self._device), torch.from_numpy(displacement).to(self._device), borrowed)
 
-    def _moved(self, encoded: EncodedPivot, keypoints: Keypoints, scene: SceneMotion) -> _Moved:
-        """What `keypoints` and the scene make of the pivot, before any pixel is touched. Without a face mesh the scene
-        stands still."""
+    def _moved(self, encoded: EncodedPivot, keypoints: Keypoints, scene: SceneMotion, finely: bool = True) -> _Moved:
+        """What `keypoints` and the scene make of the pivot, before any pixel is touched; eyes and mouth to the pixel,
+        or not so `finely`. Without a face mesh the scene stands still."""
         face, side = encoded.face, len(encoded.image)
         if face is None:
             coarse = spline_displacement(encoded.keypoints, keypoints, self._base(_COARSEST_GRID))
             return _Moved(enlarge(coarse, side), None)
         motion = move_face(face.model, keypoints)
-        loan = self._loan(encoded, face, motion, keypoints)
+        loan = self._loan(encoded, face, motion, keypoints) if finely else None
         moved, own = sheet_vertices(face.model, motion, scene.body)
         order = back_to_front(moved)
         grid = min(max(side // 2, _COARSEST_GRID), _FINEST_GRID)
         drawings = [Drawing(sheet_triangles()[order], grid, Window(0, 0, grid, grid))]
-        for hole, near in enumerate(face.near):
+        for hole, near in enumerate(face.near if finely else ()):
             if hole == MOUTH and loan is not None and loan.wanted == 1.0:
                 continue  # it is drawn over
             window = hole_window(motion.moved, face.model, hole, side)

@@ -133,6 +133,21 @@ def driven_detailed(drives: Drives, encoded: Encoded, keypoints: Keypoints, scen
 
 
 @runtime_checkable
+class Sketches(Protocol):
+    """Something that drives, in a scene that may have moved, and more cheaply where eyes and mouth do not matter."""
+
+    def sketch(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Image:
+        """As `MovesScene.drive`, but for eyes and mouth."""
+
+
+def sketched(drives: Drives, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion) -> Image:
+    """The picture driven as cheaply as `drives` can, where eyes and mouth do not matter."""
+    if isinstance(drives, Sketches):
+        return drives.sketch(encoded, keypoints, scene)
+    return driven(drives, encoded, keypoints, scene)
+
+
+@runtime_checkable
 class LateReenactor(Protocol):
     """A reenactor whose network may be late: a picture is warped without it, and gets what the network last added to
     another picture of the same pivot, moved to where it belongs now. Warped pictures and residuals are values only the

@@ -12,9 +12,8 @@ import numpy as np
 
 from avcall.common.keypoints import Image, Keypoints
 from avcall.common.residual_flow import Flow
-from avcall.common.scene import SceneMotion
 from avcall.models.flow_estimator import FlowEstimator
-from avcall.models.interfaces import Encoded, Reenactor, driven, followed
+from avcall.models.interfaces import Encoded, Reenactor, driven, followed, sketched
 from avcall.models.look import flaw, small_luma
 from avcall.models.scene_tracker import Scene
 from avcall.sender.analysis import View
@@ -67,7 +66,8 @@ class PivotChecker:
                 motion = view.scene.since(kept.scene)
                 if pivot_id == self._flowing:
                     motion = replace(motion, flow=kept.flow)
-                found[pivot_id] = flaw(small_luma(self._driven(kept, view, motion)), original)
+                shown = driven(self._reenactor, kept.encoded, view.keypoints, motion)
+                found[pivot_id] = flaw(small_luma(shown), original)
         return found
 
     def flow(self, pivot_id: int, view: View) -> Flow:
@@ -76,10 +76,7 @@ class PivotChecker:
         kept = self._pivots.get(pivot_id)
         if kept is None:
             return ()
-        shown = self._driven(kept, view, view.scene.since(kept.scene))
+        shown = sketched(self._reenactor, kept.encoded, view.keypoints, view.scene.since(kept.scene))
         kept.flow = kept.estimator.follow(shown, view.image, view.keypoints)
         self._flowing = pivot_id
         return kept.flow
-
-    def _driven(self, kept: _Kept, view: View, motion: SceneMotion) -> Image:
-        return driven(self._reenactor, kept.encoded, view.keypoints, motion)

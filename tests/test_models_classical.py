@@ -22,7 +22,7 @@ from avcall.common.keypoints import (
     Keypoints,
     Landmarks,
 )
-from avcall.common.residual_flow import WAVES
+from avcall.common.residual_flow import WAVES, around_features
 from avcall.common.scene import SceneMotion, Similarity
 from avcall.models.classical import ClassicalReenactor, MeshDetector
 from avcall.models.face_mesh import FaceMesh
@@ -100,6 +100,19 @@ def test_a_flow_moves_all_but_mouth_and_eyes(
         x, y = np.rint((point + 1) * 127.5).astype(int)
         assert np.abs(gained[y, x]).max() < 0.3
     assert np.abs(moved.picture.numpy()[:, 4:12, :-16] - still.picture.numpy()[:, 4:12, 8:-8]).mean() < 1.0
+
+
+def test_a_sketch_is_the_driven_picture_but_for_mouth_and_eyes(
+    reenactor: ClassicalReenactor, portrait: Image, keypoints: Keypoints
+) -> None:
+    driving = keypoints + np.array([0.05, 0.02], np.float32)
+    driving[LOWER_LIP, 1] += 0.08
+    encoded = reenactor.encode(portrait, keypoints)
+    driven, sketch = (show(encoded, driving).astype(int) for show in (reenactor.drive, reenactor.sketch))
+    away = around_features(driving, len(portrait)) == 1.0
+    assert np.abs(driven - sketch)[away].mean() < 1.5
+    assert np.abs(driven - portrait)[away].mean() > 3.0
+    assert np.array_equal(reenactor.sketch(encoded, np.zeros_like(driving)), portrait)
 
 
 def test_a_lowered_lid_changes_its_eye_only(

@@ -117,5 +117,17 @@ def test_the_flow_of_a_frame_is_known_when_its_pivot_is_checked() -> None:
     assert flaws[0] < 0.5 * flaws[1]  # nobody knows how the other one would flow
 
 
+def test_a_flow_needs_no_more_than_a_sketch() -> None:
+    class Sketching(Flowing):
+        def sketch(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Image:
+            assert isinstance(encoded, np.ndarray)
+            return np.roll(encoded, 3, axis=1)  # which is where the frame is, half as large
+
+    checker = PivotChecker(Sketching())
+    checker.add(0, texture(0), ELSEWHERE, view(texture(0), ELSEWHERE))
+    moved = view(np.roll(texture(0), 6, axis=1), ELSEWHERE)
+    assert [checker.flow(0, moved) for _ in range(5)] == [()] * 5
+
+
 def test_a_pivot_that_is_not_kept_has_no_flow() -> None:
     assert PivotChecker(Flowing()).flow(3, view(PICTURE)) == ()
