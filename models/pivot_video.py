@@ -4,8 +4,9 @@ A chain is one low-delay AV1 stream (AV1 Bitstream and Decoding Process Specific
 later link depends on the link before it and on nothing else. Encoder and decoder stay in step as long as links are
 decoded in order, none left out; where that fails, the sender starts a new chain. Nothing here does I/O.
 
-A chain has one quality: no AV1, VP9 or HEVC encoder that PyAV opens takes another one while it runs. A budget in
+A chain's quality stays: no AV1, VP9 or HEVC encoder that PyAV opens takes another one while it runs. A budget in
 kbit/s therefore sets the quality of the next chain (`rate_factor`), and, by the selector, how often a link is added.
+Where a key frame must be coarse to fit, its links are finer than it: else faces that turn melt in a room with texture.
 A moved crop does not need another chain: its link, too, is smaller than a key frame. `docs/pivots.md` has the figures.
 """
 
@@ -45,6 +46,12 @@ UNBOUNDED_S = 3600.0
 LEAST_KEY_BYTES = 2700
 """However small the budget: a usual picture fits at QUICK_CRF."""
 LOW_DELAY = "pred-struct=1:lookahead=0:scd=0:lp=1"
+LINKS_COARSER = 4
+"""Steps of crf by which the links of a chain whose key frame had to be coarse are coarser than the budget has them."""
+KEY_BELOW, LINKS_BELOW = 19, 4
+"""Steps of the quantiser by which crf codes key frames, and links, more finely than it says, on val clips."""
+MOST_OFFSET = 63
+"""Of a key frame's quantiser against its links', in quarters of a step."""
 BOOST = "enable-variance-boost=1:variance-boost-strength=1"
 """Spends more on smooth parts with little contrast, as skin is."""
 _BUDGETS_KBPS = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -74,6 +81,15 @@ def open_chain(width: int, height: int, crf: int, preset: int = PRESET, boost: s
     """An `av.CodecContext` that codes one picture at a time into the links of one chain."""
     parameters = ":".join(filter(None, (LOW_DELAY, boost)))
     options = {"preset": str(preset), "crf": str(crf), "g": "-1", "svtav1-params": parameters}
+    return open_svt_av1(width, height, options)
+
+
+def open_uneven_chain(width: int, height: int, key_crf: int, links_crf: int, preset: int = PRESET) -> Any:
+    """As `open_chain`, with a key frame about as coarse as one crf has it, and links about as fine as another."""
+    quantiser = links_crf - LINKS_BELOW
+    offset = max(-MOST_OFFSET, min(MOST_OFFSET, 4 * (key_crf - KEY_BELOW - quantiser)))
+    parameters = f"{LOW_DELAY}:{BOOST}:use-fixed-qindex-offsets=1:key-frame-qindex-offset={offset}"
+    options = {"preset": str(preset), "qp": str(quantiser), "g": "-1", "svtav1-params": parameters}
     return open_svt_av1(width, height, options)
 
 
@@ -182,8 +198,12 @@ class PivotVideoEncoder:
 
     def _fitting(self, frame: av.VideoFrame, crf: int, preset: int) -> tuple[int, bytes]:
         """The key frame, coded again and more coarsely until it fits, and its crf; leaves its chain open."""
+        links_crf = self._crf + LINKS_COARSER
         while True:
-            self._stream = open_chain(frame.width, frame.height, crf, preset)
+            if crf > links_crf:
+                self._stream = open_uneven_chain(frame.width, frame.height, crf, links_crf, preset)
+            else:
+                self._stream = open_chain(frame.width, frame.height, crf, preset)
             data = _code(self._stream, frame, 0)
             if len(data) <= self._most_key_bytes or crf >= COARSEST_CRF:
                 return crf, data

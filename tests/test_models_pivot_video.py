@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from avcall.common.pivot_format import PivotCodec
 from avcall.models import pivot_video
 from avcall.models.pivot_codec import decode_pivot
 from avcall.models.pivot_video import (
+    COARSEST_CRF,
     PRESET,
     PROBE_PRESET,
     ChainDecoder,
@@ -25,6 +27,7 @@ from avcall.models.pivot_video import (
     open_chain,
     rate_factor,
 )
+from avcall.models.svt_av1 import open_svt_av1
 from tests.test_models_pivot_codec import portrait, psnr
 
 
@@ -117,11 +120,11 @@ def test_a_key_frame_fits_its_seconds_of_the_budget(key_s: float, most: int) -> 
 def test_the_slow_preset_codes_a_key_frame_once(monkeypatch: pytest.MonkeyPatch) -> None:
     presets: list[int] = []
 
-    def opened(width: int, height: int, crf: int, preset: int) -> Any:
-        presets.append(preset)
-        return open_chain(width, height, crf, preset)
+    def opened(width: int, height: int, options: dict[str, str]) -> Any:
+        presets.append(int(options["preset"]))
+        return open_svt_av1(width, height, options)
 
-    monkeypatch.setattr(pivot_video, "open_chain", opened)
+    monkeypatch.setattr(pivot_video, "open_svt_av1", opened)
     noise = np.random.default_rng(0).integers(60, 200, (32, 32, 3)).repeat(4, 0).repeat(4, 1).astype(np.uint8)
     assert len(PivotVideoEncoder(6.0, key_s=4.0).encode(noise).data) <= 3000
     assert presets.count(PRESET) == 1
@@ -129,6 +132,21 @@ def test_the_slow_preset_codes_a_key_frame_once(monkeypatch: pytest.MonkeyPatch)
     presets.clear()
     PivotVideoEncoder(6.0).encode(noise)
     assert presets == [PRESET], "without a limit there is nothing to find"
+
+
+def test_links_are_finer_than_a_key_frame_that_had_to_be_coarse() -> None:
+    texture = np.random.default_rng(0).integers(60, 200, (32, 32, 3)).repeat(4, 0).repeat(4, 1).astype(np.uint8)
+    turned = texture.copy()
+    turned[32:96, 32:96] = texture[64:, :64]
+    encoder = PivotVideoEncoder(2.8, quick_start=True, key_s=6.0)
+    key, link = encoder.encode(texture), encoder.encode(turned)
+    alike = open_chain(128, 128, COARSEST_CRF), ChainDecoder(128, 128)
+    for number, picture in enumerate((texture, turned)):
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+        frame.pts = number
+        coarse = alike[1].decode(b"".join(bytes(packet) for packet in alike[0].encode(frame)))
+    assert (key.link, link.link) == (0, 1)
+    assert psnr(turned, link.shown) > psnr(turned, coarse) + 1.0
 
 
 def test_a_quick_start_is_coarse_and_a_better_chain_is_on_offer() -> None:
