@@ -46,7 +46,7 @@ UNBOUNDED_S = 3600.0
 LEAST_KEY_BYTES = 2700
 """However small the budget: a usual picture fits at QUICK_CRF."""
 LOW_DELAY = "pred-struct=1:lookahead=0:scd=0:lp=1"
-LINKS_COARSER = 4
+LINKS_COARSER = 10
 """Steps of crf by which the links of a chain whose key frame had to be coarse are coarser than the budget has them."""
 KEY_BELOW, LINKS_BELOW = 19, 4
 """Steps of the quantiser by which crf codes key frames, and links, more finely than it says, on val clips."""
