@@ -33,13 +33,16 @@ from avcall.bench.bandwidth_results import Shelf
 from avcall.bench.bandwidth_systems import CodecRunner, Setting, System
 from avcall.bench.codecs import Ffmpeg, codec
 from avcall.bench.evaluate_clip import Networks
+from avcall.common import wire
 from avcall.common.errors import AvcallError, ConfigError, InputError
+from avcall.common.scene_coder import REFRESH
 from avcall.models.classical import MeshDetector
 from avcall.models.pivot_video import BOOST, PRESET
 from avcall.models.reenactment import carried_points, shut_lids
 from avcall.models.registry import load_pair
 from avcall.models.training.prepare import VIDEO_SUFFIXES
 from avcall.receiver.dissolve import FADE_TICKS
+from avcall.receiver.smoothing import BENDS, STIFFNESS, WITHIN
 
 logger = logging.getLogger(__name__)
 Told = Callable[["Progress"], None]
@@ -220,6 +223,7 @@ def _avcall(model: str) -> System:
         "span_ms": SPAN_MS,
         "pivots": [*PIVOT_CRFS, PRESET, BOOST],
         "dissolve": FADE_TICKS,
+        "runs": [wire.VERSION, REFRESH, STIFFNESS, WITHIN, BENDS],
     }
     return System(
         name,

@@ -164,14 +164,13 @@ def send_keypoints(views: list[View], starts: list[int], checker: PivotChecker |
     pivots = [rounded(views[start].keypoints) for start in starts]
     bundler, packetiser = Bundler(SPAN_MS, FPS), KeypointPacketiser()
     bundles = []
-    number, flow = -1, NO_FLOW
+    number = -1
     for tick, view in enumerate(views):
         if tick in starts:
-            number, flow = number + 1, NO_FLOW
+            number += 1
             if checker is not None:
                 checker.add(number, view.image, pivots[number], view)
-        if checker is not None and bundler.closing:
-            flow = checker.flow(number, view)
+        flow = NO_FLOW if checker is None else checker.flow(number, view)
         motion = replace(view.scene.since(views[starts[number]].scene), flow=flow)
         packet = packetiser.packet(Pose(tick * FRAME_MS, number, view.keypoints, scene=motion))
         bundles += bundler.pose(packet, pivots[number], tick * FRAME_MS)

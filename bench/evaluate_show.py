@@ -18,12 +18,13 @@ from avcall.common import keypoint_coder
 from avcall.common.keypoints import Image, Keypoints, Landmarks
 from avcall.common.pivot_format import rounded
 from avcall.common.scene import STILL, SceneMotion
-from avcall.common.scene_coder import eased
+from avcall.common.scene_coder import SceneTeller
 from avcall.models.classical import ClassicalReenactor
 from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor, RepairsPivots, driven, followed
 from avcall.models.pivot_video import code_chain
 from avcall.models.scene_tracker import Scene, SceneTracker
 from avcall.models.segmentation import Segmenter
+from avcall.receiver.run_reader import RunReader
 from avcall.sender.analysis import View
 from avcall.sender.crop import Crop
 from avcall.sender.keypoint_filter import KeypointFilter
@@ -117,20 +118,19 @@ def find_motions(
     views = [View(WHOLE, *seen) for seen in zip(frames, keypoints, scenes, strict=True)]
     motions: list[SceneMotion] = []
     size_bytes = 0
+    teller, reader = SceneTeller(), RunReader()
     for number, (picture, start, end) in enumerate(pivots.spans(len(frames))):
         pivot = rounded(keypoints[start])
         checker.add(number, picture, pivot, views[start])
-        before = STILL
         for first in range(start, end, RUN):
             last = min(first + RUN, end)
-            found = [scene.since(scenes[start]) for scene in scenes[first:last]]
+            run = [scene.since(scenes[start]) for scene in scenes[first:last]]
             if flow:
-                found[-1] = replace(found[-1], flow=checker.flow(number, views[last - 1]))
-            data = keypoint_coder.encode(keypoints[first:last], pivot, found)
+                seen = zip(run, views[first:last], strict=True)
+                run = [replace(motion, flow=checker.flow(number, view)) for motion, view in seen]
+            data = keypoint_coder.encode(keypoints[first:last], pivot, teller.code(number, run))
             size_bytes += len(data)
-            _, told = keypoint_coder.decode(data, last - first, pivot)
-            motions += eased(told, before)
-            before = told[-1]
+            motions += reader.read(data, last - first, number, pivot, follows=first > start)[1]
     return motions, size_bytes
 
 

@@ -20,6 +20,7 @@ from avcall.common.entropy_coder import Code, Decoder, Encoder, Need
 from avcall.common.errors import ProtocolError
 from avcall.common.keypoint_statistics import FIRST, LATER, ORDER, Row
 from avcall.common.keypoints import COUNT, Keypoints
+from avcall.common.residual_flow import Flow
 from avcall.common.scene import SceneMotion
 from avcall.common.scene_coder import STANDS, SceneCode, code_of, motions_of, walk_scene
 
@@ -47,16 +48,20 @@ def quantise(keypoints: Keypoints) -> Keypoints:
     return _points(_grid(keypoints))
 
 
-def encode(frames: Sequence[Keypoints], pivot: Keypoints, scenes: Sequence[SceneMotion] = ()) -> bytes:
+def encode(frames: Sequence[Keypoints], pivot: Keypoints, scenes: Sequence[SceneMotion] | SceneCode = ()) -> bytes:
     """1 to MAX_FRAMES consecutive frames that refer to the pivot with these keypoints, and how the scene has moved in
-    each since the pivot (not at all, without `scenes`)."""
+    each since the pivot (not at all, without `scenes`); a `SceneTeller`'s code of it takes fewer bytes."""
     if not 1 <= len(frames) <= MAX_FRAMES:
         raise ValueError(f"{len(frames)} frames in one run")
-    return _encode([_grid(frame) for frame in frames], _grid(pivot), _RUN, code_of(scenes))
+    code = scenes if isinstance(scenes, SceneCode) else code_of(scenes)
+    return _encode([_grid(frame) for frame in frames], _grid(pivot), _RUN, code)
 
 
-def decode(data: bytes, frames: int, pivot: Keypoints) -> tuple[list[Keypoints], list[SceneMotion]]:
-    """The frames of a run, float32 (K, 2) each, within the limits of the wire, and the scene's motion in each.
+def decode(
+    data: bytes, frames: int, pivot: Keypoints, before: Flow | None = None
+) -> tuple[list[Keypoints], list[SceneMotion]]:
+    """The frames of a run, float32 (K, 2) each, within the limits of the wire, and the scene's motion in each: see
+    `motions_of`, also for `before`.
 
     Raises:
         ProtocolError: bytes that no encoder has made.
@@ -64,7 +69,7 @@ def decode(data: bytes, frames: int, pivot: Keypoints) -> tuple[list[Keypoints],
     if not 1 <= frames <= MAX_FRAMES or len(data) > MAX_CODED_BYTES:
         raise ProtocolError(f"{len(data)} bytes of coded keypoints for {frames} frames")
     grids, scene = _decode(data, frames, _grid(pivot), _RUN)
-    return [_points(grid) for grid in grids], motions_of(scene, frames)
+    return [_points(grid) for grid in grids], motions_of(scene, frames, before)
 
 
 def encode_copy(frame: Keypoints, near: Keypoints) -> bytes:

@@ -33,10 +33,10 @@ ORDER = tuple((y, total - y) for total in range(FREQUENCIES) for y in range(tota
 ROWS, COLUMNS = (np.array(column) for column in zip(*ORDER, strict=True))
 """The frequencies of ORDER in y, and those in x."""
 WAVES = len(ORDER)
-STEP = 1.0 / 640.0
-"""Of the amplitude of a constant field, in the keypoint convention: a fifth of a pixel at 256. Waves, whose mean
+STEP = 1.0 / 1280.0
+"""Of the amplitude of a constant field, in the keypoint convention: a tenth of a pixel at 256. Waves, whose mean
 square is half of that (a quarter, of waves in both directions), have steps larger by the root of two (by two)."""
-LIMIT = 320
+LIMIT = 640
 """Steps; larger amplitudes are clipped to it."""
 
 _MOUTH, _EYE, _EDGE, _OF_EYES = (0.75, 0.5), (0.28, 0.2), 0.5, 0.5

@@ -45,7 +45,7 @@ from avcall.common.report_format import Report as Report
 from avcall.common.report_format import pack_report, parse_report
 from avcall.common.scene import STILL, SceneMotion
 
-VERSION = 4
+VERSION = 5
 MTU_BYTES = 1100
 """Largest media packet: with SCTP, DTLS, UDP and IP around it, it stays below 1,200 bytes (RFC 8831 section 5)."""
 

@@ -6,20 +6,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from avcall.common import keypoint_coder
 from avcall.common.errors import ProtocolError
 from avcall.common.frames import Pose
 from avcall.common.keypoints import Keypoints
-from avcall.common.scene import STILL
-from avcall.common.scene_coder import eased
 from avcall.common.stats import Stats
 from avcall.common.wire import Bundle, KeypointPacket
+from avcall.receiver.run_reader import RunReader
 
 PATIENCE_MS = 3_000.0
 """So long a bundle waits for its pivot."""
 MAX_WAITING = 32
+_SEQUENCES, _LATE = 2**16, 64
+"""Frames' numbers, and by how many a bundle's may be behind where it is only late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +96,12 @@ def _copy(bundle: Bundle, first: KeypointPacket, first_ms: float) -> Pose | None
 
 
 class BundleReader:
-    """Reads the bundles of one sender. Each can be read by itself; after the one before, its flow comes gradually."""
+    """Reads the bundles of one sender: see `RunReader`."""
 
     def __init__(self) -> None:
-        self._last: KeypointPacket | None = None
+        self._runs = RunReader()
+        self._sequence: int | None = None
+        """Of the frame that comes next."""
 
     def read(self, bundle: Bundle, pivot: Keypoints) -> list[KeypointPacket]:
         """The frames of a bundle as if each had come alone.
@@ -108,27 +109,22 @@ class BundleReader:
         Raises:
             ProtocolError: keypoints that no encoder has made.
         """
-        points, scenes = keypoint_coder.decode(bundle.coded, len(bundle.capture_ms), pivot)
-        before = self._last
-        if before is not None and before.pivot_id == bundle.pivot_id and _next(before.sequence) == bundle.sequence:
-            scenes = eased(scenes, before.scene)
-        elif np.array_equal(points[0], keypoint_coder.quantise(pivot)):  # the pivot's own frame
-            scenes = eased(scenes, STILL)
-        last = len(points) - 1
-        packets = [
+        count = len(bundle.capture_ms)
+        ahead = 0 if self._sequence is None else (bundle.sequence - self._sequence) % _SEQUENCES
+        late = ahead >= _SEQUENCES - _LATE
+        follows = self._sequence is not None and ahead == 0
+        read = self._runs.read(bundle.coded, count, bundle.pivot_id, pivot, follows=follows, late=late)
+        sequences = [(bundle.sequence + index) % _SEQUENCES for index in range(count + 1)]
+        if not late:
+            self._sequence = sequences[-1]
+        return [
             KeypointPacket(
-                (bundle.sequence + index) % 2**16,
+                sequences[index],
                 bundle.capture_ms[index],
                 bundle.pivot_id,
                 keypoints,
-                face_lost=bundle.face_lost and index == last,
+                face_lost=bundle.face_lost and index == count - 1,
                 scene=scene,
             )
-            for index, (keypoints, scene) in enumerate(zip(points, scenes, strict=True))
+            for index, (keypoints, scene) in enumerate(zip(*read, strict=True))
         ]
-        self._last = packets[-1]
-        return packets
-
-
-def _next(sequence: int) -> int:
-    return (sequence + 1) % 2**16

@@ -8,6 +8,7 @@ from dataclasses import replace
 from avcall.common import bundle_format, keypoint_coder, wire
 from avcall.common.bundle_format import CoarseCopy, offset_ms
 from avcall.common.keypoints import Keypoints
+from avcall.common.scene_coder import SceneTeller
 from avcall.common.wire import Bundle, KeypointPacket, Packet, VoicePacket
 
 SPANS_MS = (40.0, 200.0)
@@ -31,6 +32,7 @@ class Bundler:
         self._span_ms = span_ms
         self._poses: list[KeypointPacket] = []
         self._pivot: Keypoints | None = None
+        self._teller = SceneTeller()
         self._voice: tuple[VoicePacket, ...] = ()
         self._voice_complete = False
         """What waits of it is a span."""
@@ -123,7 +125,8 @@ class Bundler:
         if not poses:
             return [*voice, *map(wire.parse, attached)]
         assert self._pivot is not None
-        coded = keypoint_coder.encode([pose.keypoints for pose in poses], self._pivot, [pose.scene for pose in poses])
+        scenes = self._teller.code(poses[0].pivot_id, [pose.scene for pose in poses])
+        coded = keypoint_coder.encode([pose.keypoints for pose in poses], self._pivot, scenes)
         times = even([pose.capture_ms for pose in poses])
         bundle = Bundle(poses[0].sequence, times, poses[0].pivot_id, coded, (), poses[-1].face_lost)
         if self.copies:

@@ -11,8 +11,9 @@ from avcall.sender.analysis import View
 from avcall.sender.pivot_check import PivotChecker
 from avcall.sender.pivot_stage import Compute
 
-SHARE = 0.08
-"""Of the time: estimates take no more, however slow the machine is and however short the bundles are."""
+SHARE, SHARE_BETWEEN = 0.08, 0.06
+"""Of the time: estimates with a bundle's last frame, and with the others, take no more, however slow the machine is and
+however short the bundles are."""
 LASTS_MS = 500.0
 """A flow that is older belongs to another pose."""
 
@@ -29,16 +30,20 @@ class FlowStage:
         self._pivot_id: int | None = None
         self._flow = NO_FLOW
         """The last one, of this pivot."""
-        self._estimated_ms = self._next_ms = float("-inf")
+        self._estimated_ms = self._next_ms = self._next_between_ms = float("-inf")
 
-    async def flow(self, pivot_id: int, view: View, *, wanted: bool) -> Flow:
+    async def flow(self, pivot_id: int, view: View, *, wanted: bool, last: bool = True) -> Flow:
         """What is to travel with a view that refers to this pivot: an estimate of its own where that is `wanted` and
-        there is time for it, else the last one while it lasts."""
+        there is time for it, else the last one while it lasts. `last`: the view is the last of its bundle, which tells
+        more of its flow than of the others'."""
         if self._pivot_id != pivot_id or self._clock() - self._estimated_ms > LASTS_MS:
             self._pivot_id, self._flow = pivot_id, NO_FLOW
-        if self._checker is not None and wanted and self._clock() >= self._next_ms:
+        if self._checker is not None and wanted and self._clock() >= (self._next_ms if last else self._next_between_ms):
             self._flow, took_ms = await self._compute(partial(self._checker.flow, pivot_id, view))
             self._estimated_ms = self._clock()
-            self._next_ms = self._estimated_ms + took_ms / SHARE
+            if last:
+                self._next_ms = self._estimated_ms + took_ms / SHARE
+            else:
+                self._next_between_ms = self._estimated_ms + took_ms / SHARE_BETWEEN
             self._stats.add_stage("flow", took_ms)
         return self._flow

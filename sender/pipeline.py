@@ -280,8 +280,8 @@ class Sender:
             if view is None or (moving and np.abs(view.keypoints[NOSE]).max() > OUTSIDE):
                 self._stats.count("frames_outside")  # until the new crop's pivot has arrived
             else:
-                wanted = self._outlet.closing and not analysis.late  # bundles tell of their last frame only
-                flow = await self._flows.flow(pivot.pivot_id, view, wanted=wanted)
+                last = self._outlet.closing
+                flow = await self._flows.flow(pivot.pivot_id, view, wanted=not analysis.late, last=last)
                 scene = replace(view.scene.since(pivot.scene), flow=flow)
                 pose = Pose(frame.capture_ms, pivot.pivot_id, view.keypoints, scene=scene)
                 self._send_pose(pose, pivot.keypoints, view)

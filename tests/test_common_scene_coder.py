@@ -8,9 +8,9 @@ import pytest
 from avcall.common.keypoint_coder import MAX_CODED_BYTES, decode, encode
 from avcall.common.keypoints import COUNT
 from avcall.common.residual_flow import LIMIT as FLOW_LIMIT
-from avcall.common.residual_flow import WAVES
+from avcall.common.residual_flow import NO_FLOW, WAVES
 from avcall.common.scene import STILL, SceneMotion, Similarity
-from avcall.common.scene_coder import LIMIT, STEP
+from avcall.common.scene_coder import LIMIT, REFRESH, STEP, SceneTeller, eased
 
 POINTS = (np.arange(20, dtype=np.float32).reshape(COUNT, 2) - 10) / 16
 
@@ -67,3 +67,51 @@ def test_a_wild_flow_is_clipped_and_fits_the_limit() -> None:
 
 def test_a_flow_of_nothing_is_none() -> None:
     assert encode([POINTS], POINTS, [SceneMotion(flow=(0.0,) * (2 * WAVES))]) == encode([POINTS], POINTS)
+
+
+def flowing(*steps: int) -> SceneMotion:
+    return SceneMotion(flow=(*steps, *[0] * (2 * WAVES - len(steps))))
+
+
+def test_a_change_of_flow_takes_fewer_bytes_than_the_whole() -> None:
+    before = SceneMotion(flow=tuple(9 - n % 19 for n in range(2 * WAVES)))
+    after = SceneMotion(flow=tuple(steps + (n % 9 == 0) for n, steps in enumerate(before.flow)))
+    teller = SceneTeller()
+    teller.code(0, [before])
+    change = encode([POINTS], POINTS, teller.code(0, [after]))
+    assert len(change) < 0.5 * len(encode([POINTS], POINTS, [after]))
+    assert decode(change, 1, POINTS, before.flow)[1] == [after]
+
+
+def test_a_change_says_nothing_to_who_lacks_what_has_changed() -> None:
+    teller = SceneTeller()
+    teller.code(0, [flowing(8)])
+    change = encode([POINTS] * 2, POINTS, teller.code(0, [flowing(2), flowing(9)]))
+    assert [scene.flow for scene in decode(change, 2, POINTS)[1]] == [NO_FLOW] * 2
+
+
+def test_a_whole_flow_is_told_at_first_by_another_pivot_and_now_and_then() -> None:
+    teller = SceneTeller()
+    codes = [teller.code(0, [flowing(n + 1)]) for n in range(2 * REFRESH + 3)]
+    assert [n for n, code in enumerate(codes) if code.whole] == [0, REFRESH + 1, 2 * REFRESH + 2]
+    assert [code.flow[0] for code in codes[:3]] == [1, 1, 1]
+    assert teller.code(1, [flowing(5)]).whole
+    assert teller.code(1, [STILL]).flow == ()
+    assert not teller.code(1, [flowing(5)]).whole  # since there was none
+
+
+def test_slow_waves_leave_the_line_between_two_runs() -> None:
+    teller = SceneTeller()
+    teller.code(0, [flowing(3)])
+    run = [flowing(9), flowing(3), flowing(6)]  # the middle one still has the flow told last: nothing of its own
+    data = encode([POINTS] * 3, POINTS, teller.code(0, run))
+    _, found = decode(data, 3, POINTS, flowing(3).flow)
+    assert [scene.flow[0] for scene in eased(found, flowing(3))] == [9, 5, 6]
+
+
+def test_fast_waves_and_small_differences_stay_on_the_line() -> None:
+    teller = SceneTeller()
+    fast = 2 * WAVES - 1
+    teller.code(0, [flowing(0, 3)])
+    run = [SceneMotion(flow=(1, 4, *[0] * (fast - 2), 9)), flowing(0, 5)]
+    assert teller.code(0, run).off == ()

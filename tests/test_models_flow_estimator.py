@@ -37,7 +37,7 @@ def found_px(estimator: FlowEstimator, shown: Image, frame: Image, times: int = 
 
 
 def test_a_smooth_flow_is_found_to_a_third_of_a_pixel() -> None:
-    true_px = field(flow({(0, 0): 10, (1, 0): 6}, {(0, 1): -8}), 256) * np.float32(PX)
+    true_px = field(flow({(0, 0): 20, (1, 0): 12}, {(0, 1): -16}), 256) * np.float32(PX)
     found = found_px(FlowEstimator(), texture(0), moved(texture(0), true_px))
     assert np.abs(true_px).mean() > 1.0
     assert np.abs(found - true_px)[32:-96, 32:-96].mean() < 0.33
@@ -66,7 +66,7 @@ def test_another_picture_has_little() -> None:
 
 def test_what_was_told_stays_until_it_is_clearly_wrong() -> None:
     estimator = FlowEstimator()
-    steps = field(flow({(0, 0): 10}, {}), 256) * np.float32(PX)
+    steps = field(flow({(0, 0): 20}, {}), 256) * np.float32(PX)
     frames = [moved(texture(0), steps * np.float32(1.0 + 0.02 * (-1) ** n)) for n in range(12)]
     told = [estimator.follow(texture(0), frame, ELSEWHERE) for frame in frames]
     assert told[3:] == [told[3]] * 9

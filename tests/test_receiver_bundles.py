@@ -13,6 +13,7 @@ from avcall.common.keypoints import COUNT, Keypoints
 from avcall.common.pivot_format import rounded
 from avcall.common.residual_flow import WAVES
 from avcall.common.scene import STILL, SceneMotion, Similarity
+from avcall.common.scene_coder import REFRESH, SceneTeller
 from avcall.common.stats import Stats
 from avcall.common.wire import Bundle, CoarseCopy
 from avcall.receiver.bundles import MAX_WAITING, PATIENCE_MS, BundleIntake
@@ -67,6 +68,46 @@ def test_a_flow_begins_at_the_pivots_own_frame() -> None:
     frames, _ = bundles.take(bundle(coded=data), [10.0, 50.0], 0.0)
     assert not np.array_equal(frames[0][0].keypoints, fine)
     assert [packet.scene.flow[0] for packet, _ in frames] == [2, 4]
+
+
+def told_runs(*steps: float) -> list[bytes]:
+    """Runs of frames that are none of them the pivot's own, each with the change of its flow."""
+    teller = SceneTeller()
+    moved = [PIVOT + np.float32(n / 256) for n in (1, 2)]
+    return [keypoint_coder.encode(moved, PIVOT, teller.code(3, [flowing(each)] * 2)) for each in steps]
+
+
+def last_flows(order: list[int], runs: list[bytes]) -> list[float]:
+    bundles, _ = intake(known={3: PIVOT})
+    taken = [bundles.take(bundle(number, coded=runs[number]), [10.0, 50.0], 0.0)[0] for number in order]
+    return [frames[-1][0].scene.flow[0] for frames in taken]
+
+
+def test_a_change_that_is_lost_is_missed_until_the_flow_is_told_whole() -> None:
+    steps = [4, 6, 9, *range(10, 10 + REFRESH)]
+    runs = told_runs(*steps)
+    assert last_flows(list(range(len(runs))), runs) == steps
+    without = last_flows([number for number in range(len(runs)) if number != 1], runs)
+    assert without[1] == 9 - 2
+    assert without[-3:] == [steps[-3] - 2, *steps[-2:]]
+
+
+def test_a_bundle_that_comes_late_spoils_no_later_flow() -> None:
+    runs = told_runs(4, 6, 9, 11)
+    assert last_flows([0, 2, 1, 3], runs)[-1] == 11 - 2
+
+
+def test_frames_are_smoothed_from_bundle_to_bundle() -> None:
+    bundles, _ = intake(known={3: PIVOT})
+    drift = [PIVOT + np.float32(round(0.3 * n) / 256) for n in range(12)]
+    seen = []
+    for number in range(6):
+        data = keypoint_coder.encode(drift[2 * number : 2 * number + 2], PIVOT)
+        seen += [packet for packet, _ in bundles.take(bundle(number, coded=data), [10.0, 50.0], 0.0)[0]]
+    moves = np.diff([256 * (packet.keypoints - PIVOT)[0, 0] for packet in seen])
+    assert moves.max() < 0.8  # a whole step as told
+    rounded_again = [keypoint_coder.quantise(packet.keypoints) for packet in seen]
+    assert np.array_equal(rounded_again, drift)
 
 
 def test_a_copy_comes_with_its_time() -> None:

@@ -13,7 +13,7 @@ from avcall.common.residual_flow import NO_FLOW, Flow
 from avcall.common.stats import Stats
 from avcall.sender.analysis import View
 from avcall.sender.crop import Crop
-from avcall.sender.flow_stage import LASTS_MS, SHARE, FlowStage
+from avcall.sender.flow_stage import LASTS_MS, SHARE, SHARE_BETWEEN, FlowStage
 from avcall.sender.pivot_check import PivotChecker
 
 T = TypeVar("T")
@@ -43,9 +43,9 @@ class Line:
         self.now_ms += TOOK_MS
         return work(), TOOK_MS
 
-    def at(self, now_ms: float, pivot_id: int = 0, *, wanted: bool = True) -> Flow:
+    def at(self, now_ms: float, pivot_id: int = 0, *, wanted: bool = True, last: bool = True) -> Flow:
         self.now_ms = now_ms
-        return asyncio.run(self.stage.flow(pivot_id, VIEW, wanted=wanted))
+        return asyncio.run(self.stage.flow(pivot_id, VIEW, wanted=wanted, last=last))
 
 
 def test_it_is_estimated_when_it_is_wanted_and_repeated_in_between() -> None:
@@ -64,6 +64,19 @@ def test_estimates_take_their_share_of_the_time() -> None:
         line.at(40.0 * number)
     assert len(checker.asked) * TOOK_MS == pytest.approx(SHARE * 10_000.0, rel=0.25)
     assert len(checker.asked) * TOOK_MS <= SHARE * 10_000.0 + TOOK_MS
+
+
+def test_estimates_between_have_a_share_of_their_own() -> None:
+    checker = Counting()
+    line = Line(checker)
+    lasts = 0
+    for number in range(250):
+        estimates = len(checker.asked)
+        line.at(40.0 * number, last=number % 3 == 2)
+        if number % 3 == 2:  # a bundle's last frame has its own, whatever those between have taken
+            assert len(checker.asked) == estimates + 1
+            lasts += 1
+    assert (len(checker.asked) - lasts) * TOOK_MS == pytest.approx(SHARE_BETWEEN * 10_000.0, rel=0.3)
 
 
 def test_another_pivot_and_age_end_it() -> None:
