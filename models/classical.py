@@ -56,7 +56,7 @@ from avcall.models.classical_openings import (
 from avcall.models.classical_pivot import EncodedPivot, MovableFace, believable, lent
 from avcall.models.classical_reader import Known, PivotReader
 from avcall.models.classical_sheet import back_to_front, sheet_triangles, sheet_vertices
-from avcall.models.classical_still import hold_background, person_masks
+from avcall.models.classical_still import follows_flow, hold_background, person_masks
 from avcall.models.classical_tps import spline_displacement
 from avcall.models.classical_warp import Drawing, Map, Mask, Window, base_grid, enlarge, mesh_displacements, sample
 from avcall.models.interfaces import Detailed, Encoded, ModelId
@@ -187,6 +187,15 @@ class ClassicalReenactor:
         moved = self._moved(encoded, keypoints, scene, finely=False)
         return rounded(sample(encoded.picture, self._base(len(encoded.image)) + moved.displacement, cv2.INTER_LINEAR))
 
+    def flow_share(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion) -> Map:
+        """See `SharesFlow`."""
+        assert isinstance(encoded, EncodedPivot)
+        around = residual_flow.around_features(keypoints, _COARSEST_GRID)
+        if encoded.face is None:
+            return around
+        base = self._base(_COARSEST_GRID)
+        return around * follows_flow(encoded.face.person, encoded.keypoints, keypoints, scene, base)
+
     def move(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Moved:
         """What `drive` rounds, and how it came about: networks go on from it."""
         assert isinstance(encoded, EncodedPivot)
@@ -249,8 +258,8 @@ class ClassicalReenactor:
         (coarse, covered), *fine = mesh_displacements(moved[:, :2], own, drawings)
         held = hold_background(coarse, covered, face.person, self._base(grid), scene)
         if scene.flow:  # which leaves the finer drawings alone: they are of eyes and mouth
-            around = residual_flow.around_features(keypoints, _COARSEST_GRID)[..., None]
-            held = held + enlarge(residual_flow.field(scene.flow, _COARSEST_GRID) * around, grid)
+            share = self.flow_share(encoded, keypoints, scene)[..., None]
+            held = held + enlarge(residual_flow.field(scene.flow, _COARSEST_GRID) * share, grid)
         displacement = enlarge(np.ascontiguousarray(held), side)
         for drawing, (field, covered) in zip(finer, fine, strict=False):
             np.copyto(displacement[drawing.window.slices], field, where=covered[..., None])

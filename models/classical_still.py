@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avcall.common.keypoints import Keypoints
 from avcall.common.scene import STILL, SceneMotion
 from avcall.models.classical_face import FaceModel
 from avcall.models.classical_openings import depth_inside
@@ -32,7 +33,10 @@ _MOTIONS = (0.0156, 0.052, 0.26)
 """Mean motion of the sheet, in keypoint units, up to which the band is narrow, at which it is wide, and from which
 nothing is held. Where the background moves otherwise than the body, the band between them is at most wide."""
 
-CONSTANTS = (_SIDE, _PERSON, _CHEEK, _BANDS, _MOTIONS)
+_FREE = 2.0 / 256.0
+"""Motion of the background, in keypoint units, from which it follows a residual flow as the person does."""
+
+CONSTANTS = (_SIDE, _PERSON, _CHEEK, _BANDS, _MOTIONS, _FREE)
 
 
 def person_masks(segmentation: NDArray[np.uint8], face: FaceModel) -> Map:
@@ -65,6 +69,17 @@ def hold_background(displacement: Map, covered: Mask, masks: Map, base: Map, sce
         mask = _mask(masks, min(_mean(behind, np.ones_like(covered)), _MOTIONS[1]))
         held += behind * (1.0 - sample(mask, person_from, cv2.INTER_LINEAR)[..., None])
     return np.asarray(held)
+
+
+def follows_flow(masks: Map, pivot: Keypoints, keypoints: Keypoints, scene: SceneMotion, base: Map) -> Map:
+    """How much of a residual flow each place of the moved picture follows, (g, g): all of it where there is person, and
+    nothing of it in a background that stands still, which slow waves could not help moving too.
+
+    `pivot` and `keypoints` (K, 2) say where the head has gone, `base` (g, g, 2) are the grid's own positions.
+    """
+    person = sample(masks[0, 0], base + (pivot - keypoints).mean(axis=0), cv2.INTER_LINEAR)
+    free = min(1.0, scene.background.reach / _FREE)
+    return np.asarray(person + np.float32(free) * (1.0 - person))
 
 
 def _mean(motion: Map, where: Mask) -> float:

@@ -59,10 +59,11 @@ class FlowEstimator:
         self._told = np.zeros(2 * WAVES, dtype=np.float32)
         """In steps."""
 
-    def follow(self, shown: Image, frame: Image, keypoints: Keypoints) -> Flow:
+    def follow(self, shown: Image, frame: Image, keypoints: Keypoints, share: Grey | None = None) -> Flow:
         """Of `frame` with these keypoints, where the receiver would show `shown` without a flow (both square, of any
-        size), in whole steps; empty where nothing moves, or no flow makes the two more alike."""
-        sight = _Sight(_small(shown), _small(frame), around_features(keypoints, SIDE))
+        size), in whole steps; empty where nothing moves, or no flow makes the two more alike. `share`, of it that
+        each place follows, is 1 but for eyes and mouth where it is not given."""
+        sight = _Sight(_small(shown), _small(frame), around_features(keypoints, SIDE) if share is None else share)
         start = self._amplitudes
         still = sight.difference(np.zeros_like(start))
         if start.any() and sight.difference(start) >= still:  # another scene, or long ago

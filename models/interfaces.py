@@ -13,6 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from avcall.common.keypoints import Image, Keypoints, Landmarks
 from avcall.common.scene import STILL, SceneMotion
 
@@ -145,6 +148,14 @@ def sketched(drives: Drives, encoded: Encoded, keypoints: Keypoints, scene: Scen
     if isinstance(drives, Sketches):
         return drives.sketch(encoded, keypoints, scene)
     return driven(drives, encoded, keypoints, scene)
+
+
+@runtime_checkable
+class SharesFlow(Protocol):
+    """Something that drives, and knows where a residual flow moves its pictures."""
+
+    def flow_share(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion) -> NDArray[np.float32]:
+        """How much of it each place of the driven picture follows, float32 (64, 64) in [0, 1]."""
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ import numpy as np
 from avcall.common.keypoints import Image, Keypoints
 from avcall.common.residual_flow import Flow
 from avcall.models.flow_estimator import FlowEstimator
-from avcall.models.interfaces import Encoded, Reenactor, driven, followed, sketched
+from avcall.models.interfaces import Encoded, Reenactor, SharesFlow, driven, followed, sketched
 from avcall.models.look import flaw, small_luma
 from avcall.models.scene_tracker import Scene
 from avcall.sender.analysis import View
@@ -76,7 +76,8 @@ class PivotChecker:
         kept = self._pivots.get(pivot_id)
         if kept is None:
             return ()
-        shown = sketched(self._reenactor, kept.encoded, view.keypoints, view.scene.since(kept.scene))
-        kept.flow = kept.estimator.follow(shown, view.image, view.keypoints)
+        seen = (kept.encoded, view.keypoints, view.scene.since(kept.scene))
+        share = self._reenactor.flow_share(*seen) if isinstance(self._reenactor, SharesFlow) else None
+        kept.flow = kept.estimator.follow(sketched(self._reenactor, *seen), view.image, view.keypoints, share)
         self._flowing = pivot_id
         return kept.flow

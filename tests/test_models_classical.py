@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -16,7 +17,6 @@ from avcall.common.keypoints import (
     LID_RIGHT,
     LOWER_LIP,
     MESH_INDICES,
-    NOSE,
     UPPER_LIP,
     Image,
     Keypoints,
@@ -24,7 +24,7 @@ from avcall.common.keypoints import (
 )
 from avcall.common.residual_flow import WAVES, around_features
 from avcall.common.scene import SceneMotion, Similarity
-from avcall.models.classical import ClassicalReenactor, MeshDetector
+from avcall.models.classical import ClassicalReenactor, MeshDetector, rounded
 from avcall.models.face_mesh import FaceMesh
 from tests.classical_portrait import portrait as load_portrait
 from tests.classical_portrait import portrait_keypoints, portrait_landmarks
@@ -90,16 +90,29 @@ def test_far_background_does_not_move(reenactor: ClassicalReenactor, portrait: I
 def test_a_flow_moves_all_but_mouth_and_eyes(
     reenactor: ClassicalReenactor, portrait: Image, keypoints: Keypoints
 ) -> None:
-    flow = (40.0, *[0.0] * (2 * WAVES - 1))  # from 8 pixels to the right
+    flow = (80.0, *[0.0] * (2 * WAVES - 1))  # from 8 pixels to the right
+    panned = SceneMotion(background=Similarity(shift=0.02 + 0j))
     encoded = reenactor.encode(portrait, keypoints)
-    moved = reenactor.move(encoded, keypoints, SceneMotion(flow=flow))
-    still = reenactor.move(encoded, keypoints)
+    moved = reenactor.move(encoded, keypoints, replace(panned, flow=flow))
+    still = reenactor.move(encoded, keypoints, panned)
     gained = (moved.displacement - still.displacement).numpy() * 127.5
     assert gained[8, 8] == pytest.approx([40 * 127.5 / 640, 0.0], abs=0.05)
     for point in keypoints[[UPPER_LIP, LID_LEFT, LID_RIGHT]]:
         x, y = np.rint((point + 1) * 127.5).astype(int)
         assert np.abs(gained[y, x]).max() < 0.3
     assert np.abs(moved.picture.numpy()[:, 4:12, :-16] - still.picture.numpy()[:, 4:12, 8:-8]).mean() < 1.0
+
+
+def test_a_flow_leaves_a_background_that_stands_still_alone(
+    reenactor: ClassicalReenactor, portrait: Image, keypoints: Keypoints
+) -> None:
+    flow = (80.0, *[0.0] * (2 * WAVES - 1))
+    encoded = reenactor.encode(portrait, keypoints)
+    moved = reenactor.move(encoded, keypoints, SceneMotion(flow=flow))
+    gained = (moved.displacement - reenactor.move(encoded, keypoints).displacement).numpy() * 127.5
+    assert gained[64, 128, 0] > 6.0  # the forehead
+    assert np.abs(gained[:40, :24]).max() < 0.3
+    assert np.array_equal(rounded(moved.picture.numpy().transpose(1, 2, 0))[:40, :16], portrait[:40, :16])
 
 
 def test_a_sketch_is_the_driven_picture_but_for_mouth_and_eyes(
