@@ -17,6 +17,7 @@ from avcall.common.keypoints import (
     LID_RIGHT,
     LOWER_LIP,
     MESH_INDICES,
+    NOSE,
     UPPER_LIP,
     Image,
     Keypoints,
