@@ -14,6 +14,8 @@ from avcall.sender.pivot_stage import Compute
 SHARE, SHARE_BETWEEN = 0.08, 0.06
 """Of the time: estimates with a bundle's last frame, and with the others, take no more, however slow the machine is and
 however short the bundles are."""
+QUICK_MS = 10.0
+"""Where an estimate took longer, the machine has no time for any but the last frames'."""
 LASTS_MS = 500.0
 """A flow that is older belongs to another pose."""
 
@@ -31,6 +33,7 @@ class FlowStage:
         self._flow = NO_FLOW
         """The last one, of this pivot."""
         self._estimated_ms = self._next_ms = self._next_between_ms = float("-inf")
+        self._quick = True
 
     async def flow(self, pivot_id: int, view: View, *, wanted: bool, last: bool = True) -> Flow:
         """What is to travel with a view that refers to this pivot: an estimate of its own where that is `wanted` and
@@ -38,12 +41,16 @@ class FlowStage:
         more of its flow than of the others'."""
         if self._pivot_id != pivot_id or self._clock() - self._estimated_ms > LASTS_MS:
             self._pivot_id, self._flow = pivot_id, NO_FLOW
-        if self._checker is not None and wanted and self._clock() >= (self._next_ms if last else self._next_between_ms):
+        if self._checker is not None and wanted and self._due(last):
             self._flow, took_ms = await self._compute(partial(self._checker.flow, pivot_id, view))
             self._estimated_ms = self._clock()
             if last:
                 self._next_ms = self._estimated_ms + took_ms / SHARE
             else:
                 self._next_between_ms = self._estimated_ms + took_ms / SHARE_BETWEEN
+            self._quick = took_ms <= QUICK_MS
             self._stats.add_stage("flow", took_ms)
         return self._flow
+
+    def _due(self, last: bool) -> bool:
+        return self._clock() >= self._next_ms if last else self._quick and self._clock() >= self._next_between_ms

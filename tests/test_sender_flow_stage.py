@@ -13,7 +13,7 @@ from avcall.common.residual_flow import NO_FLOW, Flow
 from avcall.common.stats import Stats
 from avcall.sender.analysis import View
 from avcall.sender.crop import Crop
-from avcall.sender.flow_stage import LASTS_MS, SHARE, SHARE_BETWEEN, FlowStage
+from avcall.sender.flow_stage import LASTS_MS, QUICK_MS, SHARE, SHARE_BETWEEN, FlowStage
 from avcall.sender.pivot_check import PivotChecker
 
 T = TypeVar("T")
@@ -35,13 +35,13 @@ class Counting(PivotChecker):
 class Line:
     """A stage whose clock is set by hand."""
 
-    def __init__(self, checker: PivotChecker | None) -> None:
-        self.now_ms, self.stats = 0.0, Stats()
+    def __init__(self, checker: PivotChecker | None, took_ms: float = TOOK_MS) -> None:
+        self.now_ms, self.took_ms, self.stats = 0.0, took_ms, Stats()
         self.stage = FlowStage(checker, compute=self._compute, clock=lambda: self.now_ms, stats=self.stats)
 
     async def _compute(self, work: Callable[[], T]) -> tuple[T, float]:
-        self.now_ms += TOOK_MS
-        return work(), TOOK_MS
+        self.now_ms += self.took_ms
+        return work(), self.took_ms
 
     def at(self, now_ms: float, pivot_id: int = 0, *, wanted: bool = True, last: bool = True) -> Flow:
         self.now_ms = now_ms
@@ -77,6 +77,19 @@ def test_estimates_between_have_a_share_of_their_own() -> None:
             assert len(checker.asked) == estimates + 1
             lasts += 1
     assert (len(checker.asked) - lasts) * TOOK_MS == pytest.approx(SHARE_BETWEEN * 10_000.0, rel=0.3)
+
+
+def test_a_busy_machine_estimates_with_last_frames_only() -> None:
+    checker = Counting()
+    line = Line(checker, took_ms=1.5 * QUICK_MS)
+    line.at(0.0)
+    for number in range(1, 50):
+        line.at(100.0 * number, last=False)
+    assert len(checker.asked) == 1
+    line.took_ms = 0.5 * QUICK_MS
+    line.at(5_000.0)
+    line.at(5_040.0, last=False)
+    assert len(checker.asked) == 3
 
 
 def test_another_pivot_and_age_end_it() -> None:
