@@ -31,26 +31,27 @@ class FlowStage:
         self._stats = stats
         self._pivot_id: int | None = None
         self._flow = NO_FLOW
-        """The last one, of this pivot."""
+        """Of the last view of a bundle, by this pivot."""
         self._estimated_ms = self._next_ms = self._next_between_ms = float("-inf")
         self._quick = True
 
     async def flow(self, pivot_id: int, view: View, *, wanted: bool, last: bool = True) -> Flow:
         """What is to travel with a view that refers to this pivot: an estimate of its own where that is `wanted` and
-        there is time for it, else the last one while it lasts. `last`: the view is the last of its bundle, which tells
-        more of its flow than of the others'."""
+        there is time for it, else that of a bundle's last view while it lasts: what was told already, so it tells
+        nothing anew. `last`: the view is the last of its bundle, which tells more of its flow than of the others'."""
         if self._pivot_id != pivot_id or self._clock() - self._estimated_ms > LASTS_MS:
             self._pivot_id, self._flow = pivot_id, NO_FLOW
-        if self._checker is not None and wanted and self._due(last):
-            self._flow, took_ms = await self._compute(partial(self._checker.flow, pivot_id, view))
-            self._estimated_ms = self._clock()
-            if last:
-                self._next_ms = self._estimated_ms + took_ms / SHARE
-            else:
-                self._next_between_ms = self._estimated_ms + took_ms / SHARE_BETWEEN
-            self._quick = took_ms <= QUICK_MS
-            self._stats.add_stage("flow", took_ms)
-        return self._flow
+        if self._checker is None or not wanted or not self._due(last):
+            return self._flow
+        flow, took_ms = await self._compute(partial(self._checker.flow, pivot_id, view))
+        now_ms = self._clock()
+        self._quick = took_ms <= QUICK_MS
+        self._stats.add_stage("flow", took_ms)
+        if last:
+            self._flow, self._estimated_ms, self._next_ms = flow, now_ms, now_ms + took_ms / SHARE
+        else:
+            self._next_between_ms = now_ms + took_ms / SHARE_BETWEEN
+        return flow
 
     def _due(self, last: bool) -> bool:
         return self._clock() >= self._next_ms if last else self._quick and self._clock() >= self._next_between_ms

@@ -79,6 +79,13 @@ def test_estimates_between_have_a_share_of_their_own() -> None:
     assert (len(checker.asked) - lasts) * TOOK_MS == pytest.approx(SHARE_BETWEEN * 10_000.0, rel=0.3)
 
 
+def test_a_frame_between_without_an_estimate_repeats_what_was_told() -> None:
+    line = Line(Counting())
+    told = line.at(0.0)
+    assert line.at(40.0, last=False) == (2.0,)
+    assert line.at(80.0, last=False) == told  # not the estimate of another frame
+
+
 def test_a_busy_machine_estimates_with_last_frames_only() -> None:
     checker = Counting()
     line = Line(checker, took_ms=1.5 * QUICK_MS)
