@@ -1,7 +1,8 @@
 """Real calls over a folder of clips, one after the other: what `avcall demo` reports of each, and the means.
 
 A two-way call is one between a clip and the next, each of which begins again where it ends before the call. Both speak
-all the time then, as far as the speech gate lets them: in a conversation in turns the voice costs half of that.
+all the time then, as far as the speech gate lets them: in a conversation in turns the voice costs half of that. Nothing
+is recorded but the traces that the figures are made from.
 """
 
 from __future__ import annotations
@@ -113,8 +114,8 @@ def _results(
 
 
 def _call(clip: Path, seconds: float, flags: Sequence[str], out: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "avcall.cli", "demo", "--no-window", "--video", str(clip), "--out", str(out)]
-    command += ["--seconds", f"{seconds:g}", *flags]
+    command = [sys.executable, "-m", "avcall.cli", "demo", "--no-window", "--no-record", "--video", str(clip)]
+    command += ["--out", str(out), "--seconds", f"{seconds:g}", *flags]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + EXTRA_S, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]

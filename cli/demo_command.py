@@ -36,6 +36,7 @@ EXTRA_S = 120.0
 MOVED = 0.3
 """Mean change in grey levels (0 to 255) that the received picture must show at least once."""
 FACE_SHARE = 0.5
+RECORDING = "received.mp4"
 FIRST, SECOND = "first", "second"
 """Folders of the traces of --two-way."""
 
@@ -53,6 +54,7 @@ class DemoConfig:
     seconds: float = flag(8.0, "how long the call lasts", metavar="SECONDS")
     out: Path = flag(Path("out"), "folder for the results", metavar="DIR")
     window: bool = flag(True, "show the received picture in a window, where there is a display")
+    record: bool = flag(True, "the receiver records the call, which costs it a tenth of a core (received.mp4)")
     model: str = flag(DEFAULT_MODEL, "reenactment model", metavar="NAME")
     device: str = flag("auto", "where networks compute", choices=("auto", "cpu", "cuda"))
     quality: str = flag(AUTO, "as 'avcall receive' has it", choices=QUALITIES)
@@ -130,7 +132,8 @@ def make_folder(out: Path) -> Path:
     logs = out / "logs"
     try:
         logs.mkdir(parents=True, exist_ok=True)
-        (out / "report.json").unlink(missing_ok=True)  # an old report must not pass for a new one
+        for old in ("report.json", RECORDING):  # of another call, must not pass for this one's
+            (out / old).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"--out {out}: {error.strerror}: give a folder that can be written") from error
     return logs
@@ -166,6 +169,7 @@ def call(config: DemoConfig, source: list[str], logs: Path) -> None:
         AvcallError: of the process that failed, with its exit code.
     """
     window = config.window and has_display()
+    recording = ("--record", str(config.out / RECORDING)) if config.record else ()
     common = ["--room", "demo", "--bind", "127.0.0.1", "--model", config.model, "--device", config.device]
     with Children(logs) as children:
         signaling = children.start("signal", "--host", "127.0.0.1", "--port", "0")
@@ -175,7 +179,7 @@ def call(config: DemoConfig, source: list[str], logs: Path) -> None:
             "receive",
             *common,
             *("--quality", config.quality),
-            *("--trace", str(config.out / "trace" / "receiver"), "--record", str(config.out / "received.mp4")),
+            *("--trace", str(config.out / "trace" / "receiver"), *recording),
             "--window" if window else "--no-window",
             # a microphone in the same room would hear the speaker
             "--audio" if window and "--video" in source else "--no-audio",
@@ -203,6 +207,7 @@ def two_way_call(config: DemoConfig, source: list[str], logs: Path) -> None:
         AvcallError: of the process that failed, with its exit code.
     """
     window = config.window and has_display()
+    recording = ("--record", str(config.out / RECORDING)) if config.record else ()
     back = ["--video", str(config.video_back)] if config.video_back else source
     if "--camera" in back:
         raise ConfigError("--two-way with one camera: give --video-back FILE for what the other end sends")
@@ -218,7 +223,7 @@ def two_way_call(config: DemoConfig, source: list[str], logs: Path) -> None:
             "call",
             *common,
             *_looped(back),
-            *("--trace", str(traces / SECOND), "--record", str(config.out / "received.mp4")),
+            *("--trace", str(traces / SECOND), *recording),
             "--window" if window else "--no-window",
         )
         first = children.start(
@@ -289,7 +294,7 @@ def write_report(out: Path, *, two_way: bool = False) -> dict[str, Any]:
             yield tick
 
     caption = f"synthesised from {sum(report['payload_kbps'].values()):.0f} kbit/s"
-    write_side_by_side(out / "side_by_side.mp4", passing(), out / "received.mp4", caption)
+    write_side_by_side(out / "side_by_side.mp4", passing(), out / RECORDING, caption)
     try:
         (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         (out / "report.html").write_text(report_page(report, moments, "side_by_side.mp4"), encoding="utf-8")
