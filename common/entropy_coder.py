@@ -46,26 +46,44 @@ class Encoder:
 
     def __init__(self) -> None:
         self._encoder = constriction.stream.queue.RangeEncoder()
+        self._said: list[tuple[int, Any]] = []
+        """Each symbol and its law."""
 
     def code(self, number: int, width: int) -> int:
         if abs(number) <= _WIDEST:
-            self._encoder.encode(number + _WIDEST, _law(width))
+            self._say(number + _WIDEST, _law(width))
         else:
-            self._encoder.encode(_ESCAPE, _law(width))
-            self._encoder.encode(number + _ESCAPED // 2, _uniform())
+            self._say(_ESCAPE, _law(width))
+            self._say(number + _ESCAPED // 2, _uniform())
         return number
 
-    def finish(self, says_the_same: Callable[[bytes], bool]) -> bytes:
+    def finish(self) -> bytes:
         """The fewest bytes that still say the same: whole words are too many."""
-        return _shortest(self._encoder.get_compressed().astype(">u4").tobytes(), says_the_same)
+        data = self._encoder.get_compressed().astype(">u4").tobytes()
+        for size in range(max(0, len(data) - 4), len(data)):
+            number = int.from_bytes(data[:size], "big")
+            for candidate in (number, number + 1):
+                if candidate < 256**size and self._says_the_same(shorter := candidate.to_bytes(size, "big")):
+                    return shorter
+        return data
+
+    def _say(self, symbol: int, law: Any) -> None:
+        self._encoder.encode(symbol, law)
+        self._said.append((symbol, law))
+
+    def _says_the_same(self, data: bytes) -> bool:
+        decoder = _range_decoder(data)
+        try:
+            return all(int(decoder.decode(law)) == symbol for symbol, law in self._said)
+        except AssertionError:  # the library's word for bytes that no encoder has made
+            return False
 
 
 class Decoder:
     """`code` is a `Code`, which raises AssertionError, the library's word for it, on bytes that no encoder has made."""
 
     def __init__(self, data: bytes) -> None:
-        padded = data + bytes(-len(data) % 4 + 4 * _WORDS_AFTER)
-        self._decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, dtype=">u4").astype(np.uint32))
+        self._decoder = _range_decoder(data)
 
     def code(self, _: int, width: int) -> int:
         symbol = int(self._decoder.decode(_law(width)))
@@ -87,14 +105,9 @@ class Need:
         self._usual += usual
 
 
-def _shortest(data: bytes, says_the_same: Callable[[bytes], bool]) -> bytes:
-    """The fewest first bytes, the last of them possibly one more, that still say the same: whole words are too many."""
-    for size in range(max(0, len(data) - 4), len(data)):
-        number = int.from_bytes(data[:size], "big")
-        for candidate in (number, number + 1):
-            if candidate < 256**size and says_the_same(shorter := candidate.to_bytes(size, "big")):
-                return shorter
-    return data
+def _range_decoder(data: bytes) -> Any:
+    padded = data + bytes(-len(data) % 4 + 4 * _WORDS_AFTER)
+    return constriction.stream.queue.RangeDecoder(np.frombuffer(padded, dtype=">u4").astype(np.uint32))
 
 
 def _law(width: int) -> Any:
