@@ -26,7 +26,7 @@ from avcall.models.interfaces import Reenactor
 from avcall.models.registry import device_from_flag, load_pair
 from avcall.receiver.pipeline import Receiver
 from avcall.receiver.recorder import Recorder
-from avcall.receiver.renderers import Renderer, Window
+from avcall.receiver.renderers import Offscreen, Renderer, Window
 from avcall.receiver.speaker import SilentSpeaker, SoundCardSpeaker, Speaker
 from avcall.signaling.session import Session, open_session
 
@@ -156,7 +156,7 @@ class Buttons:
 
 
 def open_renderers(config: ReceiveConfig, buttons: Buttons, stack: ExitStack) -> list[Renderer]:
-    """Window and recorder as the flags say; closed with `stack`.
+    """Window and recorder as the flags say, or what stands for a window; closed with `stack`.
 
     Raises:
         DeviceError, OutputError: naming the flag.
@@ -166,6 +166,8 @@ def open_renderers(config: ReceiveConfig, buttons: Buttons, stack: ExitStack) ->
         renderers.append(Window(lambda: buttons.quit(), lambda: buttons.mute()))
     if config.record is not None:
         renderers.append(Recorder(config.record))
+    if not renderers:
+        renderers.append(Offscreen())
     for renderer in renderers:
         stack.callback(renderer.close)
     return renderers

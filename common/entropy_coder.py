@@ -59,7 +59,7 @@ class Encoder:
 
     def finish(self) -> bytes:
         """The fewest bytes that still say the same: whole words are too many."""
-        data = self._encoder.get_compressed().astype(">u4").tobytes()
+        data: bytes = self._encoder.get_compressed().astype(">u4").tobytes()
         for size in range(max(0, len(data) - 4), len(data)):
             number = int.from_bytes(data[:size], "big")
             for candidate in (number, number + 1):

@@ -60,11 +60,11 @@ class Window:
         self._opened = False
 
     def show(self, frame: ShownFrame) -> None:
-        marked = draw_overlay(frame.display, frame.badges)
+        marked = _marked(frame)
         if not self._opened:
             cv2.namedWindow(self._title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
             self._opened = True
-        cv2.imshow(self._title, np.ascontiguousarray(marked[:, :, ::-1]))
+        cv2.imshow(self._title, marked)
         key = cv2.pollKey()
         if key in (ord("q"), 27) or cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
             self._on_quit()
@@ -78,6 +78,24 @@ class Window:
             self._opened = False
             cv2.destroyAllWindows()
             cv2.pollKey()
+
+
+class Offscreen:
+    """All of a window but the display: where nobody looks and nothing is recorded, a call takes the work that it would
+    take in a window, so that benches measure that."""
+
+    def show(self, frame: ShownFrame) -> None:
+        _marked(frame)
+
+    def hear(self, samples: Samples, heard_ms: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _marked(frame: ShownFrame) -> Image:
+    """As OpenCV shows it: BGR."""
+    marked = draw_overlay(frame.display, frame.badges)
+    return np.asarray(cv2.cvtColor(marked, cv2.COLOR_RGB2BGR, dst=marked), dtype=np.uint8)
 
 
 def _check_display() -> None:

@@ -6,6 +6,7 @@ import logging
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from avcall.bench.sample import write_sample
@@ -15,7 +16,9 @@ from avcall.cli.sending import open_source
 from avcall.common.config import ReceiveConfig, SendConfig
 from avcall.common.errors import DeviceError
 from avcall.common.trace import NullTrace
+from avcall.receiver.overlay import Badges
 from avcall.receiver.recorder import Recorder
+from avcall.receiver.renderers import Offscreen, ShownFrame
 from avcall.receiver.speaker import SilentSpeaker
 from avcall.sender.capture import FileSource
 from avcall.sender.microphone import FileSound
@@ -58,6 +61,15 @@ def test_a_recorder_is_closed_with_the_call(tmp_path: Path) -> None:
         (recorder,) = open_renderers(ReceiveConfig(room="r", window=False, record=tmp_path / "x.mp4"), Buttons(), stack)
         assert isinstance(recorder, Recorder)
     recorder.close()
+
+
+def test_where_nobody_looks_a_call_does_the_work_of_a_window() -> None:
+    picture = np.full((64, 64, 3), 128, np.uint8)
+    with ExitStack() as stack:
+        (renderer,) = open_renderers(ReceiveConfig(room="r", window=False), Buttons(), stack)
+        assert isinstance(renderer, Offscreen)
+        renderer.show(ShownFrame(picture, picture, 0, 0.0, Badges()))
+    assert (picture == 128).all(), "the marks are on a copy"
 
 
 def test_stats_print_a_line_a_second(capsys: pytest.CaptureFixture[str]) -> None:
