@@ -13,7 +13,7 @@ from avcall.cli.call_command import RECEIVED, SENT
 from avcall.cli.keys import terminal_keys
 from avcall.cli.quiet import one_thread_each
 from avcall.cli.receiving import Buttons, make_receiver, open_renderers, open_speaker, stages_of, tail_ms
-from avcall.cli.sending import make_sender, mute_keys, open_source
+from avcall.cli.sending import make_sender, mute_keys, open_source, open_workers
 from avcall.common import wire
 from avcall.common.clock import monotonic_ms
 from avcall.common.config import CallConfig, ReceiveConfig, SendConfig
@@ -51,9 +51,10 @@ async def call(sending: SendConfig, receiving: ReceiveConfig) -> None:
         sent_trace = open_trace(_below(sending, SENT), stack, **start)
         received_trace = open_trace(_below(receiving, RECEIVED), stack, **start)
         sent_trace.event("input", what=what)
-        # a picture being drawn must not delay the next one's capture time, and no frame waits for a pivot
-        tracking, drawing = (stack.enter_context(one_worker(name)) for name in ("sender", "receiver"))
-        coding, preparing = (stack.enter_context(one_worker(name, yields=True)) for name in ("sender-pivots", "pivots"))
+        # a picture being drawn must not delay the next one's capture time
+        workers = open_workers(stack)
+        drawing = stack.enter_context(one_worker("receiver"))
+        preparing = stack.enter_context(one_worker("pivots", yields=True))
         hello = Hello(
             protocol=wire.VERSION,
             version=version("avcall"),
@@ -69,7 +70,7 @@ async def call(sending: SendConfig, receiving: ReceiveConfig) -> None:
         say(f"calling room {sending.room} with {what}; waiting for the other end at {sending.signal}")
         async with open_session(sending, hello, monotonic_ms, sent) as session:
             say(f"connected to avcall {session.peer.version}; Ctrl-C ends the call")
-            sender = make_sender(sending, source, microphone, detector, session, tracking, coding, sent, sent_trace)
+            sender = make_sender(sending, source, microphone, detector, session, workers, sent, sent_trace)
             receiver = make_receiver(
                 receiving,
                 stages,

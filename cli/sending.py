@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.metadata import version
 
 from avcall.cli.call import announce, one_worker, open_trace, say, talk, trace_summary
@@ -46,8 +47,7 @@ async def send(config: SendConfig) -> None:
         stats = Stats()
         trace = open_trace(config, stack, model=detector.model.name, weights=detector.model.weights, device=device)
         trace.event("input", what=what)
-        tracking = stack.enter_context(one_worker("sender"))
-        coding = stack.enter_context(one_worker("sender-pivots", yields=True))
+        workers = open_workers(stack)
         hello = Hello(
             protocol=wire.VERSION,
             version=version("avcall"),
@@ -63,7 +63,7 @@ async def send(config: SendConfig) -> None:
         say(f"sending {what} to room {config.room}; waiting for the other end at {config.signal}")
         async with open_session(config, hello, monotonic_ms, stats) as session:
             say(f"connected to avcall {session.peer.version}; Ctrl-C ends the call")
-            sender = make_sender(config, source, microphone, detector, session, tracking, coding, stats, trace)
+            sender = make_sender(config, source, microphone, detector, session, workers, stats, trace)
             start_ms = monotonic_ms()
             try:
                 with terminal_keys(mute_keys(sender)) as typed:
@@ -80,14 +80,31 @@ async def send(config: SendConfig) -> None:
         raise NoFaceError(f"no face was seen in {what}: face the camera, come nearer, put light on the face")
 
 
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """The threads of a sender: no frame waits for a pivot, and no word for a frame."""
+
+    analysis: Executor
+    pivots: Executor
+    voice: Executor
+
+
+def open_workers(stack: ExitStack) -> Workers:
+    """They end with `stack`."""
+    return Workers(
+        stack.enter_context(one_worker("sender")),
+        stack.enter_context(one_worker("sender-pivots", yields=True)),
+        stack.enter_context(one_worker("sender-voice")),
+    )
+
+
 def make_sender(
     config: SendConfig,
     source: VideoSource,
     microphone: AudioSource | None,
     detector: KeypointDetector,
     session: Session,
-    executor: Executor,
-    pivot_executor: Executor,
+    workers: Workers,
     stats: Stats,
     trace: Trace,
 ) -> Sender:
@@ -100,8 +117,9 @@ def make_sender(
         detector=detector,
         link=session.link,
         clock=monotonic_ms,
-        executor=executor,
-        pivot_executor=pivot_executor,
+        executor=workers.analysis,
+        pivot_executor=workers.pivots,
+        voice_executor=workers.voice,
         stats=stats,
         trace=trace,
         checker=checker,

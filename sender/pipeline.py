@@ -88,8 +88,10 @@ class Sender:
         selector: PivotSelector | None = None,
         checker: PivotChecker | None = None,
         segmenter: Segments | None = None,
+        voice_executor: concurrent.futures.Executor | None = None,
     ) -> None:
-        """Without `segmenter` the scene around the face is told to stand still."""
+        """Without `segmenter` the scene around the face is told to stand still. Without `voice_executor` voice waits
+        until the picture is analysed before it."""
         self._config = config
         self._source = source
         self._link = link
@@ -116,7 +118,8 @@ class Sender:
         if microphone is not None:
             frame_ms = config.voice_frame_ms or (frame_for(span_ms) if config.wire == "coded" else THESIS_FRAME_MS)
             encoder = VoiceEncoder(config.voice_kbps, frame_ms)
-            self._voice = VoiceStage(microphone, encoder, self._compute_timed, self._outlet.voice, stats)
+            compute = partial(self._compute_timed, executor=voice_executor)
+            self._voice = VoiceStage(microphone, encoder, compute, self._outlet.voice, stats)
         self._pivots = PivotStage(
             config,
             selector=selector,
