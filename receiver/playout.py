@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 WINDOW_MS = 10_000.0
 VOICE_PERCENTILE = 97.0
-VIDEO_PERCENTILE = 95.0
+VIDEO_PERCENTILE = 98.0
 """A late frame is bridged by motion that runs out, late sound is heard: so sound gets more of the delay."""
 LOSSY, LOSSY_PERCENTILE = 0.02, 99.7
 """Where more than this share of the frames was lost and is interpolated, waiting for what comes after them pays."""
