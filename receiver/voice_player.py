@@ -14,8 +14,10 @@ CHUNK = SAMPLE_RATE // 100
 CHUNK_MS = 10.0
 """Short, because all of a chunk must have arrived when its first sample is heard."""
 _STEADY_MS = 6.0
-_STRETCH_MS = 30.0
-"""Errors between the two are steered out by resampling, larger ones by leaving out or repeating a pitch period."""
+_HURRY_MS, _WAIT_MS = 30.0, 12.0
+"""Errors beyond the first are steered out by resampling, larger ones by leaving out a pitch period where the voice is
+behind, and by repeating one where it is ahead. That begins sooner: a voice that is ahead takes the picture along, and
+every bundle's first frame comes too late for that."""
 _RESAMPLE_STEP = 1
 
 
@@ -45,14 +47,15 @@ class VoicePlayer:
         """A positive error means that the voice is behind: it has to hurry."""
         if abs(error_ms) <= _STEADY_MS:
             return self._buffer.pull(CHUNK)
-        if abs(error_ms) > _STRETCH_MS and len(ahead := self._buffer.peek(CHUNK + NEEDED)) == CHUNK + NEEDED:
+        far = error_ms > _HURRY_MS or error_ms < -_WAIT_MS
+        if far and len(ahead := self._buffer.peek(CHUNK + NEEDED)) == CHUNK + NEEDED:
             period = best_period(ahead)
             if error_ms > 0:
                 self._buffer.pull(CHUNK + period)
                 return shorten(ahead, period)[:CHUNK]
             self._buffer.pull(CHUNK - period)
             return lengthen(ahead, period)[:CHUNK]
-        if error_ms < -_STRETCH_MS:
+        if error_ms < -_HURRY_MS:
             return self._buffer.pull(CHUNK, hold=True)
         span = CHUNK + (_RESAMPLE_STEP if error_ms > 0 else -_RESAMPLE_STEP)
         samples = self._buffer.pull(span)

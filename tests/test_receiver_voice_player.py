@@ -71,6 +71,14 @@ def test_a_longer_path_is_followed_without_a_long_silence() -> None:
     assert line.buffer.concealed_ms == 0
 
 
+def test_a_voice_that_is_a_little_ahead_soon_waits_for_the_picture() -> None:
+    line = Line()
+    line.play(3.0, 100.0)
+    line.play(1.0, 145.0)
+    assert np.abs(line.errors[-20:]).max() < 13.0
+    assert line.loudness() > 1000
+
+
 def test_a_shorter_path_is_caught_up_by_leaving_out_periods() -> None:
     line = Line()
     line.play(3.0, 250.0)

@@ -52,6 +52,8 @@ class Heard:
 
     poses: list[tuple[float, KeypointPacket]] = field(default_factory=list)
     voice: list[VoicePacket] = field(default_factory=list)
+    voice_ms: list[float] = field(default_factory=list)
+    """When each packet of voice came."""
     slices: dict[int, dict[int, PivotSlice]] = field(default_factory=dict)
     pivots: dict[int, PivotBody] = field(default_factory=dict)
     acknowledged_ms: dict[int, float] = field(default_factory=dict)
@@ -63,6 +65,7 @@ class Heard:
             self.poses.append((now_ms, packet))
         elif isinstance(packet, VoicePacket):
             self.voice.append(packet)
+            self.voice_ms.append(now_ms)
         elif isinstance(packet, PivotSlice):
             parts = self.slices.setdefault(packet.pivot_id, {})
             parts[packet.index] = packet
@@ -95,6 +98,7 @@ def call(
     at_ms: dict[float, Callable[[Sender, float], None]] | None = None,
     stop_ms: float | None = None,
     pivots_take_ms: float = 0.0,
+    frames_take_ms: float = 0.0,
 ) -> Call:
     """Runs a sender to its end; `at_ms` are things that happen on the way."""
 
@@ -109,8 +113,9 @@ def call(
             detector=MeshPoints(),
             link=near,
             clock=loop.now_ms,
-            executor=InlineExecutor(),
+            executor=LateExecutor(loop, frames_take_ms) if frames_take_ms else InlineExecutor(),
             pivot_executor=LateExecutor(loop, pivots_take_ms),
+            voice_executor=InlineExecutor(),
             stats=stats,
             trace=notes,
             make_mesh=BlobMesh,
@@ -180,6 +185,12 @@ def test_no_frame_waits_while_a_pivot_is_coded() -> None:
     assert sent_ms[0] >= 700.0  # nothing can be shown before there is a first pivot
     steady = [later - sooner for sooner, later in itertools.pairwise(sent_ms) if sooner > 2000.0]
     assert max(steady) < 50.0
+
+
+def test_no_word_waits_while_a_frame_is_analysed() -> None:
+    quick, slow = (call(frames=50, chunks=100, frames_take_ms=ms).heard.voice_ms for ms in (0.0, 250.0))
+    assert len(slow) == len(quick) == 33
+    assert np.diff(slow) == pytest.approx(np.diff(quick), abs=1.0)
 
 
 def test_pivots_arrive_through_heavy_loss() -> None:
