@@ -45,7 +45,7 @@ _TITLES = {
     "pivot_1s": "A coded pivot every second",
     "cross_identity": "Another person drives the first frame",
 }
-_JUDGED = ("lpips_alex", "psnr", "ssim", "lmd_px", "lip_lmd_px", "mouth_correlation", "tlp", "tof_px")
+_JUDGED = ("lpips_alex", "dists", "psnr", "ssim", "lmd_px", "lip_lmd_px", "mouth_correlation", "tlp", "tof_px", "aed")
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -111,15 +111,22 @@ def _cell(value: float | None, digits: int) -> str:
 
 def _losses(entry: Mapping[str, Any], entries: list[Mapping[str, Any]]) -> str:
     """The clips on which a system is worse than repeating the pivot, by measure; empty where there are none."""
-    repeated = next((other["clips"] for other in entries if other["system"] == REPEAT_PIVOT), None)
+    repeated = next((other for other in entries if other["system"] == REPEAT_PIVOT), None)
     if repeated is None or entry["system"] == REPEAT_PIVOT:
         return ""
-    found = []
+    found = [f"{title} on {len(lost)} ({', '.join(lost)})" for title, lost in lost_clips(entry, repeated).items()]
+    return f"{entry['system']} is worse than repeating the pivot in " + "; ".join(found) + "." if found else ""
+
+
+def lost_clips(entry: Mapping[str, Any], repeated: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The clips on which a system is worse than repeating the pivot, by the title of the measure; those with any."""
+    found = {}
     for column in COLUMNS:
         if column.key not in _JUDGED:
             continue
-        both = ((clip, own.get(column.key), repeated[clip].get(column.key)) for clip, own in entry["clips"].items())
+        clips = ((clip, own, repeated["clips"][clip]) for clip, own in entry["clips"].items())
+        both = ((clip, own.get(column.key), other.get(column.key)) for clip, own, other in clips)
         lost = [clip for clip, own, other in both if None not in (own, other) and (own - other) * column.better < 0]
         if lost:
-            found.append(f"{column.title} on {len(lost)} ({', '.join(lost)})")
-    return f"{entry['system']} is worse than repeating the pivot in " + "; ".join(found) + "." if found else ""
+            found[column.title] = lost
+    return found

@@ -16,6 +16,7 @@ from typing import Any
 from avcall.bench import bandwidth_table as bandwidth_tables
 from avcall.bench import (
     evaluate_table,
+    goals_table,
     interpolation_table,
     loss_table,
     pivot_chain_table,
@@ -252,7 +253,20 @@ def pivot_rules(results: Mapping[str, Any]) -> str:
     return _table(pivots_table.HEAD, pivots_table.rows(results)) + "\n\n" + _source(results, seconds)
 
 
+def _goals(of: Callable[[Mapping[str, Any]], list[goals_table.Goal]]) -> Callable[[Mapping[str, Any]], str]:
+    """What was wanted, and what came of it."""
+
+    def table(results: Mapping[str, Any]) -> str:
+        return _table(goals_table.HEAD, goals_table.rows(of(results))) + "\n\n" + _source(results, "means")
+
+    return table
+
+
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "goals_evaluation": ("evaluation.json", _goals(goals_table.evaluation)),
+    "goals_two_way": ("calls.json", _goals(goals_table.two_way)),
+    "goals_one_way": ("calls_one_way.json", _goals(goals_table.one_way)),
+    "goals_loss": ("loss.json", _goals(goals_table.lossy)),
     "enhancement": ("enhancement.json", repaired_table),
     "ablation": ("ablation.json", stages_table),
     "super_resolution": ("super_resolution.json", enlarging_table),
