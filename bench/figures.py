@@ -257,7 +257,7 @@ def _goals(of: Callable[[Mapping[str, Any]], list[goals_table.Goal]]) -> Callabl
     """What was wanted, and what came of it."""
 
     def table(results: Mapping[str, Any]) -> str:
-        return _table(goals_table.HEAD, goals_table.rows(of(results))) + "\n\n" + _source(results, "means")
+        return _table(goals_table.HEAD, [goal.row() for goal in of(results)]) + "\n\n" + _source(results, "means")
 
     return table
 

@@ -169,6 +169,7 @@ def _sender(loop: VirtualTimeLoop, link: MemoryLink, camera: Camera, stats: Stat
         clock=loop.now_ms,
         executor=InlineExecutor(),
         pivot_executor=InlineExecutor(),
+        voice_executor=InlineExecutor(),
         stats=stats,
         trace=log,
         make_mesh=SwayingFace,

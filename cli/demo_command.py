@@ -71,6 +71,11 @@ class DemoConfig:
     )
     pivot_kbps: float = flag(6.0, "aim for at most this much for the pivots of --pivots inter", metavar="KBPS")
 
+    @property
+    def recording(self) -> tuple[str, ...]:
+        """The flags with which a receiver records."""
+        return ("--record", str(self.out / RECORDING)) if self.record else ()
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     add_flags(parser, DemoConfig)
@@ -169,7 +174,6 @@ def call(config: DemoConfig, source: list[str], logs: Path) -> None:
         AvcallError: of the process that failed, with its exit code.
     """
     window = config.window and has_display()
-    recording = ("--record", str(config.out / RECORDING)) if config.record else ()
     common = ["--room", "demo", "--bind", "127.0.0.1", "--model", config.model, "--device", config.device]
     with Children(logs) as children:
         signaling = children.start("signal", "--host", "127.0.0.1", "--port", "0")
@@ -179,7 +183,7 @@ def call(config: DemoConfig, source: list[str], logs: Path) -> None:
             "receive",
             *common,
             *("--quality", config.quality),
-            *("--trace", str(config.out / "trace" / "receiver"), *recording),
+            *("--trace", str(config.out / "trace" / "receiver"), *config.recording),
             "--window" if window else "--no-window",
             # a microphone in the same room would hear the speaker
             "--audio" if window and "--video" in source else "--no-audio",
@@ -207,7 +211,6 @@ def two_way_call(config: DemoConfig, source: list[str], logs: Path) -> None:
         AvcallError: of the process that failed, with its exit code.
     """
     window = config.window and has_display()
-    recording = ("--record", str(config.out / RECORDING)) if config.record else ()
     back = ["--video", str(config.video_back)] if config.video_back else source
     if "--camera" in back:
         raise ConfigError("--two-way with one camera: give --video-back FILE for what the other end sends")
@@ -223,7 +226,7 @@ def two_way_call(config: DemoConfig, source: list[str], logs: Path) -> None:
             "call",
             *common,
             *_looped(back),
-            *("--trace", str(traces / SECOND), *recording),
+            *("--trace", str(traces / SECOND), *config.recording),
             "--window" if window else "--no-window",
         )
         first = children.start(

@@ -82,16 +82,15 @@ class Sender:
         clock: Clock,
         executor: concurrent.futures.Executor,
         pivot_executor: concurrent.futures.Executor,
+        voice_executor: concurrent.futures.Executor,
         stats: Stats,
         trace: Trace,
         make_mesh: Callable[[], Mesh] = face_mesh,
         selector: PivotSelector | None = None,
         checker: PivotChecker | None = None,
         segmenter: Segments | None = None,
-        voice_executor: concurrent.futures.Executor | None = None,
     ) -> None:
-        """Without `segmenter` the scene around the face is told to stand still. Without `voice_executor` voice waits
-        until the picture is analysed before it."""
+        """Without `segmenter` the scene around the face is told to stand still."""
         self._config = config
         self._source = source
         self._link = link

@@ -347,6 +347,7 @@ def test_sending_into_a_closed_link_is_harmless() -> None:
             clock=loop.now_ms,
             executor=InlineExecutor(),
             pivot_executor=InlineExecutor(),
+            voice_executor=InlineExecutor(),
             stats=stats,
             trace=Notes(),
             make_mesh=BlobMesh,
