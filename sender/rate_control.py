@@ -112,6 +112,8 @@ class RateController:
         self._losses = Losses()
         self._starting = True
         self._probed_kbps, self._burst_ms = 0.0, float("-inf")
+        self._measured_ms = float("-inf")
+        """What was sent up to then was measured: nothing of it was lost."""
         self.state = State.START
         self.queue_ms = 0.0
         self.delivered_kbps = 0.0
@@ -148,9 +150,13 @@ class RateController:
         return tried_kbps
 
     def unprobed(self, since_ms: float) -> bool:
-        """Nothing is known yet about what the path carries, although packets sent from `since_ms` on were reported."""
-        told = since_ms == float("-inf") or (bool(self._samples) and self._samples[-1].sent_ms >= since_ms)
-        return told and self._starting and self._probed_kbps <= self._rate
+        """Nothing is known yet about what the path carries, although packets sent from `since_ms` on were reported: what
+        was sent then was not measured."""
+        if not self._starting or self._probed_kbps > self._rate:
+            return False
+        if since_ms == float("-inf"):
+            return True
+        return bool(self._samples) and self._samples[-1].sent_ms >= since_ms > self._measured_ms
 
     def on_sent(self, now_ms: float) -> None:
         """Something was sent that a report will be about."""
@@ -173,8 +179,9 @@ class RateController:
         elapsed_s = 0.0 if self._heard_ms is None else min(now_ms - self._heard_ms, 1_000.0) / 1000.0
         self._heard_ms = now_ms
         self.rtt_ms = feedback.rtt_ms if self.rtt_ms is None else 0.8 * self.rtt_ms + 0.2 * feedback.rtt_ms
-        if self._starting:
+        if self._starting and feedback.fastest_kbps > 0.0:
             self._probed_kbps = max(self._probed_kbps, feedback.fastest_kbps)
+            self._measured_ms = feedback.samples[-1].sent_ms
         self._measure(feedback)
         self.app_limited = self._sent_kbps < USED * self._asked_kbps(feedback)
         if self._overused():
