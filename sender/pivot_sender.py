@@ -124,7 +124,8 @@ class PivotSender:
         if self._first_round is not None and (sent_ms := [self._sent[index] for index in fresh & self._sent.keys()]):
             # as Karn: no sample from a pivot sent twice
             sample_ms = now_ms - max(sent_ms)
-            self._rtt_ms = sample_ms if self._rtt_ms is None else 0.75 * self._rtt_ms + 0.25 * sample_ms
+            # up at once: what stands in a queue that grows is not lost
+            self._rtt_ms = max(sample_ms, sample_ms if self._rtt_ms is None else 0.75 * self._rtt_ms + 0.25 * sample_ms)
             self._wait_ms = self._patience_ms()
         self._received |= ack.received
         if len(self._received) >= len(self._slices):
@@ -132,8 +133,11 @@ class PivotSender:
             self._queue.clear()
         elif fresh and not self._whole:
             self._queue = deque(part for part in self._queue if part.index not in self._received)
-            # the receiver is there: what it lacks is sent again a round trip after it could have come
-            self._resend_ms = min(self._resend_ms, now_ms + self._patience_ms())
+            # the receiver is there: what it lacks is sent again a round trip after it could have come. While slices
+            # keep coming the rest may still be on its way, behind a queue; once the newest is there, hardly
+            answered_ms = now_ms + self._patience_ms()
+            newest_there = max(self._sent, key=self._sent.__getitem__) in self._received
+            self._resend_ms = min(self._resend_ms, answered_ms) if newest_there else answered_ms
         return self._whole
 
     def _patience_ms(self) -> float:
