@@ -31,6 +31,8 @@ from avcall.bench.provenance import provenance
 
 MTU_BYTES = 1280
 """Of the thin links, so that tbf's bucket, which has to hold a packet, holds no more than one."""
+ETHERNET_BYTES = 14
+"""Of each frame's header: the links' rates count IP packets, as everything here does."""
 QUEUE_MS = 400
 SETTLE_S = 5.0
 EVERY_S = 0.1
@@ -58,8 +60,9 @@ class ThinNetwork(Network):
             for place, device in ((host, "eth0"), ("router", f"to-{host}")):
                 self._in(place, "ip", "link", "set", device, "mtu", str(MTU_BYTES))
                 self._in(
-                    place, "tc", "qdisc", "add", "dev", device, "root", "handle", "1:", "tbf",
-                    "rate", f"{self._link.rate_kbps}kbit", "burst", str(MTU_BYTES + 14), "latency", f"{QUEUE_MS}ms",
+                    place, "tc", "qdisc", "add", "dev", device, "root", "handle", "1:",
+                    "stab", "overhead", f"-{ETHERNET_BYTES}",
+                    "tbf", "rate", f"{self._link.rate_kbps}kbit", "burst", str(MTU_BYTES), "latency", f"{QUEUE_MS}ms",
                 )  # fmt: skip
             if self._link.delay_ms or self._link.loss_percent:
                 self._in(

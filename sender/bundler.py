@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -28,7 +29,8 @@ class Bundler:
     """
 
     def __init__(self, span_ms: float, fps: float) -> None:
-        self._fps = fps
+        self.fps = fps
+        """Poses a second; may be changed at any time."""
         self._span_ms = span_ms
         self._poses: list[KeypointPacket] = []
         self._pivot: Keypoints | None = None
@@ -65,7 +67,7 @@ class Bundler:
 
     @property
     def _span_poses(self) -> int:
-        return max(1, round(self._span_ms * self._fps / 1000))
+        return max(1, math.floor(self._span_ms * self.fps / 1000 + 0.5))
 
     @property
     def due_ms(self) -> float | None:

@@ -42,6 +42,11 @@ class Outlet:
         if self._bundler is not None:
             self._bundler.span_ms = span_ms
 
+    def set_fps(self, fps: float) -> None:
+        """How many poses a second come from now on; nothing without bundles."""
+        if self._bundler is not None:
+            self._bundler.fps = fps
+
     def set_copies(self, on: bool) -> None:
         """Whether each bundle repeats a frame of the one before, coarsely; nothing without bundles."""
         if self._bundler is not None:

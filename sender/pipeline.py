@@ -54,6 +54,9 @@ TAIL_S = 0.3
 AUTO_SPAN_MS = 120.0
 """With `--span-ms auto`, until a rate controller says otherwise."""
 THESIS_FRAME_MS = 60
+THIN_EVERY = 2
+"""Where not even the least of everything fits, the keypoints of so many frames are those of one, and no residual flow
+travels."""
 PROBES = 6
 """In the beginning a pose leaves at once, then a slice of the first pivot, then another pose: from the time between the
 two rate control learns what the path carries. Where it does not, that is tried again."""
@@ -100,8 +103,7 @@ class Sender:
         self._trace = trace
         self._analyser = FaceAnalyser(make_mesh, detector, config.size, clock, segmenter)
         span_ms = AUTO_SPAN_MS if config.span_ms == AUTO else float(config.span_ms)
-        sent_fps = config.fps / config.keypoints_every
-        bundler = Bundler(span_ms, sent_fps) if config.wire == "coded" else None
+        bundler = Bundler(span_ms, config.fps / config.keypoints_every) if config.wire == "coded" else None
         self._outlet = Outlet(link, stats, clock, bundler, self._note_sent)
         self._rate: RateStage | None = None
         if config.wire == "coded" and config.rate_control:
@@ -113,6 +115,8 @@ class Sender:
         self._probe_open = False
         self._peer_probed, self._peer_ms = False, float("-inf")
         self._thinner = Thinner(config.keypoints_every)
+        self._thin = False
+        """Motion costs as little as it can."""
         self._voice: VoiceStage | None = None
         if microphone is not None:
             frame_ms = config.voice_frame_ms or (frame_for(span_ms) if config.wire == "coded" else THESIS_FRAME_MS)
@@ -209,6 +213,9 @@ class Sender:
         self.set_pivot_budget(allowance.pivot_kbps, allowance.slice_bytes, allowance.pace_kbps)
         if self._rate is not None:
             self._pivots.set_loss(self._rate.loss)
+            self._thin = self._rate.thin
+            self._thinner.every = max(self._config.keypoints_every, THIN_EVERY if self._thin else 1)
+            self._outlet.set_fps(self._config.fps / self._thinner.every)
 
     def _note_sent(self, packet: Packet, size_bytes: int) -> None:
         if self._rate is not None:
@@ -283,7 +290,7 @@ class Sender:
                 self._stats.count("frames_outside")  # until the new crop's pivot has arrived
             else:
                 last = self._outlet.closing
-                flow = await self._flows.flow(pivot.pivot_id, view, wanted=not analysis.late, last=last)
+                flow = await self._flows.flow(pivot.pivot_id, view, wanted=not (analysis.late or self._thin), last=last)
                 scene = replace(view.scene.since(pivot.scene), flow=flow)
                 pose = Pose(frame.capture_ms, pivot.pivot_id, view.keypoints, scene=scene)
                 self._send_pose(pose, pivot.keypoints, view)

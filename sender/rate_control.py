@@ -130,6 +130,12 @@ class RateController:
         """What the path is believed to carry for this flow."""
         return self._rate
 
+    @property
+    def limited(self) -> bool:
+        """The rate is what it is because something stood in its way, or the most that is allowed; not because nothing
+        is known yet."""
+        return not self._starting or self._rate >= self._max_kbps
+
     def target_kbps(self, now_ms: float) -> float:
         """What to send now, everything counted."""
         silent_ms = self._silent_ms(now_ms)
@@ -150,8 +156,8 @@ class RateController:
         return tried_kbps
 
     def unprobed(self, since_ms: float) -> bool:
-        """Nothing is known yet about what the path carries, although packets sent from `since_ms` on were reported: what
-        was sent then was not measured."""
+        """Nothing is known yet about what the path carries, although packets sent from `since_ms` on were reported:
+        they were not measured."""
         if not self._starting or self._probed_kbps > self._rate:
             return False
         if since_ms == float("-inf"):
@@ -314,7 +320,7 @@ class RateController:
         """What may be tried after what was carried. Whoever has little to say may believe in a little more than that,
         in order to say more, but in no more than the network was ever seen to carry once that was seen."""
         tried = self._arrived_or_lost_kbps
-        if self.app_limited:
+        if self.app_limited and not self._starting:
             room = ROOM * tried + ROOM_KBPS
             return room if self._capacity_kbps is None else min(room, max(self._capacity_kbps, tried))
         if not self._starting:

@@ -63,6 +63,12 @@ class Allowance:
     side: int
     """Of a pivot's picture, in pixels."""
 
+    @property
+    def thin(self) -> bool:
+        """Nothing is left over the least of everything: motion should cost less still. That is not reckoned with here:
+        it is what keeps the queue of such a path short."""
+        return self.pace_kbps <= PIVOT_MIN_KBPS
+
 
 def allow(
     target_kbps: float,

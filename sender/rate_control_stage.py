@@ -91,6 +91,11 @@ class RateStage:
         return self.first_pivot and self._controller.unprobed(since_ms)
 
     @property
+    def thin(self) -> bool:
+        """The path is known to carry not even the least of everything."""
+        return self._controller.limited and self._allowance is not None and self._allowance.thin
+
+    @property
     def loss(self) -> float:
         """The part of the packets that is lost, of late."""
         return self._controller.loss

@@ -230,3 +230,20 @@ def test_what_a_train_shows_is_for_the_first_pivot_until_something_stands_in_the
     assert controller.start_kbps(150.0) == 100.0  # the most that is believed of a train
     controller.on_feedback(feedback(500.0, 200.0, kbps=40.0), 500.0)
     assert controller.start_kbps(500.0) == controller.target_kbps(500.0) < 40.0
+
+
+def test_a_path_that_a_train_has_measured_gets_no_other_train() -> None:
+    controller = RateController()
+    controller.on_feedback(replace(feedback(100.0, 0.0, kbps=12.0), fastest_kbps=12.0), 100.0)
+    assert controller.unprobed(float("-inf"))
+    assert not controller.unprobed(-200.0)  # what was sent since then was measured: the path is thin
+    controller.on_feedback(feedback(500.0, 0.0, kbps=12.0), 500.0)
+    assert controller.unprobed(200.0)  # something of it was lost
+
+
+def test_a_beginning_that_sends_less_than_it_may_learns_nothing() -> None:
+    controller = RateController()
+    for now_ms in range(0, 2_000, 200):
+        controller.on_feedback(feedback(now_ms, 0.0, kbps=10.5), now_ms)
+    assert controller.app_limited
+    assert controller.rate_kbps == pytest.approx(15.0)

@@ -90,3 +90,8 @@ def test_the_first_pivot_goes_on_where_not_even_the_least_fits_and_has_long_slic
     assert (thin.pace_kbps, thin.slice_bytes) == (1.5, 120)
     assert (first.pace_kbps, first.slice_bytes) == (3.2, 240)
     assert allow(14.6, ALL, first_pivot=True).pace_kbps == pytest.approx(3.4)
+
+
+@pytest.mark.parametrize(("target", "thin"), [(10.0, True), (12.6, True), (14.0, False), (500.0, False)])
+def test_where_nothing_is_left_over_the_least_motion_costs_less(target: float, thin: bool) -> None:
+    assert allow(target, ALL).thin is thin

@@ -233,3 +233,18 @@ def test_what_is_in_a_hurry_leaves_with_the_next_pose() -> None:
     assert bundle.attached == (ack,)
     assert frames(feed(bundler, [pose(2), pose(3)])) == []
     assert bundler.has_poses
+
+
+def test_fewer_poses_a_second_make_no_more_bundles() -> None:
+    bundler = Bundler(200.0, 25.0)
+    bundler.fps = 12.5
+    spoken = [(1100.0 + 100.0 * number, number) for number in range(20)]
+    seen = [(1010.0 + 80.0 * number, number) for number in range(25)]
+    packets: list[Packet] = []
+    for now_ms, number in sorted([*spoken, *seen]):
+        if (now_ms, number) in spoken:
+            packets += bundler.voice(voice(number, capture_ms=round(now_ms) - 100), 100.0, now_ms)
+        else:
+            packets += bundler.pose(pose(number, capture_ms=round(now_ms) - 10), PIVOT, now_ms)
+    assert 9 <= len(packets) <= 10  # two seconds
+    assert all(isinstance(packet, Bundle) for packet in packets)

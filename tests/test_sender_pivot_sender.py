@@ -181,3 +181,25 @@ def test_a_faster_pace_counts_at_once() -> None:
     assert sender.due_ms == pytest.approx(1100.0 + SLICE_MS)
     sender.hurry()
     assert [part.index for part in sender.take(1101.0)] == [2]
+
+
+def test_what_keeps_arriving_behind_a_queue_is_not_sent_again() -> None:
+    sender = PivotSender(pace_kbps=60)
+    sender.offer(0, slices(0, 4), 0.0)
+    sent = play(sender, 0.0, 250.0)  # all four by 200 ms; each takes 220 ms on its way, one behind the other
+    for number in range(3):
+        assert not sender.acknowledge(ack(0, *range(number + 1)), 220.0 * (number + 1))
+        sent += play(sender, 220.0 * (number + 1), 220.0 * (number + 2) - 1)
+    assert [index for _, _, index in sent] == [0, 1, 2, 3]
+    assert sender.acknowledge(ack(0, 0, 1, 2, 3), 880.0)
+
+
+def test_an_answer_that_takes_longer_is_believed_at_once() -> None:
+    sender = PivotSender(pace_kbps=60)
+    sender.offer(0, slices(0, 2), 0.0)
+    play(sender, 0.0, 100.0)
+    sender.acknowledge(ack(0, 0), 10.0)
+    sender.acknowledge(ack(0, 0, 1), 700.0)
+    sender.offer(1, slices(1, 1), 1_000.0)
+    answer_ms = 700.0 - SLICE_MS
+    assert play(sender, 1_000.0, 2_500.0)[:2] == [(1_000.0, 1, 0), (pytest.approx(1_000.0 + 1.5 * answer_ms), 1, 0)]

@@ -212,3 +212,15 @@ def test_other_weights_are_refused_at_both_ends() -> None:
     for error in run(main):
         assert isinstance(error, ModelMismatchError | CallError)
         assert "ffffffff" in str(error) or "refused" in str(error)
+
+
+def test_where_not_even_the_least_fits_half_the_keypoints_are_sent_and_the_call_is_as_long() -> None:
+    whole, thin = (
+        call(Path(delay_ms=50), Path(delay_ms=50), wire_kind="coded", span_ms="auto", seconds=20, max_kbps=kbps)
+        for kbps in (500.0, 10.0)
+    )
+    assert whole.sender.counters["frames_sent"] > 480
+    assert 220 < thin.sender.counters["frames_sent"] < 320  # the first seconds are not thin
+    assert thin.there.up_bytes < 0.8 * whole.there.up_bytes
+    assert thin.summary["ticks_filled"] > 0.98
+    assert thin.summary["freeze_longest_ms"] <= 120.0
