@@ -21,16 +21,18 @@ SENT, RECEIVED = "sent", "received"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PlayConfig:
-    """What `avcall receive` calls --audio, which here says whether to send sound."""
+class SoundConfig:
+    """What only a call in both directions has; `play` is what `avcall receive` calls --audio, which here says whether
+    to send sound."""
 
     play: bool = flag(True, "play the sound of the other end (a recording has it in any case)")
+    echo_cancellation: bool = flag(True, "take what the speaker plays out of what the microphone hears")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     add_flags(parser, SendConfig)
     add_flags(parser, ReceiveConfig, skip=[field.name for field in fields(CallConfig)] + ["audio"])
-    add_flags(parser, PlayConfig)
+    add_flags(parser, SoundConfig)
     add_debug_flag(parser)
 
 
@@ -40,7 +42,8 @@ def run(values: Namespace) -> int:
     from avcall.cli.interrupt import run_until_signal
 
     sending = build(SendConfig, values)
-    receiving = build(ReceiveConfig, values, audio=build(PlayConfig, values).play)
+    sound = build(SoundConfig, values)
+    receiving = build(ReceiveConfig, values, audio=sound.play)
     check_send(sending)
     check_receive(receiving)
-    return run_until_signal(call(sending, receiving))
+    return run_until_signal(call(sending, receiving, echo_cancellation=sound.echo_cancellation))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
@@ -23,13 +24,19 @@ from avcall.common.keypoints import COUNT
 from avcall.common.stats import Stats
 from avcall.common.wire import Packet
 from avcall.models.registry import device_from_flag, load_pair
+from avcall.receiver.opus_decoder import Samples
 from avcall.receiver.pipeline import Receiver
+from avcall.receiver.speaker import SoundCardSpeaker, Speaker
+from avcall.sender.echo import EchoCancelled, PlayedSound
+from avcall.sender.microphone import AudioSource, Microphone
 from avcall.sender.pipeline import Sender
 from avcall.signaling.session import open_session
 
 
-async def call(sending: SendConfig, receiving: ReceiveConfig) -> None:
+async def call(sending: SendConfig, receiving: ReceiveConfig, *, echo_cancellation: bool = True) -> None:
     """A call in both directions, until the source, the window, the peer, --seconds or a signal ends it.
+
+    With `echo_cancellation` a microphone does not send what the sound card here plays.
 
     Raises:
         AvcallError: of any kind, also inside an ExceptionGroup.
@@ -41,6 +48,7 @@ async def call(sending: SendConfig, receiving: ReceiveConfig) -> None:
         renderers = open_renderers(receiving, buttons, stack)
         speaker = open_speaker(receiving)
         stack.callback(speaker.close)
+        microphone, played = without_echo(microphone, speaker) if echo_cancellation else (microphone, None)
         device = device_from_flag(sending.device)
         detector, reenactor = load_pair(sending.model, device, apart=stack)
         model = detector.model
@@ -82,6 +90,7 @@ async def call(sending: SendConfig, receiving: ReceiveConfig) -> None:
                 received,
                 received_trace,
                 sender.attach,
+                played,
             )
             buttons.quit, buttons.mute = receiver.stop, receiver.toggle_sound
             start_ms = monotonic_ms()
@@ -111,6 +120,17 @@ async def call(sending: SendConfig, receiving: ReceiveConfig) -> None:
         raise NoFaceError("no face arrived before the call ended: is there one in the picture at the other end?")
     if receiving.record is not None:
         say(f"recorded to {receiving.record}")
+
+
+def without_echo(
+    microphone: AudioSource | None, speaker: Speaker
+) -> tuple[AudioSource | None, Callable[[Samples, float], None] | None]:
+    """The microphone without what the speaker plays, and whom to tell what that is; unchanged, and None, where one of
+    the two is no device: a file hears nothing, and silence has no echo."""
+    if not (isinstance(microphone, Microphone) and isinstance(speaker, SoundCardSpeaker)):
+        return microphone, None
+    played = PlayedSound()
+    return EchoCancelled(microphone, played), played.play
 
 
 def _tell_the_end(how: str, start_ms: float, sent: Stats, summary: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ from avcall.common.trace import Trace
 from avcall.common.wire import Packet
 from avcall.models.interfaces import Reenactor
 from avcall.models.registry import device_from_flag, load_pair
+from avcall.receiver.opus_decoder import Samples
 from avcall.receiver.pipeline import Receiver
 from avcall.receiver.recorder import Recorder
 from avcall.receiver.renderers import Offscreen, Renderer, Window
@@ -120,8 +121,9 @@ def make_receiver(
     stats: Stats,
     trace: Trace,
     tell: Callable[[Packet], None] | None = None,
+    played: Callable[[Samples, float], None] | None = None,
 ) -> Receiver:
-    """The receiver of a call; `tell` as `Receiver` has it."""
+    """The receiver of a call; `tell` and `played` as `Receiver` has them."""
     return Receiver(
         config,
         reenactor=stages.reenactor,
@@ -137,6 +139,7 @@ def make_receiver(
         stats=stats,
         trace=PrintedRates(trace) if config.stats else trace,
         tell=tell,
+        played=played,
         budget=stages.budget,
     )
 

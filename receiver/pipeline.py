@@ -27,6 +27,7 @@ from avcall.receiver.bundles import BundleIntake
 from avcall.receiver.display import Display
 from avcall.receiver.inbetween import Inbetween
 from avcall.receiver.jitter_buffer import WAIT_MS, PoseBuffer, PoseSample
+from avcall.receiver.opus_decoder import Samples
 from avcall.receiver.overlay import Badges
 from avcall.receiver.picture_stage import PictureStage
 from avcall.receiver.pivot_intake import PivotIntake
@@ -68,12 +69,13 @@ class Receiver:
         interpolators: Sequence[tuple[str, Interpolator]] = (),
         budget: FrameBudget | None = None,
         tell: Callable[[Packet], None] | None = None,
+        played: Callable[[Samples, float], None] | None = None,
     ) -> None:
         """Pictures are made in `executor`; pivots, which take longer than a picture may, are made ready in
         `pivot_executor`, so that no picture waits for them. `interpolators`, preferred ones first, make pictures
         between two where driving is dear. `budget` is that of the stages that are ladders (`avcall.receiver.ladders`);
         None where none is. `tell` sends small packets to the sender of what is received; None sends each at once and
-        alone."""
+        alone. `played` is told what the speaker plays, and when that is heard."""
         self._link, self._clock = link, clock
         self._stats, self._trace, self._budget = stats, trace, budget
         self._tell = tell or self._send_alone
@@ -91,7 +93,7 @@ class Receiver:
         self._poses = PoseBuffer()
         self._bundles = BundleIntake(self._pivot_keypoints, stats)
         self._playout = PlayoutClock(config.max_delay_ms)
-        self._sound = SoundStage(self._playout, speaker, renderers, stats)
+        self._sound = SoundStage(self._playout, speaker, renderers, stats, played)
         self._animator = Animator(
             reenactor,
             self._cache,

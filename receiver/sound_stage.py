@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from avcall.common.errors import ProtocolError
 from avcall.common.stats import Stats
 from avcall.common.wire import VoicePacket
-from avcall.receiver.opus_decoder import make_opus_decoder
+from avcall.receiver.opus_decoder import Samples, make_opus_decoder
 from avcall.receiver.playout import PlayoutClock, Stream
 from avcall.receiver.renderers import Renderer
 from avcall.receiver.speaker import Speaker
@@ -22,9 +22,18 @@ _MAX_CHUNKS = 50
 class SoundStage:
     """Buffer, decoder, steering and speaker in a row. On the event loop: 20 ms of speech take some 0.1 ms."""
 
-    def __init__(self, playout: PlayoutClock, speaker: Speaker, renderers: Sequence[Renderer], stats: Stats) -> None:
+    def __init__(
+        self,
+        playout: PlayoutClock,
+        speaker: Speaker,
+        renderers: Sequence[Renderer],
+        stats: Stats,
+        played: Callable[[Samples, float], None] | None = None,
+    ) -> None:
+        """`played` is told what the speaker plays, and when that is heard (ms)."""
         self._playout = playout
         self._speaker = speaker
+        self._played = played
         self._renderers = renderers
         self._stats = stats
         self._buffer = VoiceBuffer(make_opus_decoder())
@@ -53,7 +62,10 @@ class SoundStage:
         for _ in range(min(_MAX_CHUNKS, -(-self._speaker.wanted(now_ms) // CHUNK))):
             heard_ms = self._speaker.heard_ms(now_ms)
             samples = self._player.chunk(heard_ms)
-            self._speaker.write(np.zeros_like(samples) if self.off else samples)
+            audible = np.zeros_like(samples) if self.off else samples
+            self._speaker.write(audible)
+            if self._played is not None:
+                self._played(audible, heard_ms)
             for renderer in self._renderers:
                 renderer.hear(samples, heard_ms)
 

@@ -29,7 +29,9 @@ logger = logging.getLogger(__name__)
 class AudioSource(Protocol):
     """Sound in the order of its capture."""
 
-    dropped: int
+    @property
+    def dropped(self) -> int:
+        """Chunks for which there was no room, so far."""
 
     def chunks(self) -> AsyncIterator[AudioChunk]:
         """Chunks of CHUNK_SAMPLES; ends with the source, or at once where there is no sound.
