@@ -11,10 +11,12 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from avcall.bench import bandwidth_table as bandwidth_tables
 from avcall.bench import (
+    echo_table,
     evaluate_table,
     goals_table,
     interpolation_table,
@@ -240,6 +242,17 @@ def voice_as_recorded(results: Mapping[str, Any]) -> str:
     return table + "\n\n" + _made(results, what)
 
 
+def echo(results: Mapping[str, Any]) -> str:
+    """The echo canceller, from `python -m avcall.bench.echo`."""
+    settings = results["settings"]
+    cpu_ms = fmean(row["metrics"]["cpu_ms"] for row in results["rows"] if row["system"] != echo_table.OPEN)
+    what = (
+        f"{len(results['clips'])} pairs of clips, {settings['kbps']:g} kbit/s; "
+        f"{cpu_ms:.0f} ms of one core for a second of sound"
+    )
+    return _table(echo_table.HEAD, echo_table.rows(results)) + "\n\n" + _source(results, what)
+
+
 def voice_noise_cost(results: Mapping[str, Any]) -> str:
     """Delay and processor time of suppressors beside the speech coder's."""
     return (
@@ -288,6 +301,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "rate_control": ("rate_control.json", rate_control_cases),
     "loss": ("loss.json", lossy_calls),
     "thin_link": ("thin_link.json", thin_link_calls),
+    "echo": ("echo.json", echo),
     "voice_noise": ("voice_noise.json", voice_in_noise),
     "voice_noise_recorded": ("voice_noise.json", voice_as_recorded),
     "voice_noise_cost": ("voice_noise.json", voice_noise_cost),

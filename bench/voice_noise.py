@@ -121,7 +121,7 @@ class Bench:
     def add(self, clip: Samples, others: Sequence[Samples], seed: int) -> None:
         """Every noise, ratio, rate and system with this clip."""
         settings = self._settings
-        speech = _at_level(clip[: round(settings.speech_s * SAMPLE_RATE)], SPEECH_DBFS)
+        speech = at_level(clip[: round(settings.speech_s * SAMPLE_RATE)], SPEECH_DBFS)
         before, after = (np.zeros(round(s * SAMPLE_RATE), np.int16) for s in (settings.before_s, settings.after_s))
         quiet = np.concatenate([before, speech, after])
         self._add(speech, quiet, CLEAN, None)
@@ -169,7 +169,8 @@ class Bench:
         ]
 
 
-def _at_level(samples: Samples, dbfs: float) -> Samples:
+def at_level(samples: Samples, dbfs: float) -> Samples:
+    """As loud where somebody speaks."""
     gain = 10.0 ** ((dbfs - level_db(samples, active(samples))) / 20.0)
     louder: Samples = np.clip(np.rint(gain * samples), -32768, 32767).astype(np.int16)
     return louder

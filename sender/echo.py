@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,15 +65,26 @@ class PlayedSound:
         return found
 
 
-class EchoCancelled:
-    """A microphone without the echo of what is played. Implements `avcall.sender.microphone.AudioSource`.
+class EchoCanceller:
+    """20 ms of sound take 0.2 ms; not for two threads."""
 
-    20 ms of sound take 0.2 ms, on the event loop: the canceller is not for two threads.
-    """
+    def __init__(self, played: PlayedSound) -> None:
+        self._played = played
+        self._processor = AudioProcessor(sample_rate=SAMPLE_RATE, echo_cancellation=True, stream_delay_ms=LEAD_MS)
+
+    def cancel(self, chunk: AudioChunk) -> AudioChunk:
+        """The chunk without the echo, as of DELAY_MS earlier. Chunks come one after another."""
+        far = self._played.at(chunk.capture_ms + LEAD_MS, len(chunk.samples))
+        samples = self._processor.process(np.ascontiguousarray(chunk.samples), far)
+        return AudioChunk(samples, chunk.capture_ms - DELAY_MS)
+
+
+class EchoCancelled:
+    """A microphone without the echo of what is played. Implements `avcall.sender.microphone.AudioSource`."""
 
     def __init__(self, source: AudioSource, played: PlayedSound) -> None:
-        self._source, self._played = source, played
-        self._canceller = AudioProcessor(sample_rate=SAMPLE_RATE, echo_cancellation=True, stream_delay_ms=LEAD_MS)
+        self._source = source
+        self._canceller = EchoCanceller(played)
 
     @property
     def dropped(self) -> int:
@@ -85,10 +95,4 @@ class EchoCancelled:
         """See AudioSource."""
         async with aclosing(self._source.chunks()) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:
-                yield self.cancel(chunk)
-
-    def cancel(self, chunk: AudioChunk) -> AudioChunk:
-        """The chunk without the echo, as of DELAY_MS earlier."""
-        far = self._played.at(chunk.capture_ms + LEAD_MS, len(chunk.samples))
-        samples = self._canceller.process(np.ascontiguousarray(chunk.samples), far)
-        return replace(chunk, samples=samples, capture_ms=chunk.capture_ms - DELAY_MS)
+                yield self._canceller.cancel(chunk)

@@ -13,7 +13,7 @@ from avcall.cli.calling import without_echo
 from avcall.common.errors import DeviceError
 from avcall.common.frames import SAMPLE_RATE, AudioChunk
 from avcall.receiver.speaker import SilentSpeaker, SoundCardSpeaker
-from avcall.sender.echo import DELAY_MS, LEAD_MS, EchoCancelled, PlayedSound, Samples
+from avcall.sender.echo import DELAY_MS, LEAD_MS, EchoCancelled, EchoCanceller, PlayedSound, Samples
 from avcall.sender.microphone import CHUNK_SAMPLES, Microphone
 from tests.test_receiver_speaker import Driver
 
@@ -44,7 +44,7 @@ def level_db(samples: np.ndarray) -> float:
 
 
 class Nothing:
-    """A microphone that hears nothing, for `EchoCancelled.cancel` alone."""
+    """A microphone that hears nothing, and is pulled out."""
 
     dropped = 3
 
@@ -62,7 +62,7 @@ def call(
     monkeypatch.setitem(sys.modules, "sounddevice", driver)
     speaker, played = SoundCardSpeaker(), PlayedSound()
     assert driver.stream is not None
-    cancelled = EchoCancelled(Nothing(), played)
+    canceller = EchoCanceller(played)
     heard_from_ms, written = 1000.0, 0
     out = np.zeros(len(far) + SAMPLE_RATE, np.int16)
     # the speaker, every 10 ms: the call fills it, the driver takes a block that is heard a latency later
@@ -79,7 +79,7 @@ def call(
             out[at : at + 160] = block
     heard = np.clip(room(out)[: len(near)] + near + np.random.default_rng(1).normal(size=len(near)), -32768, 32767)
     chunks = [
-        cancelled.cancel(AudioChunk(heard[at : at + CHUNK_SAMPLES].astype(np.int16), 1000.0 + at * 1000 / SAMPLE_RATE))
+        canceller.cancel(AudioChunk(heard[at : at + CHUNK_SAMPLES].astype(np.int16), 1000.0 + at * 1000 / SAMPLE_RATE))
         for at in range(0, len(near) - CHUNK_SAMPLES + 1, CHUNK_SAMPLES)
     ]
     return heard, np.concatenate([chunk.samples for chunk in chunks])
@@ -115,7 +115,7 @@ def test_a_voice_alone_passes_unchanged_but_for_eight_milliseconds(monkeypatch: 
 def test_who_interrupts_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     far, near = voice(8.0, 1), voice(8.0, 2)
     near[: 4 * SAMPLE_RATE] = 0
-    heard, left = call(monkeypatch, far, near)
+    _, left = call(monkeypatch, far, near)
     late = round(DELAY_MS * SAMPLE_RATE / 1000)
     both = slice(4 * SAMPLE_RATE, 7 * SAMPLE_RATE)
     voices = np.stack([near[both], room(far)[both]]).astype(float)
