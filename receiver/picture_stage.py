@@ -120,6 +120,8 @@ class PictureStage:
             return None
         if sample.kind is PoseKind.NEW:
             self._ticks_from_ms += _LOCK * (sample.pose.capture_ms - media_ms)
+        if sample.kind is PoseKind.EXTRAPOLATED:
+            self._playout.missed(media_ms, due_ms)
         new, made = sample.kind in (PoseKind.NEW, PoseKind.INTERPOLATED), None
         if not self._animator.stands(sample.pose):
             drawing = self._animator.plan(sample.pose, sample.between)

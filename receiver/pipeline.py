@@ -198,7 +198,8 @@ class Receiver:
         if copy is not None:
             self._stats.count("copies_used", self._poses.insert_copy(copy))
         self._pictures.arrived()
-        self._observe(times_ms, bridged, now_ms)
+        # until the first pivot has left, most poses are left out: that says nothing about later
+        self._observe(times_ms, bridged if self._playout.settled else (), now_ms)
 
     def _observe(self, times_ms: Sequence[float], bridged_ms: Sequence[float], now_ms: float) -> None:
         """Tells the clock what can be shown from now on."""

@@ -26,6 +26,11 @@ FASTEST_PERCENTILE = 2.0
 """Not the very fastest: one wrong capture time must not pull the clock along."""
 MARGIN_MS, LOSSY_MARGIN_MS = 8.0, 28.0
 """Under losses the voice, which leads the picture, wanders by as much as it may be off its target."""
+CAUTION_MS, MOST_CAUTION_MS = 4.0, 24.0
+"""What each picture that had to run ahead of its poses adds to the margin, and all of them together: a voice may be off
+its target by as much, and what a picture takes varies."""
+CAUTION_FALL_PER_MS = 0.003
+AHEAD_MS = 20.0
 FALL_PER_MS = 0.02
 """The delay falls by at most 20 ms a second."""
 BEGINNING_MS, SETTLED_MS = 600.0, 400.0
@@ -70,6 +75,7 @@ class PlayoutClock:
         """Media time minus now, as it runs."""
         self._ran_ms = 0.0
         self._heard: tuple[float, float] | None = None
+        self._caution_ms = 0.0
         self.jumps = 0
 
     def observe(
@@ -81,6 +87,12 @@ class PlayoutClock:
         self._transits[stream].append((arrival_ms, transit_ms, bridged))
         if self._behind_ms is None or arrival_ms - self._updated_ms >= _UPDATE_MS:
             self._update(arrival_ms)
+
+    def missed(self, media_ms: float, now_ms: float) -> None:
+        """A picture of `media_ms` was due before its pose had come. A delay that is not yet chosen, or a voice that is
+        still far ahead of its time, calls for no more of it."""
+        if self.settled and media_ms - self.target_ms(now_ms) < AHEAD_MS:
+            self._caution_ms = min(self._caution_ms + CAUTION_MS, MOST_CAUTION_MS)
 
     def heard(self, media_ms: float, now_ms: float) -> None:
         """A voice is heard: its moment `media_ms` leaves the speaker at `now_ms`."""
@@ -169,7 +181,8 @@ class PlayoutClock:
         if not wanted:
             return
         self._base_ms = min(fastest for _, fastest in wanted)
-        margin_ms = LOSSY_MARGIN_MS if lossy else MARGIN_MS
+        self._caution_ms = max(0.0, self._caution_ms - CAUTION_FALL_PER_MS * max(0.0, now_ms - self._updated_ms))
+        margin_ms = max(MARGIN_MS + self._caution_ms, LOSSY_MARGIN_MS if lossy else 0.0)
         behind_ms = min(max(needed for needed, _ in wanted) + margin_ms, self._base_ms + self._max_delay_ms)
         if self._behind_ms is None or behind_ms > self._behind_ms or anew:
             self._behind_ms = behind_ms

@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avcall.receiver.playout import FALL_PER_MS, FOLLOW_SLEW, LOSSY_MARGIN_MS, MARGIN_MS, MAX_SLEW, PlayoutClock, Stream
+from avcall.receiver.playout import (
+    CAUTION_MS,
+    FALL_PER_MS,
+    FOLLOW_SLEW,
+    LOSSY_MARGIN_MS,
+    MARGIN_MS,
+    MAX_SLEW,
+    MOST_CAUTION_MS,
+    PlayoutClock,
+    Stream,
+)
 
 AHEAD_MS = 5e8
 """The sender's clock minus ours."""
@@ -175,3 +185,31 @@ def test_what_is_lost_often_is_waited_for() -> None:
                 rare.observe(Stream.VIDEO, capture_ms, arrival_ms, bridged=lost)
     assert clock.delay_ms == pytest.approx(200.0 + LOSSY_MARGIN_MS)
     assert rare.delay_ms == pytest.approx(80.0 + MARGIN_MS)
+
+
+def miss(clock: PlayoutClock, now_ms: float, count: int, ahead_ms: float = 0.0) -> None:
+    for _ in range(count):
+        clock.missed(clock.target_ms(now_ms) + ahead_ms, now_ms)
+
+
+def test_pictures_that_ran_ahead_of_their_poses_widen_the_margin_for_a_while() -> None:
+    clock = PlayoutClock()
+    now_ms = feed(clock, 0.0, [30.0] * 100)
+    miss(clock, now_ms, 2)
+    now_ms = feed(clock, 4_000.0, [30.0] * 10)
+    assert MARGIN_MS + CAUTION_MS < clock.delay_ms <= MARGIN_MS + 2 * CAUTION_MS
+    miss(clock, now_ms, 100)
+    feed(clock, 4_400.0, [30.0] * 10)
+    assert clock.delay_ms == pytest.approx(MARGIN_MS + MOST_CAUTION_MS, abs=2.0)
+    feed(clock, 4_800.0, [30.0] * 400)
+    assert clock.delay_ms == pytest.approx(MARGIN_MS)
+
+
+def test_a_voice_far_ahead_and_a_call_that_begins_teach_no_caution() -> None:
+    clock = PlayoutClock()
+    now_ms = feed(clock, 0.0, [30.0] * 100)
+    miss(clock, now_ms, 10, ahead_ms=40.0)
+    clock.settle(now_ms)
+    miss(clock, now_ms, 10)
+    feed(clock, 4_000.0, [30.0] * 40)
+    assert clock.delay_ms == pytest.approx(MARGIN_MS)

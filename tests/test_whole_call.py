@@ -15,7 +15,7 @@ import pytest
 
 from avcall.bench.memory_link import MemoryLink, Path, pair
 from avcall.bench.virtual_call import Outcome, hello, losses, one_way
-from avcall.bench.virtual_face import nose_x
+from avcall.bench.virtual_face import PortraitCamera, nose_x
 from avcall.bench.virtual_time import VirtualTimeLoop, run
 from avcall.common import wire
 from avcall.common.errors import CallError, ModelMismatchError
@@ -224,3 +224,10 @@ def test_where_not_even_the_least_fits_half_the_keypoints_are_sent_and_the_call_
     assert thin.there.up_bytes < 0.8 * whole.there.up_bytes
     assert thin.summary["ticks_filled"] > 0.98
     assert thin.summary["freeze_longest_ms"] <= 120.0
+
+
+def test_poses_left_out_before_the_first_picture_make_no_delay() -> None:
+    path = Path(delay_ms=50, rate_kbps=200)
+    outcome = call(path, Path(delay_ms=50), wire_kind="coded", seconds=5, camera=PortraitCamera)
+    late = [values["latency_ms"] for _, values in outcome.shown if values.get("latency_ms") is not None]
+    assert np.median(late[:15]) <= np.median(late[50:]) + 15.0
