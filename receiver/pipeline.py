@@ -185,7 +185,8 @@ class Receiver:
         self._observe([media_ms], bridged, now_ms)
 
     def _take_bundle(self, bundle: Bundle, now_ms: float) -> None:
-        if self._pictures.first_bundle_ms is None:
+        first = self._pictures.first_bundle_ms is None
+        if first:
             self._pictures.first_bundle_ms = now_ms
         for voice in bundle.voice:
             self._sound.take(voice, self._media_ms(voice.capture_ms, now_ms), now_ms)
@@ -198,8 +199,10 @@ class Receiver:
         if copy is not None:
             self._stats.count("copies_used", self._poses.insert_copy(copy))
         self._pictures.arrived()
-        # until the first pivot has left, most poses are left out: that says nothing about later
-        self._observe(times_ms, bridged if self._playout.settled else (), now_ms)
+        # the first pose has waited for its pivot to be coded, and until that has left most poses are left out: neither
+        # says anything about later
+        if not (first and self._playout.running):
+            self._observe(times_ms, bridged if self._playout.settled else (), now_ms)
 
     def _observe(self, times_ms: Sequence[float], bridged_ms: Sequence[float], now_ms: float) -> None:
         """Tells the clock what can be shown from now on."""
