@@ -12,24 +12,20 @@ and voice buffer.
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avcall.bench.calls import clips_in
 from avcall.bench.noises import active, level_db
 from avcall.bench.provenance import provenance
 from avcall.bench.voice_noise import FAINTEST_DBFS, Judge, at_level, perceptual_judge
-from avcall.bench.voice_path import Samples, bits_in, read_sound, send
+from avcall.bench.voice_path import Samples, bits_in, run_on_clips, send
 from avcall.common.errors import InputError
 from avcall.common.frames import SAMPLE_RATE, AudioChunk
 from avcall.sender.echo import DELAY_MS, EchoCanceller, PlayedSound
@@ -178,17 +174,5 @@ def echo(sounds: Mapping[str, Samples], settings: Settings, judge: Judge) -> dic
     return {**made_with, "clips": names, "settings": asdict(settings), "rows": rows}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--json", type=Path, required=True, metavar="FILE")
-    values = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    sounds = {path.stem: read_sound(path) for path in clips_in(values.clips)}
-    command = f"python -m avcall.bench.echo --clips {values.clips.name} --json {values.json.name}"
-    results = {"command": command, **echo(sounds, Settings(), perceptual_judge())}
-    values.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    run_on_clips("echo", __doc__, lambda sounds: echo(sounds, Settings(), perceptual_judge()))

@@ -11,25 +11,21 @@ own voice buffer.
 
 from __future__ import annotations
 
-import argparse
 import importlib
-import json
 import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from avcall.bench.calls import clips_in
 from avcall.bench.noises import active, background_db, level_db, noises
 from avcall.bench.provenance import provenance
 from avcall.bench.rnnoise import RNNoise
-from avcall.bench.voice_path import PULL, Samples, bits_in, encode, read_sound, send
+from avcall.bench.voice_path import PULL, Samples, bits_in, encode, run_on_clips, send
 from avcall.bench.webrtc_noise import WebRtcNoise
 from avcall.common.errors import InputError
 from avcall.common.frames import SAMPLE_RATE
@@ -257,17 +253,5 @@ def voice_noise(
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--json", type=Path, required=True, metavar="FILE")
-    values = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    sounds = {path.stem: read_sound(path) for path in clips_in(values.clips)}
-    command = f"python -m avcall.bench.voice_noise --clips {values.clips.name} --json {values.json.name}"
-    results = {"command": command, **voice_noise(sounds, Settings(), perceptual_judge())}
-    values.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    run_on_clips("voice_noise", __doc__, lambda sounds: voice_noise(sounds, Settings(), perceptual_judge()))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
+import json
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from avcall.bench.calls import clips_in
 from avcall.common.frames import SAMPLE_RATE, AudioChunk
 from avcall.common.wire import VoicePacket
 from avcall.receiver.opus_decoder import make_opus_decoder
@@ -71,3 +75,16 @@ def bits_in(packets: Sequence[VoicePacket], begin_s: float, end_s: float, frame_
     """Of the packets whose middle was captured in that stretch, as bundles carry them."""
     middles = [(packet, (packet.capture_ms - START_MS + frame_ms / 2) / 1000.0) for packet in packets]
     return sum(8 * (len(packet.opus) + BUNDLED_BYTES) for packet, at_s in middles if begin_s <= at_s < end_s)
+
+
+def run_on_clips(name: str, description: str | None, measure: Callable[[dict[str, Samples]], dict[str, Any]]) -> None:
+    """The program `python -m avcall.bench.NAME --clips DIR --json FILE`: measures the sounds of a folder's videos."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--json", type=Path, required=True, metavar="FILE")
+    values = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    sounds = {path.stem: read_sound(path) for path in clips_in(values.clips)}
+    command = f"python -m avcall.bench.{name} --clips {values.clips.name} --json {values.json.name}"
+    results = {"command": command, **measure(sounds)}
+    values.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
