@@ -80,7 +80,9 @@ class SendConfig(CallConfig):
     pivot_kbytes: float = flag(5.0, "aim for pivots of --pivots intra of at most this many kilobytes", metavar="KB")
     pivot_max_age_s: float = flag(10.0, "send a fresh pivot at least this often", metavar="SECONDS")
     rate_control: bool = flag(True, "send no more than the path is found to carry (--wire coded)")
-    max_kbps: float = flag(500.0, "send at most this much, everything on the wire counted", metavar="KBPS")
+    max_kbps: float = flag(
+        500.0, "send at most this much, everything on the wire counted (no call takes less than 14)", metavar="KBPS"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
