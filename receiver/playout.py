@@ -31,6 +31,7 @@ CAUTION_MS, MOST_CAUTION_MS = 4.0, 24.0
 its target by as much, and what a picture takes varies."""
 CAUTION_FALL_PER_MS = 0.003
 AHEAD_MS = 20.0
+"""A picture farther ahead of the target than this follows a voice that is still being steered."""
 FALL_PER_MS = 0.02
 """The delay falls by at most 20 ms a second."""
 BEGINNING_MS, SETTLED_MS = 600.0, 400.0
@@ -103,6 +104,7 @@ class PlayoutClock:
         for transits in self._transits.values():
             transits.clear()
         self._behind_ms = self._ahead_ms = self._heard = None
+        self._caution_ms = 0.0
 
     def settle(self, now_ms: float) -> None:
         """Nothing has been shown yet: the clock may start at the target instead of being slewed there."""

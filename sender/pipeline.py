@@ -115,8 +115,6 @@ class Sender:
         self._probe_open = False
         self._peer_probed, self._peer_ms = False, float("-inf")
         self._thinner = Thinner(config.keypoints_every)
-        self._thin = False
-        """Motion costs as little as it can."""
         self._voice: VoiceStage | None = None
         if microphone is not None:
             frame_ms = config.voice_frame_ms or (frame_for(span_ms) if config.wire == "coded" else THESIS_FRAME_MS)
@@ -213,8 +211,7 @@ class Sender:
         self.set_pivot_budget(allowance.pivot_kbps, allowance.slice_bytes, allowance.pace_kbps)
         if self._rate is not None:
             self._pivots.set_loss(self._rate.loss)
-            self._thin = self._rate.thin
-            self._thinner.every = max(self._config.keypoints_every, THIN_EVERY if self._thin else 1)
+            self._thinner.every = max(self._config.keypoints_every, THIN_EVERY if self._rate.thin else 1)
             self._outlet.set_fps(self._config.fps / self._thinner.every)
 
     def _note_sent(self, packet: Packet, size_bytes: int) -> None:
@@ -290,7 +287,8 @@ class Sender:
                 self._stats.count("frames_outside")  # until the new crop's pivot has arrived
             else:
                 last = self._outlet.closing
-                flow = await self._flows.flow(pivot.pivot_id, view, wanted=not (analysis.late or self._thin), last=last)
+                thin = self._rate is not None and self._rate.thin
+                flow = await self._flows.flow(pivot.pivot_id, view, wanted=not (analysis.late or thin), last=last)
                 scene = replace(view.scene.since(pivot.scene), flow=flow)
                 pose = Pose(frame.capture_ms, pivot.pivot_id, view.keypoints, scene=scene)
                 self._send_pose(pose, pivot.keypoints, view)

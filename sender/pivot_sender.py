@@ -124,8 +124,9 @@ class PivotSender:
         if self._first_round is not None and (sent_ms := [self._sent[index] for index in fresh & self._sent.keys()]):
             # as Karn: no sample from a pivot sent twice
             sample_ms = now_ms - max(sent_ms)
+            before_ms = sample_ms if self._rtt_ms is None else self._rtt_ms
             # up at once: what stands in a queue that grows is not lost
-            self._rtt_ms = max(sample_ms, sample_ms if self._rtt_ms is None else 0.75 * self._rtt_ms + 0.25 * sample_ms)
+            self._rtt_ms = max(sample_ms, 0.75 * before_ms + 0.25 * sample_ms)
             self._wait_ms = self._patience_ms()
         self._received |= ack.received
         if len(self._received) >= len(self._slices):

@@ -50,6 +50,8 @@ class RateStage:
         self._other_kbps = OTHER_FIRST_KBPS
         self.first_pivot = True
         """Nothing can be shown at the other end yet."""
+        self.thin = False
+        """The path is known to carry not even the least of everything."""
 
     def sent(self, packet: Packet, size_bytes: int) -> None:
         """A media packet of so many bytes has been handed to the link."""
@@ -91,11 +93,6 @@ class RateStage:
         return self.first_pivot and self._controller.unprobed(since_ms)
 
     @property
-    def thin(self) -> bool:
-        """The path is known to carry not even the least of everything."""
-        return self._controller.limited and self._allowance is not None and self._allowance.thin
-
-    @property
     def loss(self) -> float:
         """The part of the packets that is lost, of late."""
         return self._controller.loss
@@ -135,9 +132,10 @@ class RateStage:
             first_pivot=self.first_pivot,
             before=self._allowance,
         )
-        before = self._allowance
-        if allowance == before:
+        before, thin = self._allowance, controller.limited and allowance.thin
+        if allowance == before and thin == self.thin:
             return
+        self.thin = thin
         if before is not None and (allowance.voice_kbps, allowance.span_ms) != (before.voice_kbps, before.span_ms):
             self._changed_ms = now_ms
         self._allowance = allowance

@@ -12,7 +12,7 @@ import pytest
 from avcall.cli.calling import without_echo
 from avcall.common.errors import DeviceError
 from avcall.common.frames import SAMPLE_RATE, AudioChunk
-from avcall.receiver.speaker import SilentSpeaker, SoundCardSpeaker
+from avcall.receiver.speaker import STOCK_MS, SilentSpeaker, SoundCardSpeaker
 from avcall.sender.echo import DELAY_MS, LEAD_MS, EchoCancelled, EchoCanceller, PlayedSound, Samples
 from avcall.sender.microphone import CHUNK_SAMPLES, Microphone
 from tests.test_receiver_speaker import Driver
@@ -164,6 +164,4 @@ def test_only_a_microphone_beside_a_sound_card_has_an_echo(monkeypatch: pytest.M
 
 
 def test_the_reference_is_written_before_it_is_asked_for() -> None:
-    from avcall.receiver.speaker import STOCK_MS
-
     assert LEAD_MS < STOCK_MS
