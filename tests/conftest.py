@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 # before torch is imported: on a busy machine two threads wait for each other ten times as long as one takes
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# a background job of a shell ignores Ctrl-C, one under nohup hang-ups, and what they start inherits it: tests send both
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
