@@ -42,9 +42,9 @@ class _Part:
         """See `RepairsPivots`."""
         return self._whole.encode_uncoded(pivot, keypoints)
 
-    def follow(self, encoded: Encoded, before: Encoded) -> Encoded:
+    def follow(self, encoded: Encoded, other: Encoded) -> Encoded:
         """See `FollowsPivots`."""
-        return self._whole.follow(encoded, before)
+        return self._whole.follow(encoded, other)
 
 
 class WarpOnly(_Part):

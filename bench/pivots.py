@@ -25,7 +25,7 @@ from avcall.bench.tensors import tensor
 from avcall.common.errors import NoFaceError
 from avcall.models import metrics
 from avcall.models.classical import ClassicalReenactor, MeshDetector
-from avcall.models.interfaces import Encoded
+from avcall.models.interfaces import Encoded, followed
 from avcall.models.lpips import Lpips
 from avcall.sender.adaptive_selector import AdaptiveSelector
 from avcall.sender.selector import PivotSelector
@@ -60,6 +60,7 @@ class Judge:
                 reference = played.references[number]
                 for pivot in played.pivots[len(encoded) : reference + 1]:
                     add_pivot(encoded, self._reenactor, pivot.coded.shown, pivot.keypoints)
+                    encoded = [followed(self._reenactor, old, encoded[-1]) for old in encoded[:-1]] + encoded[-1:]
                 view = self._frames[number].view
                 shown = self._reenactor.drive(encoded[reference], view.keypoints, played.motions[number])
                 found.append(float(self._network.compare(features, self._network.features(tensor(shown)))))

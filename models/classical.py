@@ -165,12 +165,12 @@ class ClassicalReenactor:
             face = replace(face, mouth=mouth_look(reduced, self._base(DETAILED_SIDE), face.model))
         return EncodedPivot(reduced, keypoints.copy(), mouth_pose(keypoints), reduced.astype(np.float32), face)
 
-    def follow(self, encoded: Encoded, before: Encoded) -> EncodedPivot:
+    def follow(self, encoded: Encoded, other: Encoded) -> EncodedPivot:
         """See `FollowsPivots`."""
         assert isinstance(encoded, EncodedPivot)
-        assert isinstance(before, EncodedPivot)
-        others = kept((*before.others, lent(before, ())), lambda pivot: pivot.mouth)
-        return lent(encoded, others)
+        assert isinstance(other, EncodedPivot)
+        others = [lender for lender in (*other.others, lent(other, ())) if lender.picture is not encoded.picture]
+        return lent(encoded, kept(others, lambda pivot: pivot.mouth))
 
     def drive(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Image:
         """The pivot moved to `keypoints` (10, 2); the pivot itself where they make no sense as a face."""

@@ -1,7 +1,7 @@
 """Another pivot's mouth, where that was opened more nearly as this one should be now.
 
 A warp can close an open mouth, but not open a closed one: teeth and what is dark behind them it would have to make up.
-Earlier pivots of the same call have shown them. So the mouth, with the skin around it, is drawn from the pivot whose
+Other pivots of the same call have shown them. So the mouth, with the skin around it, is drawn from the pivot whose
 lips were as far apart as they are to be now, moved to the same ten points, and laid over the picture with a soft edge.
 Where the skin around it does not fit (another light, another person) nothing is borrowed.
 """
@@ -23,7 +23,7 @@ from avcall.models.classical_shapes import OUTER_LOWER_LIP, OUTER_UPPER_LIP, smo
 from avcall.models.classical_warp import Map, Window
 
 KEPT = 6
-"""Earlier pivots whose mouths are kept."""
+"""Pivots whose mouths are kept."""
 EDGE = 0.2
 """How far around the lips the borrowed skin fades out, in outer-eye-corner distances."""
 _NOSE = 1.6
@@ -51,7 +51,7 @@ class Borrowed:
     """A mouth that was laid over a picture."""
 
     number: int
-    """Of the earlier pivot, in the order in which they were given."""
+    """Of the other pivot, in the order in which they were given."""
     window: Window
     displacement: Map
     """(h, w, 2) from the window's pixels to their places in that pivot."""

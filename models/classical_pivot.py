@@ -37,7 +37,7 @@ class EncodedPivot:
     small: EncodedPivot | None = None
     """The same at DETAILED_SIDE, of a larger pivot."""
     others: tuple[EncodedPivot, ...] = ()
-    """Earlier pivots whose mouths may be borrowed; they have none themselves."""
+    """Other pivots whose mouths may be borrowed, the latest last; they have none themselves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,16 +90,16 @@ class RepairsPivots(Protocol):
 
 @runtime_checkable
 class FollowsPivots(Protocol):
-    """A reenactor that shows of earlier pivots what the pivot itself does not: teeth, where its mouth is shut."""
+    """A reenactor that shows of other pivots what the pivot itself does not: teeth, where its mouth is shut."""
 
-    def follow(self, encoded: Encoded, before: Encoded) -> Encoded:
-        """The encoded pivot, from now on with what `before`, an earlier pivot of the same call, and those that `before`
-        followed have to lend; once a pivot, and cheap."""
+    def follow(self, encoded: Encoded, other: Encoded) -> Encoded:
+        """The encoded pivot, from now on with what `other`, a pivot of the same call, and those that `other` followed
+        have to lend. A new pivot follows the one before it; one that may be shown again follows the new one. Cheap."""
 
 
-def followed(reenactor: object, encoded: Encoded, before: Encoded | None) -> Encoded:
-    """`encoded` after `before`, where the reenactor has a use for that."""
-    return reenactor.follow(encoded, before) if before is not None and isinstance(reenactor, FollowsPivots) else encoded
+def followed(reenactor: object, encoded: Encoded, other: Encoded | None) -> Encoded:
+    """`encoded` with what `other` has to lend, where the reenactor has a use for that."""
+    return reenactor.follow(encoded, other) if other is not None and isinstance(reenactor, FollowsPivots) else encoded
 
 
 class Drives(Protocol):

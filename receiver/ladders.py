@@ -179,6 +179,13 @@ class ReenactorLadder(Ladder[Drives]):
                 _log.warning("%s of stage %s failed: %s", self.names[level], self.stage, error)
         return encoded
 
+    def follow(self, encoded: Encoded, other: Encoded) -> Encoded:
+        """See `FollowsPivots`."""
+        after = followed(self._reenactor, encoded, other)
+        if self._late is not None:
+            self._late.replace(encoded, after)
+        return after
+
     def _encoded(self, pivot: Image, keypoints: Keypoints) -> Encoded:
         try:
             return self._reenactor.encode(pivot, keypoints)

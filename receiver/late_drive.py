@@ -101,6 +101,14 @@ class LateDrive:
         if pose is not None:
             self._keep(encoded, self._reenactor.residual(encoded, self._reenactor.warp(encoded, pose), pose))
 
+    def replace(self, encoded: Encoded, after: Encoded) -> None:
+        """The same pivot is known by another encoding from now on: it keeps its residual."""
+        with self._keeping:
+            self._residuals = [(after if pivot is encoded else pivot, late) for pivot, late in self._residuals]
+        pivot, shown = self._shown
+        if pivot is encoded:
+            self._shown = (after, shown)
+
     def drive(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Image:
         """The pivot moved to the driving keypoints, in the pivot's size.
 

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 from typing import TypeAlias
 
 from avcall.common import control
@@ -18,7 +19,7 @@ from avcall.common.keypoints import Keypoints
 from avcall.common.link import Channel, Link
 from avcall.common.stats import Stats
 from avcall.common.wire import Packet, PivotBody, PivotSlice
-from avcall.models.interfaces import Reenactor
+from avcall.models.interfaces import Reenactor, followed
 from avcall.receiver.pivot_decoder import PivotDecoder
 from avcall.receiver.pivots import PivotAssembler, PivotCache, ReadyPivot
 
@@ -150,6 +151,7 @@ class PivotIntake:
                 else:
                     self._stats.count("pivots_received")
                     self._cache.put(ready)
+                    self._cache.update(partial(followed, self._reenactor, other=ready.encoded))
 
     def _prepare(self, arrived: _Arrived) -> ReadyPivot | None:
         """In the executor: None where the picture or the reenactor fails."""

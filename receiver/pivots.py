@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from avcall.common import pivot_format
 from avcall.common.errors import ProtocolError
@@ -137,6 +138,13 @@ class PivotCache:
         self._pivots.move_to_end(ready.pivot.pivot_id)
         while len(self._pivots) > self._capacity:
             self._pivots.popitem(last=False)
+
+    def update(self, change: Callable[[Encoded], Encoded]) -> None:
+        """Changes how all pivots but the latest are encoded."""
+        *others, _ = self._pivots
+        for pivot_id in others:
+            ready = self._pivots[pivot_id]
+            self._pivots[pivot_id] = replace(ready, encoded=change(ready.encoded))
 
     def get(self, pivot_id: int) -> ReadyPivot | None:
         """The pivot with that id, now the most recently used."""

@@ -50,6 +50,8 @@ class PivotChecker:
         before = next(reversed(self._pivots.values()), None)
         encoded = self._reenactor.encode(np.asarray(small), keypoints)
         encoded = followed(self._reenactor, encoded, None if before is None else before.encoded)
+        for kept in self._pivots.values():
+            kept.encoded = followed(self._reenactor, kept.encoded, encoded)
         self._pivots[pivot_id] = _Kept(encoded, original.scene)
         self._pivots.move_to_end(pivot_id)
         while len(self._pivots) > KEPT:

@@ -180,6 +180,23 @@ def test_pivots_that_follow_each_other_keep_few_and_no_chain(reenactor: Classica
     assert all(not other.others for other in encoded.others)
 
 
+def test_a_pivot_that_is_shown_again_borrows_of_later_ones_and_not_of_itself(
+    reenactor: ClassicalReenactor | NetworkReenactor,
+) -> None:
+    (shut, shut_points), (wide, wide_points) = talking(CLOSED), talking(OPEN)
+    first = reenactor.encode(shut, shut_points)
+    second = reenactor.follow(reenactor.encode(wide, wide_points), first)
+    again = reenactor.follow(first, second)
+    assert [len(one.others) for one in (first, second, again)] == [0, 1, 1]
+    without, borrowed = (
+        mouth_error(reenactor.drive(one, wide_points), larger(wide, 256), wide_points) for one in (first, again)
+    )
+    assert borrowed < 0.4 * without
+    third = reenactor.follow(reenactor.encode(wide, wide_points), again)
+    assert len(third.others) == 2
+    assert len(reenactor.follow(again, third).others) == 2
+
+
 def test_a_pivot_of_another_size_lends_nothing() -> None:
     reenactor = ClassicalReenactor()
     picture, points = talking(OPEN)

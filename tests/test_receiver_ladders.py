@@ -10,7 +10,7 @@ import pytest
 from avcall.common.keypoints import Image, Keypoints
 from avcall.common.scene import STILL, SceneMotion
 from avcall.common.stats import Stats
-from avcall.models.interfaces import Detailed, Encoded, ModelId
+from avcall.models.interfaces import Detailed, Encoded, ModelId, followed
 from avcall.receiver.budget import FADE_FRAMES, FrameBudget, Version
 from avcall.receiver.ladders import EnhancerLadder, ReenactorLadder
 
@@ -148,12 +148,13 @@ def test_each_pivot_follows_the_one_before() -> None:
         def encode(self, pivot: Image, keypoints: Keypoints) -> Encoded:
             return f"{keypoints[0, 0]:.0f}"
 
-        def follow(self, encoded: Encoded, before: Encoded) -> Encoded:
-            return f"{encoded} after {before}"
+        def follow(self, encoded: Encoded, other: Encoded) -> Encoded:
+            return f"{encoded} after {other}"
 
     ladder = ReenactorLadder(Following(), Clock(), Stats())
     made = [ladder.encode(PICTURE, np.full((10, 2), number, np.float32)) for number in range(3)]
     assert made == ["0", "1 after 0", "2 after 1 after 0"]
+    assert followed(ladder, made[0], made[1]) == "0 after 1 after 0", "and one that is shown again follows the new one"
 
 
 def test_what_draws_no_details_teaches_no_price() -> None:

@@ -163,6 +163,20 @@ def test_a_pivot_can_have_a_residual_before_it_is_shown() -> None:
     assert bench.stats.counters["residuals"] == 2, "what was prepared was looked at, too"
 
 
+def test_a_pivot_that_is_encoded_anew_keeps_its_residual() -> None:
+    bench = Bench()
+    bench.draw(1)
+    bench.worker.run()
+    assert bench.draw(2) == 102
+    bench.late.replace("pivot", "pivot with others")
+    bench.pivot = "pivot with others"
+    assert bench.draw(3) == 103
+    assert bench.reenactor.shown == [None, 100], "carried on from the picture before"
+    bench.late.replace("another", "another with others")
+    bench.pivot = "another with others"
+    assert bench.draw(4) == 4
+
+
 def test_a_network_that_fails_is_told_with_the_next_picture() -> None:
     bench = Bench()
     bench.reenactor.broken = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -135,6 +137,16 @@ def test_an_id_used_again_replaces_the_old_pivot() -> None:
     assert again is not None
     assert again.arrived_ms == 2.0
     assert len(cache) == 1
+
+
+def test_all_but_the_latest_can_be_encoded_anew() -> None:
+    cache = PivotCache()
+    for pivot_id in range(3):
+        cache.put(replace(ready(pivot_id, 10.0 * pivot_id), encoded=f"{pivot_id}"))
+    cache.update(lambda encoded: f"{encoded} and 2")
+    kept = [cache.get(pivot_id) for pivot_id in range(3)]
+    assert [one.encoded for one in kept if one] == ["0 and 2", "1 and 2", "2"]
+    assert [one.arrived_ms for one in kept if one] == [0.0, 10.0, 20.0]
 
 
 def test_a_whole_pivot_is_acknowledged_three_times() -> None:

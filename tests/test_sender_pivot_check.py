@@ -62,21 +62,21 @@ def test_only_the_latest_are_kept_and_others_left_out() -> None:
     assert list(checker.flaws([0, 1, 2, KEPT + 1, 99], view(PICTURE))) == [2, KEPT + 1]
 
 
-def test_each_pivot_follows_the_one_before_as_at_the_receiver() -> None:
+def test_each_pivot_follows_the_one_before_and_is_followed_by_all_as_at_the_receiver() -> None:
     class Following(Mover):
         followed: ClassVar[list[tuple[float, float]]] = []
 
-        def follow(self, encoded: Encoded, before: Encoded) -> Encoded:
+        def follow(self, encoded: Encoded, other: Encoded) -> Encoded:
             assert isinstance(encoded, np.ndarray)
-            assert isinstance(before, np.ndarray)
-            self.followed.append((encoded[0, 0, 0], before[0, 0, 0]))
+            assert isinstance(other, np.ndarray)
+            self.followed.append((encoded[0, 0, 0], other[0, 0, 0]))
             return encoded
 
     checker = PivotChecker(Following())
     for number in range(3):
         picture = np.full((SIDE, SIDE, 3), 10 * number, np.uint8)
         checker.add(number, picture, POINTS, view(picture))
-    assert Following.followed == [(10, 0), (20, 10)]
+    assert Following.followed == [(10, 0), (0, 10), (20, 10), (0, 20), (10, 20)]
 
 
 def test_a_camera_that_pans_is_no_flaw() -> None:

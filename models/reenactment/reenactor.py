@@ -34,7 +34,7 @@ class NetworkPivot:
     classical: ClassicalPivot
     large: Image | None
     others: tuple[NetworkPivot, ...] = ()
-    """Earlier pivots that lend their mouths, in the order of `classical.others`; they have none themselves."""
+    """Other pivots that lend their mouths, in the order of `classical.others`; they have none themselves."""
 
 
 class PointDetector:
@@ -105,13 +105,15 @@ class NetworkReenactor:
             return NetworkPivot(None, self._classical.encode(small, keypoints), large)
         return NetworkPivot(made.kept, self._classical.encode_known(made.picture, keypoints, made.known), made.large)
 
-    def follow(self, encoded: Encoded, before: Encoded) -> NetworkPivot:
+    def follow(self, encoded: Encoded, other: Encoded) -> NetworkPivot:
         """See `FollowsPivots`."""
-        last = _ours(before)
+        pivot, last = _ours(encoded), _ours(other)
         alone = replace(last, others=(), classical=lent(last.classical, ()))
-        others = kept((*last.others, alone), lambda pivot: pivot.classical.mouth)
-        classical = lent(_ours(encoded).classical, tuple(other.classical for other in others))
-        return replace(_ours(encoded), others=others, classical=classical)
+        own = pivot.classical.picture
+        lenders = [lender for lender in (*last.others, alone) if lender.classical.picture is not own]
+        others = kept(lenders, lambda lender: lender.classical.mouth)
+        classical = lent(pivot.classical, tuple(lender.classical for lender in others))
+        return replace(pivot, others=others, classical=classical)
 
     def drive(self, encoded: Encoded, keypoints: Keypoints, scene: SceneMotion = STILL) -> Image:
         """The pivot moved to the driving keypoints, in the pivot's size."""
