@@ -134,12 +134,15 @@ class PivotVideoEncoder:
         """
         Args:
             budget_kbps: what links should take together.
-            quick_start: the first chain is coarse, so that its key frame arrives soon.
+            quick_start: the key frame of the first chain is coarse, so that it arrives soon. Its links are coded for
+                `budget_kbps` whatever is set before it begins: little is known about the path then, and a chain for the
+                least would stay for the first half minute.
             key_s: no key frame takes more than so many seconds of the budget, as far as COARSEST_CRF and
                 LEAST_KEY_BYTES let that be: chains are as coarse as that needs.
             preset: of SVT-AV1.
         """
         self._key_s = key_s
+        self._first_crf = rate_factor(budget_kbps)
         self.set_budget(budget_kbps)
         self._chain_crf, self._key_bytes = 0, 0
         self._quick = quick_start
@@ -188,17 +191,19 @@ class PivotVideoEncoder:
         width, height = frame.width, frame.height
         self._chain, self._link, self._size = (self._chain + 1) % CHAINS, 0, (width, height)
         self._decoder = ChainDecoder(width, height)
-        crf = max(QUICK_CRF, self._crf) if self._quick else self._crf
+        chain_crf = self._first_crf if self._quick else self._crf
+        crf = max(QUICK_CRF, chain_crf) if self._quick else chain_crf
         self._quick = self._restart = False
+        links_crf = chain_crf + LINKS_COARSER
         if self._key_s < UNBOUNDED_S:
-            crf, _ = self._fitting(frame, crf, max(self._preset, PROBE_PRESET))
-        crf, data = self._fitting(frame, crf, self._preset)
+            crf, _ = self._fitting(frame, crf, links_crf, max(self._preset, PROBE_PRESET))
+        crf, data = self._fitting(frame, crf, links_crf, self._preset)
         self._chain_crf, self._key_bytes = crf, len(data)
         return data
 
-    def _fitting(self, frame: av.VideoFrame, crf: int, preset: int) -> tuple[int, bytes]:
-        """The key frame, coded again and more coarsely until it fits, and its crf; leaves its chain open."""
-        links_crf = self._crf + LINKS_COARSER
+    def _fitting(self, frame: av.VideoFrame, crf: int, links_crf: int, preset: int) -> tuple[int, bytes]:
+        """The key frame, coded again and more coarsely until it fits, and its crf; leaves its chain open, whose links
+        are no coarser than `links_crf`."""
         while True:
             if crf > links_crf:
                 self._stream = open_uneven_chain(frame.width, frame.height, crf, links_crf, preset)

@@ -25,7 +25,7 @@ from avcall.sender.analysis import Analysis, View
 from avcall.sender.pivot_budget import PivotBudget
 from avcall.sender.pivot_check import PivotChecker
 from avcall.sender.pivot_sender import PivotSender
-from avcall.sender.rate_control_allowance import MESSAGE_BYTES
+from avcall.sender.rate_control_allowance import MESSAGE_BYTES, Wants, allow
 from avcall.sender.selector import PivotSelector, Reason, SentPivot, Sight, SimpleSelector
 
 T = TypeVar("T", covariant=True)
@@ -64,7 +64,8 @@ def make_selector(config: SendConfig, checker: PivotChecker | None) -> PivotSele
 def make_encoder(config: SendConfig) -> PivotEncoder:
     """As `--pivots` has it."""
     if config.pivots == "inter":
-        return PivotVideoEncoder(config.pivot_kbps, quick_start=True, key_s=KEY_S)
+        most = allow(config.max_kbps, Wants(voice_kbps=config.voice_kbps, pivot_kbps=config.pivot_kbps))
+        return PivotVideoEncoder(most.pivot_kbps, quick_start=True, key_s=KEY_S)
     return IntraPivotEncoder(round(config.pivot_kbytes * 1000 * OWN_FRACTION))
 
 
