@@ -31,6 +31,9 @@ _DEEP = 0.05
 """How far from the lips (in eye distances) it is quite dark."""
 _SHADE = 0.08
 """Gap between closing lips, in eye distances, from which the pivot's own teeth are in the shade."""
+_PARTED = (0.04, 0.08)
+"""Gap between the pivot's lips, in eye distances, up to which what lies between them for the mesh is lip (shut lips
+are up to 0.04 apart for it), and from which it is the inside of the mouth."""
 _TEETH_BELOW, _TEETH_EDGE = 0.085, 0.025
 """Upper teeth end this far below where the upper lip's edge was in the pivot; softness of that end."""
 _TEETH_BRIGHT, _TEETH_GREY = 1.0, 0.6
@@ -45,6 +48,7 @@ CONSTANTS = (
     *_RED,
     _DEEP,
     _SHADE,
+    *_PARTED,
     _TEETH_BELOW,
     _TEETH_EDGE,
     _TEETH_BRIGHT,
@@ -82,7 +86,9 @@ def mouth_look(pivot: Image, base: Map, face: FaceModel) -> MouthLook:
     window = hole_window(face.mesh, face, MOUTH, side)
     if window is not None:
         depth = depth_inside(base[window.slices], outline(face.mesh, MOUTH))
-        inside[(*window.slices, 3)] = 255.0 * depth_share(depth + face.unit * _FEATHER, face.unit * _FEATHER)
+        gap = math.dist(face.mesh[14, :2], face.mesh[13, :2]) / face.unit
+        parted = float(smooth((gap - _PARTED[0]) / (_PARTED[1] - _PARTED[0])))
+        inside[(*window.slices, 3)] = 255.0 * parted * depth_share(depth + face.unit * _FEATHER, face.unit * _FEATHER)
     mesh = face.mesh.astype(np.float64)
     down = mesh[152, :2] - mesh[10, :2]
     down /= np.linalg.norm(down)

@@ -94,7 +94,7 @@ class AdaptiveSelector(SimpleSelector):
 
     def _reason(self, sight: Sight, now_ms: float) -> Reason | None:
         reason = super()._reason(sight, now_ms)
-        if reason not in (None, Reason.FAR, Reason.EYES, Reason.AGE):
+        if reason not in (None, Reason.FAR, Reason.EYES, Reason.MOUTH, Reason.AGE):
             return reason
         share = self._budget.share(now_ms)
         if share < MOST_OWED or sight.leaving:

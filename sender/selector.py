@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LID_LEFT, LID_RIGHT, Keypoints
+from avcall.models.classical_borrowed import mouth_pose
 from avcall.models.scene_tracker import Scene
 from avcall.sender.crop import Crop
 
@@ -34,6 +35,11 @@ SHUT_PENALTY = 0.12
 USUAL_OVER = 100
 """Frames whose median opening is the usual one."""
 USUAL_FROM = 25
+WIDER, WIDE = 0.05, 0.7
+"""A mouth that of late was opened wider by so much (in distances between the outer eye corners) than any pivot shows it
+is worth waiting for: for a frame in which it is as wide again by this share of the difference."""
+MOUTH_WITHIN_MS = 800.0
+"""A pivot that is not urgent waits this long for that: all other pivots borrow the mouth it shows."""
 
 
 class Reason(Enum):
@@ -45,11 +51,20 @@ class Reason(Enum):
     FACE_RETURN = "face_return"
     FAR = "far"
     EYES = "eyes"
+    MOUTH = "mouth"
     AGE = "age"
     LOOK = "look"
 
 
 URGENT = (Reason.START, Reason.REQUEST)
+
+
+class Mouth(Enum):
+    """What a frame's mouth shows that the pivots do not."""
+
+    KNOWN = "no mouth was opened wider of late than pivots show it"
+    WIDE = "a mouth that wide"
+    NARROW = "not the wide mouth that pivots lack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +146,9 @@ class SimpleSelector:
         self._pending: Reason | None = None
         self._pending_since_ms = 0.0
         self._openings: deque[float] = deque(maxlen=USUAL_OVER)
+        self._mouths: deque[float] = deque(maxlen=USUAL_OVER)
+        self._widest = 0.0
+        """Of the mouths that pivots show; the receiver keeps the most unlike."""
 
     def set_budget(self, kbps: float, now_ms: float) -> None:
         pass
@@ -140,6 +158,7 @@ class SimpleSelector:
             return  # one is on its way, and starting over would only delay it
         for pivot in self._pivots:
             pivot.acknowledged = False  # what it asks for it does not have
+        self._widest = 0.0
         self._pend(Reason.REQUEST, now_ms)
 
     def _pend(self, reason: Reason, now_ms: float) -> None:
@@ -149,10 +168,11 @@ class SimpleSelector:
 
     def wants(self, sight: Sight, now_ms: float) -> Reason | None:
         self._openings.append(opening(sight.keypoints))
+        self._mouths.append(mouth_pose(sight.keypoints).opening)
         reason = self._reason(sight, now_ms)
         if reason is not None:
             self._pend(reason, now_ms)
-        elif self._pending in (Reason.FAR, Reason.EYES, Reason.LOOK):
+        elif self._pending in (Reason.FAR, Reason.EYES, Reason.MOUTH, Reason.LOOK):
             self._pending = None  # the head came back before a good frame was found
         if self._pending is None:
             return None
@@ -160,9 +180,11 @@ class SimpleSelector:
             return self._pending
         if now_ms < self._next_ms(self._min_interval_ms):
             return None
-        if sight.calm and not self._are_shut(sight.keypoints):
+        waited_ms = now_ms - self._pending_since_ms
+        good = sight.calm and not self._are_shut(sight.keypoints)
+        if good and (waited_ms >= MOUTH_WITHIN_MS or self._mouth() is not Mouth.NARROW):
             return self._pending
-        patient = self._pending is Reason.EYES or now_ms - self._pending_since_ms < GOOD_WITHIN_MS
+        patient = self._pending is Reason.EYES or waited_ms < (MOUTH_WITHIN_MS if good else GOOD_WITHIN_MS)
         return None if patient else self._pending
 
     def _next_ms(self, interval_ms: float) -> float:
@@ -186,6 +208,8 @@ class SimpleSelector:
             return Reason.FAR
         if all(self._are_shut(pivot.keypoints) for pivot in usable):
             return Reason.EYES
+        if self._mouth() is Mouth.WIDE:
+            return Reason.MOUTH
         return None
 
     def _are_shut(self, keypoints: Keypoints) -> bool:
@@ -194,6 +218,14 @@ class SimpleSelector:
             return False
         usual = float(np.median(self._openings))
         return usual > 0 and opening(keypoints) < SHUT * usual
+
+    def _mouth(self) -> Mouth:
+        """What the mouth of the frame seen last would be worth."""
+        widest = float(np.percentile(self._mouths, 90))
+        beyond = widest - self._widest
+        if beyond < WIDER:
+            return Mouth.KNOWN
+        return Mouth.WIDE if self._mouths[-1] - self._widest >= WIDE * beyond else Mouth.NARROW
 
     def _cost(self, sight: Sight, pivot: SentPivot) -> float:
         shut = self._are_shut(pivot.keypoints) and not self._are_shut(sight.keypoints)
@@ -205,6 +237,7 @@ class SimpleSelector:
         kept = [] if self._current is None or not self._current.acknowledged else [self._current]
         self._pivots = sorted([*arrived[len(kept) - CACHED + 1 :], *kept], key=lambda old: old.sent_ms)
         self._pivots.append(pivot)
+        self._widest = max(self._widest, mouth_pose(pivot.keypoints).opening)
         pivot.left_ms = max(pivot.left_ms, pivot.sent_ms)
         self._pending = None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from avcall.common.keypoints import CHIN, LOWER_LIP
@@ -36,3 +38,17 @@ def test_colours_come_from_the_pivot() -> None:
     assert np.allclose(dark.teeth, bright.teeth / 2, atol=1.0)
     assert bright.lips.mean() < bright.teeth.mean()
     assert bright.inside.shape == (256, 256, 4)
+
+
+def test_what_lies_between_shut_lips_is_not_the_inside_of_a_mouth() -> None:
+    base = base_grid(256)
+    shown = []
+    for gap in (0.04, 0.06, 0.08):
+        mesh = portrait_face().mesh.copy()
+        upper, lower = mesh[13, :2], mesh[14, :2]
+        lower[:] = upper + (lower - upper) / np.linalg.norm(lower - upper) * gap * portrait_face().unit
+        look = mouth_look(portrait(), base, replace(portrait_face(), mesh=mesh))
+        shown.append(look.inside[..., 3].max())
+    assert shown[0] == 0.0
+    assert 0.0 < shown[1] < shown[2]
+    assert shown[2] > 200.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LID_LEFT, LID_RIGHT, Keypoints
+from avcall.common.keypoints import EYE_LEFT, EYE_RIGHT, LID_LEFT, LID_RIGHT, LOWER_LIP, NOSE, UPPER_LIP, Keypoints
 from avcall.sender.crop import Crop
 from avcall.sender.selector import (
     CACHED,
@@ -13,6 +13,7 @@ from avcall.sender.selector import (
     GOOD_WITHIN_MS,
     IN_FLIGHT_MS,
     MIN_INTERVAL_MS,
+    MOUTH_WITHIN_MS,
     Reason,
     SentPivot,
     Sight,
@@ -86,6 +87,45 @@ def test_a_pivot_with_shut_eyes_is_replaced_once_by_one_with_open_eyes() -> None
     assert refers_to(selector, sight(lids=-0.05)) == 1
     watched(selector, 2_120.0)
     assert selector.wants(sight(), 5_000.0) is None
+
+
+def talking(at_ms: float, gap: float, calm: bool = True) -> tuple[Sight, float]:
+    """A frame with the lips `gap` eye distances apart, and its time."""
+    points = pose()
+    points[NOSE], points[UPPER_LIP], points[LOWER_LIP] = (0.0, 0.0), (0.0, 0.2), (0.0, 0.2 + 0.5 * gap)
+    return Sight(points, HERE, calm), at_ms
+
+
+def test_a_mouth_wider_than_pivots_show_it_is_sent_once() -> None:
+    selector = SimpleSelector(10_000.0)
+    assert selector.wants(*talking(0.0, 0.02)) is Reason.START
+    selector.sent(SentPivot(0, HERE, talking(0.0, 0.02)[0].keypoints, 0.0))
+    selector.acknowledged(0)
+    gaps = [0.02, 0.06, 0.10, 0.06] * 10
+    assert [selector.wants(*talking(2000.0 + 40.0 * n, gap)) for n, gap in enumerate(gaps[:2])] == [None, None]
+    wide, at_ms = talking(2080.0, 0.10)
+    assert selector.wants(wide, at_ms) is Reason.MOUTH
+    selector.sent(SentPivot(1, HERE, wide.keypoints, at_ms))
+    selector.acknowledged(1)
+    assert not any(selector.wants(*talking(4000.0 + 40.0 * n, gap)) for n, gap in enumerate(gaps))
+    selector.request(6000.0)
+    assert selector.wants(*talking(6000.0, 0.02)) is Reason.REQUEST
+    selector.sent(SentPivot(2, HERE, talking(6000.0, 0.02)[0].keypoints, 6000.0))
+    selector.acknowledged(2)
+    asked = [selector.wants(*talking(8000.0 + 40.0 * n, gap)) for n, gap in enumerate(gaps)]
+    assert Reason.MOUTH in asked, "a receiver that has lost its pivots has lost that mouth, too"
+
+
+def test_a_pivot_waits_for_a_wide_mouth_but_not_for_long() -> None:
+    selector = SimpleSelector(2_000.0)
+    selector.sent(SentPivot(0, HERE, talking(0.0, 0.02)[0].keypoints, 0.0))
+    selector.acknowledged(0)
+    for number, gap in enumerate([0.02, 0.10, 0.10, 0.02] * 10):
+        selector.wants(*talking(40.0 * number, gap, calm=False))
+    assert selector.wants(*talking(2_000.0, 0.02)) is None
+    assert selector.wants(*talking(2_000.0 + MOUTH_WITHIN_MS - 40.0, 0.02)) is None
+    assert selector.wants(*talking(2_000.0 + MOUTH_WITHIN_MS - 20.0, 0.09)) is Reason.AGE
+    assert selector.wants(*talking(2_000.0 + MOUTH_WITHIN_MS, 0.02)) is Reason.AGE
 
 
 def test_a_person_with_narrow_eyes_is_not_taken_for_asleep() -> None:
