@@ -34,7 +34,7 @@ SHUT_PENALTY = 0.12
 """Added to the distance of a pivot with shut eyes: opening them by warping looks wrong."""
 USUAL_OVER = 100
 """Frames whose median opening is the usual one."""
-USUAL_FROM = 25
+USUAL_FROM = 10
 WIDER, WIDE = 0.05, 0.7
 """A mouth that of late was opened wider by so much (in distances between the outer eye corners) than any pivot shows it
 is worth waiting for: for a frame in which it is as wide again by this share of the difference."""
