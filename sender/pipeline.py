@@ -23,7 +23,7 @@ from avcall.common.link import Channel, Link
 from avcall.common.pivot_format import SLICE_DATA_BYTES
 from avcall.common.stats import Stats
 from avcall.common.trace import Trace
-from avcall.common.wire import Packet, PivotAck, PivotSlice, Report
+from avcall.common.wire import Packet, PivotAck, Report
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.interfaces import KeypointDetector
 from avcall.sender.analysis import Analysis, FaceAnalyser, Segments, View
@@ -32,6 +32,7 @@ from avcall.sender.capture import VideoSource
 from avcall.sender.flow_stage import FlowStage
 from avcall.sender.microphone import AudioSource
 from avcall.sender.outlet import Outlet
+from avcall.sender.path_probe import PathProbe
 from avcall.sender.pivot_check import PivotChecker
 from avcall.sender.pivot_stage import PivotStage
 from avcall.sender.presence import FacePresence
@@ -57,12 +58,6 @@ THESIS_FRAME_MS = 60
 THIN_EVERY = 2
 """Where not even the least of everything fits, the keypoints of so many frames are those of one, and no residual flow
 travels."""
-PROBES = 6
-"""In the beginning a pose leaves at once, then a slice of the first pivot, then another pose: from the time between the
-two rate control learns what the path carries. Where it does not, that is tried again."""
-URGENT_REPORTS, URGENT_WITHIN_MS = 2, 100.0
-"""The peer waits for these as just said. Not where its first slice took longer than that behind the packet before it:
-on a path so thin they would cost more than they tell."""
 logger = logging.getLogger(__name__)
 
 
@@ -110,10 +105,6 @@ class Sender:
             self._rate = RateStage(
                 config, voice=microphone is not None, link=link, clock=clock, trace=trace, spend=self._spend
             )
-        self._probes = PROBES
-        self._probed_ms = float("-inf")
-        self._probe_open = False
-        self._peer_probed, self._peer_ms = False, float("-inf")
         self._thinner = Thinner(config.keypoints_every)
         self._voice: VoiceStage | None = None
         if microphone is not None:
@@ -133,6 +124,7 @@ class Sender:
             note_sent=self._note_sent,
         )
         self._selector = self._pivots.selector
+        self._probe = PathProbe(self._rate, self._pivots, self._outlet, clock)
         self._flows = FlowStage(checker, compute=self._compute_timed, clock=clock, stats=stats)
         self._presence = FacePresence()
         self._last_view: View | None = None
@@ -222,11 +214,7 @@ class Sender:
 
     def on_packet(self, packet: Packet, size_bytes: int, now_ms: float) -> None:
         """A media packet: acknowledgements and reports are for this end."""
-        if isinstance(packet, PivotSlice) and not self._peer_probed:
-            self._peer_probed = True
-            if now_ms - self._peer_ms < URGENT_WITHIN_MS:
-                self._outlet.urgent_reports = URGENT_REPORTS
-        self._peer_ms = now_ms
+        self._probe.heard(packet, now_ms)
         if isinstance(packet, Report) and self._rate is not None:
             try:
                 self._rate.take(packet, now_ms, slices_there=self._pivots.slices_there)
@@ -310,25 +298,9 @@ class Sender:
         for travelling in self._thinner.take(pose, pivot):
             self._stats.count("frames_sent")
             self._outlet.pose(*travelling)
-            self._probe()
+            self._probe.said()
         if view is not None:
             self._trace.picture(view.image, capture_ms=pose.capture_ms, pivot_id=pose.pivot_id)
-
-    def _probe(self) -> None:
-        """Lets what was just said leave at once where a slice is to follow, or has followed."""
-        now_ms = self._clock()
-        if self._probe_open:
-            self._probe_open, self._probed_ms = False, now_ms
-            self._outlet.flush()
-        elif (
-            self._probes > 0
-            and self._rate is not None
-            and self._rate.unprobed(self._probed_ms)
-            and self._pivots.in_first_round
-        ):
-            self._probes, self._probe_open = self._probes - 1, True
-            self._outlet.flush()
-            self._pivots.hurry()
 
     def _hold(self, frame: VideoFrame) -> None:
         self._stats.count("frames_without_face")

@@ -1,0 +1,55 @@
+"""Learns in a call's first moments what the path carries, from both ends' first packets.
+
+A pose leaves at once, then a slice of the first pivot, then another pose: the time between the two at the other end is
+what the slice took on the slowest link, and rate control has it as soon as a report about them comes.
+"""
+
+from __future__ import annotations
+
+from avcall.common.clock import Clock
+from avcall.common.wire import Packet, PivotSlice
+from avcall.sender.outlet import Outlet
+from avcall.sender.pivot_stage import PivotStage
+from avcall.sender.rate_control_stage import RateStage
+
+PROBES = 6
+"""Where nothing is learnt from one, it is tried again so often."""
+URGENT_REPORTS, URGENT_WITHIN_MS = 2, 100.0
+"""The peer waits for these as just said. Not where its first slice took longer than that behind the packet before it:
+on a path so thin they would cost more than they tell."""
+
+
+class PathProbe:
+    """Told what is said and heard."""
+
+    def __init__(self, rate: RateStage | None, pivots: PivotStage, outlet: Outlet, clock: Clock) -> None:
+        """Without `rate` nothing is probed."""
+        self._rate, self._pivots, self._outlet, self._clock = rate, pivots, outlet, clock
+        self._left = PROBES
+        self._begun_ms = float("-inf")
+        self._open = False
+        self._peer_has, self._peer_ms = False, float("-inf")
+
+    def said(self) -> None:
+        """A pose is ready to leave: it leaves at once where a slice is to follow, or has followed."""
+        now_ms = self._clock()
+        if self._open:
+            self._open, self._begun_ms = False, now_ms
+            self._outlet.flush()
+        elif (
+            self._left > 0
+            and self._rate is not None
+            and self._rate.unprobed(self._begun_ms)
+            and self._pivots.in_first_round
+        ):
+            self._left, self._open = self._left - 1, True
+            self._outlet.flush()
+            self._pivots.hurry()
+
+    def heard(self, packet: Packet, now_ms: float) -> None:
+        """The peer probes too: what it waits for leaves at once."""
+        if isinstance(packet, PivotSlice) and not self._peer_has:
+            self._peer_has = True
+            if now_ms - self._peer_ms < URGENT_WITHIN_MS:
+                self._outlet.urgent_reports = URGENT_REPORTS
+        self._peer_ms = now_ms
