@@ -78,22 +78,25 @@ def heard_by_microphone(far: Samples, near: Samples, settings: Settings, echo_db
     return np.asarray(np.clip(np.rint(mixed), -32768, 32767), np.int16)
 
 
-def cancelled(heard: Samples, far: Samples, wrong_ms: float) -> tuple[Samples, float]:
-    """By the call's own canceller, in step with what went in, and the processor time of a second of it in ms."""
+def cancelled(heard: Samples, far: Samples, wrong_ms: float) -> tuple[Samples, list[bool], float]:
+    """By the call's own canceller, in step with what went in; which of its chunks were all echo; and the processor time
+    of a second of it in ms."""
     played = PlayedSound()
     canceller = EchoCanceller(played)
     late = round(DELAY_MS * SAMPLE_RATE / 1000)
     padded = np.concatenate([heard, np.zeros(CHUNK_SAMPLES, np.int16)])
     ahead = round(AHEAD_MS * SAMPLE_RATE / 1000)
     played.play(far[:ahead], -wrong_ms)
-    parts, took_s = [], 0.0
+    parts, echo, took_s = [], [], 0.0
     for at in range(0, len(padded) - CHUNK_SAMPLES + 1, CHUNK_SAMPLES):
         time_ms = at * 1000.0 / SAMPLE_RATE
         played.play(far[ahead + at :][:CHUNK_SAMPLES], time_ms + AHEAD_MS - wrong_ms)
         begin_s = time.process_time()
-        parts.append(canceller.cancel(AudioChunk(padded[at : at + CHUNK_SAMPLES], time_ms)).samples)
+        left = canceller.cancel(AudioChunk(padded[at : at + CHUNK_SAMPLES], time_ms))
         took_s += time.process_time() - begin_s
-    return np.concatenate(parts)[late : late + len(heard)], 1000.0 * took_s * SAMPLE_RATE / len(padded)
+        parts.append(left.samples)
+        echo.append(left.echo)
+    return np.concatenate(parts)[late : late + len(heard)], echo, 1000.0 * took_s * SAMPLE_RATE / len(padded)
 
 
 def measure(far: Samples, near: Samples, settings: Settings, judge: Judge, seed: int) -> list[dict[str, Any]]:
@@ -111,9 +114,9 @@ def measure(far: Samples, near: Samples, settings: Settings, judge: Judge, seed:
         heard = heard_by_microphone(played, spoken, settings, echo_db, seed)
         systems = {CANCELLED: cancelled(heard, played, wrong_ms)}
         if wrong_ms == 0:
-            systems[OPEN] = heard, 0.0
-        for system, (sound, took_ms) in systems.items():
-            sent = send(sound, settings.kbps, settings.frame_ms)
+            systems[OPEN] = heard, [], 0.0
+        for system, (sound, all_echo, took_ms) in systems.items():
+            sent = send(sound, settings.kbps, settings.frame_ms, all_echo)
             seconds = (settled.stop - settled.start) / SAMPLE_RATE
             bits = bits_in(sent.packets, settings.settle_s, settings.far_s, settings.frame_ms)
             rows.append(

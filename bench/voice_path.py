@@ -31,10 +31,14 @@ PLAYOUT_MS = 700.0
 PULL = SAMPLE_RATE // 100
 
 
-def encode(samples: Samples, encoder: VoiceEncoder) -> list[VoicePacket]:
-    """The packets of a sound that begins at START_MS."""
-    chunks = (AudioChunk(chunk, START_MS + number * CHUNK_MS) for number, chunk in enumerate(cut(iter([samples]))))
-    return [packet for chunk in chunks for packet in encoder.encode(chunk)]
+def encode(samples: Samples, encoder: VoiceEncoder, echo: Sequence[bool] = ()) -> list[VoicePacket]:
+    """The packets of a sound that begins at START_MS. `echo` says of its chunks, as far as it goes, whether they are
+    what is left of an echo."""
+    packets = []
+    for number, samples_of_it in enumerate(cut(iter([samples]))):
+        chunk = AudioChunk(samples_of_it, START_MS + number * CHUNK_MS, number < len(echo) and echo[number])
+        packets += encoder.encode(chunk)
+    return packets
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +60,9 @@ def read_sound(path: Path) -> Samples:
     return samples[: len(samples) // CHUNK_SAMPLES * CHUNK_SAMPLES]
 
 
-def send(samples: Samples, kbps: float, frame_ms: int) -> Heard:
-    """Through the call's coder, gate and voice buffer, without losses."""
-    packets = encode(samples, VoiceEncoder(kbps, frame_ms))
+def send(samples: Samples, kbps: float, frame_ms: int, echo: Sequence[bool] = ()) -> Heard:
+    """Through the call's coder, gate and voice buffer, without losses. `echo`: see `encode`."""
+    packets = encode(samples, VoiceEncoder(kbps, frame_ms), echo)
     buffer = VoiceBuffer(make_opus_decoder())
     buffer.seek(START_MS)
     waiting = list(packets)

@@ -31,6 +31,8 @@ class AudioChunk:
 
     samples: NDArray[np.int16]
     capture_ms: float
+    echo: bool = False
+    """Nearly all that was heard was the other end's voice, and was taken out: what is left is not worth sending."""
 
 
 @dataclass(frozen=True, slots=True)

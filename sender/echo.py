@@ -23,6 +23,13 @@ LEAD_MS = 40
 echo that came before its cause could not be found. Less than a speaker's stock, so it is always there in time."""
 DELAY_MS = 8.0
 """By which the canceller makes a voice later."""
+ECHO_DB, ECHO_NOW_DB = 12.0, 6.0
+"""What was heard was echo where the canceller took so much of it, of late and just now. An own voice as loud as the
+echo loses 3 dB."""
+RECENT = 0.3
+"""Weight of the latest chunk in what is meant by "of late"."""
+TAIL_CHUNKS, TAIL_DB = 15, 3.0
+"""As an echo dies away less of it is taken: for so many chunks what is hardly louder than what was left is echo, too."""
 KEPT = 4 * SAMPLE_RATE
 """Samples that are remembered."""
 NEAR = 30 * SAMPLE_RATE // 1000
@@ -71,12 +78,25 @@ class EchoCanceller:
     def __init__(self, played: PlayedSound) -> None:
         self._played = played
         self._processor = AudioProcessor(sample_rate=SAMPLE_RATE, echo_cancellation=True, stream_delay_ms=LEAD_MS)
+        self._powers = np.zeros(2)
+        """Of what was heard and of what was left, of late."""
+        self._left, self._tail = 0.0, 0
+        """What was left of the last echo, and for how many chunks more that is told from a voice."""
 
     def cancel(self, chunk: AudioChunk) -> AudioChunk:
-        """The chunk without the echo, as of DELAY_MS earlier. Chunks come one after another."""
+        """The chunk without the echo, as of DELAY_MS earlier, and whether it was all echo. Chunks come one after
+        another."""
         far = self._played.at(chunk.capture_ms + LEAD_MS, len(chunk.samples))
         samples = self._processor.process(np.ascontiguousarray(chunk.samples), far)
-        return AudioChunk(samples, chunk.capture_ms - DELAY_MS)
+        now = np.array([np.mean(np.square(sound, dtype=np.float64)) for sound in (chunk.samples, samples)]) + 1e-9
+        self._powers += RECENT * (now - self._powers)
+        taken_db = 10.0 * np.log10([self._powers[0] / self._powers[1], now[0] / now[1]])
+        if taken_db[0] >= ECHO_DB and taken_db[1] >= ECHO_NOW_DB:
+            self._left, self._tail = max(self._powers[1], now[1]), TAIL_CHUNKS
+            return AudioChunk(samples, chunk.capture_ms - DELAY_MS, echo=True)
+        self._tail -= 1
+        dies_away = self._tail >= 0 and now[1] <= self._left * 10.0 ** (TAIL_DB / 10.0)
+        return AudioChunk(samples, chunk.capture_ms - DELAY_MS, echo=dies_away)
 
 
 class EchoCancelled:

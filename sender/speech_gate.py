@@ -30,15 +30,16 @@ class SpeechGate:
         self._smooth_db = 0.0
         self._hangover_ms = 0.0
 
-    def is_speech(self, samples: NDArray[np.int16]) -> bool:
-        """Whether this piece should be sent. The first pieces, with no background known yet, pass if audible."""
+    def is_speech(self, samples: NDArray[np.int16], echo: bool = False) -> bool:
+        """Whether this piece should be sent. The first pieces, with no background known yet, pass if audible. What is
+        left of an echo is no speech, whatever its level."""
         level_db = level_dbfs(samples)
         self._smooth_db = level_db if not self._levels else 0.6 * self._smooth_db + 0.4 * level_db
         self._levels.append(self._smooth_db)
         threshold_db = QUIETEST_SPEECH_DBFS
         if len(self._levels) * self._piece_ms >= 1000.0:
             threshold_db = min(max(threshold_db, min(self._levels) + ABOVE_FLOOR_DB), LOUDEST_SILENCE_DBFS)
-        if level_db > threshold_db:
+        if level_db > threshold_db and not echo:
             self._hangover_ms = HANGOVER_MS
             return True
         self._hangover_ms -= self._piece_ms

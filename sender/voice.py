@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from avcall.common.frames import SAMPLE_RATE, AudioChunk
 from avcall.common.wire import VoicePacket
@@ -44,6 +45,8 @@ class VoiceEncoder:
         self._codec = self._open()
         self._gate = SpeechGate(GATE_PIECE_MS)
         self._waiting = np.zeros(0, dtype=np.int16)
+        self._echo = np.zeros(0, dtype=np.bool_)
+        """Of each waiting sample, whether it is what is left of an echo."""
         self._begin_ms: float | None = None
         self._sequence = 0
         self._samples_coded = 0
@@ -87,10 +90,11 @@ class VoiceEncoder:
             late_ms = chunk.capture_ms - self._begin_ms - len(self._waiting) * 1000.0 / SAMPLE_RATE
             self._begin_ms = None if abs(late_ms) > GAP_MS else self._begin_ms + FOLLOW * late_ms
         if self._begin_ms is None:
-            self._waiting = np.zeros(0, dtype=np.int16)
+            self._waiting, self._echo = np.zeros(0, dtype=np.int16), np.zeros(0, dtype=np.bool_)
             self._begin_ms = chunk.capture_ms
             self._silent = True
         self._waiting = np.concatenate([self._waiting, chunk.samples])
+        self._echo = np.concatenate([self._echo, np.full(len(chunk.samples), chunk.echo)])
         packets: list[VoicePacket] = []
         while True:
             if self._wanted != self._settings:
@@ -99,13 +103,14 @@ class VoiceEncoder:
             count = SAMPLE_RATE * self.frame_ms // 1000
             if len(self._waiting) < count:
                 return packets
-            packets += self._encode_frame(self._waiting[:count], self._begin_ms)
-            self._waiting = self._waiting[count:]
+            packets += self._encode_frame(self._waiting[:count], self._echo[:count], self._begin_ms)
+            self._waiting, self._echo = self._waiting[count:], self._echo[count:]
             self._begin_ms += self.frame_ms
 
-    def _encode_frame(self, samples: np.ndarray[Any, np.dtype[np.int16]], begin_ms: float) -> list[VoicePacket]:
-        pieces = samples.reshape(-1, SAMPLE_RATE * GATE_PIECE_MS // 1000)
-        verdicts = [self._gate.is_speech(piece) for piece in pieces]  # of every piece, or the background is not learnt
+    def _encode_frame(self, samples: NDArray[np.int16], echo: NDArray[np.bool_], begin_ms: float) -> list[VoicePacket]:
+        pieces, echoes = (sound.reshape(-1, SAMPLE_RATE * GATE_PIECE_MS // 1000) for sound in (samples, echo))
+        heard = zip(pieces, echoes.mean(axis=1) > 0.5, strict=True)
+        verdicts = [self._gate.is_speech(*piece) for piece in heard]  # of every piece, or the background is not learnt
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None, :]), format="s16", layout="mono")
         frame.sample_rate = SAMPLE_RATE
         frame.pts = self._samples_coded

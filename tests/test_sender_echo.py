@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from avcall.common.frames import SAMPLE_RATE, AudioChunk
 from avcall.receiver.speaker import STOCK_MS, SilentSpeaker, SoundCardSpeaker
 from avcall.sender.echo import DELAY_MS, LEAD_MS, EchoCancelled, EchoCanceller, PlayedSound, Samples
 from avcall.sender.microphone import CHUNK_SAMPLES, Microphone
+from avcall.sender.voice import VoiceEncoder
 from tests.test_receiver_speaker import Driver
 
 CARD_LATENCY_MS = 20
@@ -56,8 +58,16 @@ class Nothing:
 def call(
     monkeypatch: pytest.MonkeyPatch, far: Samples, near: Samples, *, wrong_ms: float = 0.0, lost_ms: int = 0
 ) -> tuple[np.ndarray, Samples]:
-    """What a microphone hears beside a speaker that plays `far`, and what is left of it. The card is `wrong_ms` later
-    than it says; in the middle its driver plays nothing for `lost_ms`."""
+    """What a microphone hears beside a speaker that plays `far`, and what is left of it: see `left_of`."""
+    heard, chunks = left_of(monkeypatch, far, near, wrong_ms=wrong_ms, lost_ms=lost_ms)
+    return heard, np.concatenate([chunk.samples for chunk in chunks])
+
+
+def left_of(
+    monkeypatch: pytest.MonkeyPatch, far: Samples, near: Samples, *, wrong_ms: float = 0.0, lost_ms: int = 0
+) -> tuple[np.ndarray, list[AudioChunk]]:
+    """The same in chunks. The card is `wrong_ms` later than it says; in the middle its driver plays nothing for
+    `lost_ms`."""
     driver = Driver()
     monkeypatch.setitem(sys.modules, "sounddevice", driver)
     speaker, played = SoundCardSpeaker(), PlayedSound()
@@ -82,7 +92,7 @@ def call(
         canceller.cancel(AudioChunk(heard[at : at + CHUNK_SAMPLES].astype(np.int16), 1000.0 + at * 1000 / SAMPLE_RATE))
         for at in range(0, len(near) - CHUNK_SAMPLES + 1, CHUNK_SAMPLES)
     ]
-    return heard, np.concatenate([chunk.samples for chunk in chunks])
+    return heard, chunks
 
 
 @pytest.mark.parametrize("wrong_ms", [-30.0, 0.0, 60.0])
@@ -122,6 +132,23 @@ def test_who_interrupts_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     kept, echo = np.linalg.lstsq(voices.T, left[late:][both].astype(float), rcond=None)[0]
     assert kept > 0.2
     assert echo < 0.1 * kept
+
+
+def test_who_listens_sends_next_to_nothing_and_who_interrupts_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    far, near = voice(8.0, 1), voice(8.0, 2)
+    sent = []
+    for voices in (np.zeros(len(near), np.int16), near):
+        encoder = VoiceEncoder(8.0, 60)
+        _, chunks = left_of(monkeypatch, far, voices)
+        packets = [packet for chunk in chunks for packet in encoder.encode(chunk)]
+        sent.append(sum(packet.capture_ms > 5000.0 for packet in packets) * 60 / 4000)
+    unmarked = VoiceEncoder(8.0, 60)
+    _, chunks = left_of(monkeypatch, far, np.zeros(len(near), np.int16))
+    packets = [packet for chunk in chunks for packet in unmarked.encode(replace(chunk, echo=False))]
+    sent.append(sum(packet.capture_ms > 5000.0 for packet in packets) * 60 / 4000)
+    assert sent[0] < 0.2
+    assert sent[1] > 0.9
+    assert sent[2] > 0.5, "the level alone does not tell"
 
 
 def test_what_is_played_stands_at_its_time() -> None:

@@ -43,5 +43,16 @@ def test_speech_without_a_pause_is_sent_throughout() -> None:
     assert all(verdicts(syllables))
 
 
+def test_what_is_left_of_an_echo_is_not_sent_and_what_follows_is() -> None:
+    gate = SpeechGate(20.0)
+    for piece in noise(-60, 100):
+        gate.is_speech(piece)
+    assert not any(gate.is_speech(piece, echo=True) for piece in noise(-35, 50))
+    assert all(gate.is_speech(piece) for piece in noise(-30, 25))
+    ending = [gate.is_speech(piece, echo=True) for piece in noise(-35, 50)]
+    assert all(ending[:15])  # the end of a word
+    assert not any(ending[21:])
+
+
 def test_a_loud_background_is_sent() -> None:
     assert all(verdicts(noise(-30, 400)))
