@@ -23,13 +23,13 @@ LEAD_MS = 40
 echo that came before its cause could not be found. Less than a speaker's stock, so it is always there in time."""
 DELAY_MS = 8.0
 """By which the canceller makes a voice later."""
-ECHO_DB, ECHO_NOW_DB = 12.0, 6.0
+ECHO_DB, ECHO_NOW_DB = 15.0, 10.0
 """What was heard was echo where the canceller took so much of it, of late and just now. An own voice as loud as the
 echo loses 3 dB."""
 RECENT = 0.3
 """Weight of the latest chunk in what is meant by "of late"."""
 TAIL_CHUNKS, TAIL_DB = 15, 3.0
-"""As an echo dies away less of it is taken: for so many chunks what is hardly louder than what was left is echo, too."""
+"""As an echo dies away less of it is taken: for so many chunks, what is hardly louder than what was left is echo."""
 KEPT = 4 * SAMPLE_RATE
 """Samples that are remembered."""
 NEAR = 30 * SAMPLE_RATE // 1000
