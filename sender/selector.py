@@ -168,6 +168,9 @@ class SimpleSelector:
 
     def wants(self, sight: Sight, now_ms: float) -> Reason | None:
         self._openings.append(opening(sight.keypoints))
+        if sight.returned:  # who comes back may be somebody else
+            self._widest = 0.0
+            self._mouths.clear()
         self._mouths.append(mouth_pose(sight.keypoints).opening)
         reason = self._reason(sight, now_ms)
         if reason is not None:

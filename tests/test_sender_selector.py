@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -114,6 +116,19 @@ def test_a_mouth_wider_than_pivots_show_it_is_sent_once() -> None:
     selector.acknowledged(2)
     asked = [selector.wants(*talking(8000.0 + 40.0 * n, gap)) for n, gap in enumerate(gaps)]
     assert Reason.MOUTH in asked, "a receiver that has lost its pivots has lost that mouth, too"
+
+
+def test_who_comes_back_is_asked_for_a_wide_mouth_again() -> None:
+    selector = SimpleSelector(100_000.0)
+    selector.sent(SentPivot(0, HERE, talking(0.0, 0.20)[0].keypoints, 0.0))
+    selector.acknowledged(0)
+    gaps = [0.02, 0.10] * 10
+    assert not any(selector.wants(*talking(2000.0 + 40.0 * n, gap)) for n, gap in enumerate(gaps))
+    back, at_ms = talking(4000.0, 0.02)
+    assert selector.wants(replace(back, returned=True), at_ms) is Reason.FACE_RETURN
+    selector.sent(SentPivot(1, HERE, back.keypoints, at_ms))
+    selector.acknowledged(1)
+    assert Reason.MOUTH in [selector.wants(*talking(6000.0 + 40.0 * n, gap)) for n, gap in enumerate(gaps)]
 
 
 def test_a_pivot_waits_for_a_wide_mouth_but_not_for_long() -> None:
