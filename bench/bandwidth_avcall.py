@@ -123,7 +123,7 @@ class AvcallRunner:
         """What was shown last before a change of pivot, less the first picture after it."""
         start = poses.starts[number]
         last = self._drive(encoded[number - 1], poses, start - 1)
-        return difference(last, self._drive(encoded[number], poses, start))
+        return difference(last, self._drive(encoded[number], poses, start), poses.keypoints[start])
 
     def _drive(self, encoded: Encoded, poses: Poses, tick: int) -> Image:
         return driven(self._reenactor, encoded, poses.keypoints[tick], poses.scenes[tick])

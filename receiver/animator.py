@@ -120,7 +120,7 @@ class Animator:
         if drawing.fade == 0.0:
             self._apart = ()
         elif drawing.changes:
-            self._apart = difference(self._last, made)
+            self._apart = difference(self._last, made, drawing.pose.keypoints)
         made = dissolved(made, self._apart, drawing.fade)
         self._last, self._drawn = made, drawing
         return _drawn(made, fresh=True)

@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from avcall.common.frames import Pivot, Pose
-from avcall.common.keypoints import Image, Keypoints
+from avcall.common.keypoints import (
+    CHIN,
+    EYE_LEFT,
+    EYE_RIGHT,
+    LOWER_LIP,
+    MOUTH_LEFT,
+    MOUTH_RIGHT,
+    UPPER_LIP,
+    Image,
+    Keypoints,
+)
 from avcall.common.scene import STILL, SceneMotion, Similarity
 from avcall.common.stats import Stats
 from avcall.models.interfaces import Encoded, ModelId
@@ -74,6 +84,25 @@ def test_a_change_of_pivot_dissolves_for_one_drive_a_picture() -> None:
 
 def test_a_change_back_in_the_midst_dissolves_from_what_is_shown() -> None:
     assert greys(studio()[0], [pose(1), pose(2), pose(1), pose(1), pose(1), pose(1)]) == [40, 80, 70, 60, 50, 40]
+
+
+def test_a_mouth_changes_at_once() -> None:
+    animator, painter, _ = studio()
+    face = np.zeros((10, 2), np.float32)
+    face[[EYE_LEFT, EYE_RIGHT], 0] = -0.4, 0.4
+    face[[EYE_LEFT, EYE_RIGHT], 1] = -0.4
+    face[[UPPER_LIP, LOWER_LIP, MOUTH_LEFT, MOUTH_RIGHT], 1] = 0.3
+    face[CHIN, 1] = 0.6
+    for pivot_id in (1, 2):
+        drawing = animator.plan(replace(pose(pivot_id), keypoints=face))
+        assert drawing is not None
+        drawn = animator.draw(drawing)
+    assert drawn is not None
+    assert painter.drives == 2
+    grey = drawn.image[..., 0]
+    assert (grey[0, 0], grey[0, 8], grey[15, 15]) == (80, 80, 80)
+    assert (grey[9:11, 7:9] == 200).all()
+    assert 80 < grey[10, 4] < 200
 
 
 def test_another_crop_is_cut() -> None:
