@@ -314,7 +314,15 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def _source(results: Mapping[str, Any], what: str) -> str:
-    return _made(results, f"{len(results['clips'])} clips, {what}")
+    return _made(results, f"{_clips(results['clips'])}, {what}")
+
+
+def _clips(names: Sequence[str]) -> str:
+    """How many; "none: ..." says what stood in for them."""
+    (first, *others) = names
+    if first.startswith("none"):
+        return first.replace("none", "no clips")
+    return f"{len(names)} clips" if others else "1 clip"
 
 
 def _made(results: Mapping[str, Any], what: str, commits: str = "") -> str:

@@ -30,8 +30,11 @@ class Goal(NamedTuple):
         return self.measured >= self.wanted if self.at_least else self.measured <= self.wanted
 
     def row(self) -> tuple[str, ...]:
+        """A goal that is only just missed is told with one digit more."""
         bound = "at least" if self.at_least else "at most"
         wanted, measured = (f"{value:.{self.digits}f}{self.unit}" for value in (self.wanted, self.measured))
+        if measured == wanted and not self.met:
+            measured = f"{self.measured:.{self.digits + 1}f}{self.unit}"
         return self.what, f"{bound} {wanted}", measured, "yes" if self.met else "**no**"
 
 

@@ -37,6 +37,11 @@ def results(clips: dict[str, dict[str, float]]) -> dict[str, Any]:
 
 def test_a_bound_counts_as_met_where_it_is_just_reached() -> None:
     assert Goal("a", 0.9, 0.9, at_least=True).row() == ("a", "at least 0.90", "0.90", "yes")
+    assert Goal("a", 99.0, 98.97, at_least=True, digits=1, unit=" %").row()[1:] == (
+        "at least 99.0 %",
+        "98.97 %",
+        "**no**",
+    )
     assert Goal("a", 1.0, 1.01, at_least=False, unit=" px").row() == ("a", "at most 1.00 px", "1.01 px", "**no**")
 
 
