@@ -90,7 +90,7 @@ class Animator:
         if ready is None:
             return None
         before, self._pose, self._ready = self._ready, pose, ready
-        changes = before is not None and before is not ready
+        changes = before is not None and before.pivot is not ready.pivot  # it may be encoded anew
         if changes:
             self._fades_left = FADE_TICKS if same_crop else 0
         fade = share(self._fades_left)

@@ -86,6 +86,17 @@ def test_a_change_back_in_the_midst_dissolves_from_what_is_shown() -> None:
     assert greys(studio()[0], [pose(1), pose(2), pose(1), pose(1), pose(1), pose(1)]) == [40, 80, 70, 60, 50, 40]
 
 
+def test_a_pivot_that_is_encoded_anew_is_no_change_of_pivot() -> None:
+    cache = PivotCache()
+    for pivot_id in (1, 2):
+        image = np.full((16, 16, 3), 40, np.uint8)
+        cache.put(ReadyPivot(Pivot(pivot_id, 0.0, image, pose(1).keypoints), image, 0.0))
+    animator = Animator(Painter(), cache, Stats())
+    assert greys(animator, [pose(1)]) == [40]
+    cache.update(lambda encoded: np.full((16, 16, 3), 48, np.uint8))
+    assert greys(animator, [pose(1), pose(1)]) == [48, 48]
+
+
 def test_a_mouth_changes_at_once() -> None:
     animator, painter, _ = studio()
     face = np.zeros((10, 2), np.float32)
