@@ -35,8 +35,8 @@ def encode(samples: Samples, encoder: VoiceEncoder, echo: Sequence[bool] = ()) -
     """The packets of a sound that begins at START_MS. `echo` says of its chunks, as far as it goes, whether they are
     what is left of an echo."""
     packets = []
-    for number, samples_of_it in enumerate(cut(iter([samples]))):
-        chunk = AudioChunk(samples_of_it, START_MS + number * CHUNK_MS, number < len(echo) and echo[number])
+    for number, piece in enumerate(cut(iter([samples]))):
+        chunk = AudioChunk(piece, START_MS + number * CHUNK_MS, number < len(echo) and echo[number])
         packets += encoder.encode(chunk)
     return packets
 

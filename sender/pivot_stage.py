@@ -64,6 +64,7 @@ def make_selector(config: SendConfig, checker: PivotChecker | None) -> PivotSele
 def make_encoder(config: SendConfig) -> PivotEncoder:
     """As `--pivots` has it."""
     if config.pivots == "inter":
+        # what pivots get once rate control has found nothing in its way
         most = allow(config.max_kbps, Wants(voice_kbps=config.voice_kbps, pivot_kbps=config.pivot_kbps))
         return PivotVideoEncoder(most.pivot_kbps, quick_start=True, key_s=KEY_S)
     return IntraPivotEncoder(round(config.pivot_kbytes * 1000 * OWN_FRACTION))

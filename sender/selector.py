@@ -62,9 +62,12 @@ URGENT = (Reason.START, Reason.REQUEST)
 class Mouth(Enum):
     """What a frame's mouth shows that the pivots do not."""
 
-    KNOWN = "no mouth was opened wider of late than pivots show it"
-    WIDE = "a mouth that wide"
-    NARROW = "not the wide mouth that pivots lack"
+    KNOWN = "known"
+    """Of late no mouth was opened wider than pivots show it."""
+    WIDE = "wide"
+    """As wide as it was of late, wider than pivots show it."""
+    NARROW = "narrow"
+    """Not the wide mouth that pivots lack."""
 
 
 @dataclass(frozen=True, slots=True)
