@@ -151,7 +151,8 @@ class PivotIntake:
                 else:
                     self._stats.count("pivots_received")
                     self._cache.put(ready)
-                    self._cache.update(partial(followed, self._reenactor, other=ready.encoded))
+                    lend = partial(followed, self._reenactor, other=ready.encoded)
+                    self._cache.update(lend, all_but=ready.pivot.pivot_id)
 
     def _prepare(self, arrived: _Arrived) -> ReadyPivot | None:
         """In the executor: None where the picture or the reenactor fails."""

@@ -139,12 +139,11 @@ class PivotCache:
         while len(self._pivots) > self._capacity:
             self._pivots.popitem(last=False)
 
-    def update(self, change: Callable[[Encoded], Encoded]) -> None:
-        """Changes how all pivots but the latest are encoded."""
-        *others, _ = self._pivots
-        for pivot_id in others:
-            ready = self._pivots[pivot_id]
-            self._pivots[pivot_id] = replace(ready, encoded=change(ready.encoded))
+    def update(self, change: Callable[[Encoded], Encoded], *, all_but: int) -> None:
+        """Changes how all pivots but one are encoded."""
+        for pivot_id, ready in self._pivots.items():
+            if pivot_id != all_but:
+                self._pivots[pivot_id] = replace(ready, encoded=change(ready.encoded))
 
     def get(self, pivot_id: int) -> ReadyPivot | None:
         """The pivot with that id, now the most recently used."""
