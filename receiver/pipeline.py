@@ -26,7 +26,7 @@ from avcall.receiver.budget import FrameBudget
 from avcall.receiver.bundles import BundleIntake
 from avcall.receiver.display import Display
 from avcall.receiver.inbetween import Inbetween
-from avcall.receiver.jitter_buffer import WAIT_MS, PoseBuffer, PoseSample
+from avcall.receiver.jitter_buffer import FRAME_MS, WAIT_MS, PoseBuffer, PoseSample
 from avcall.receiver.opus_decoder import Samples
 from avcall.receiver.overlay import Badges
 from avcall.receiver.picture_stage import PictureStage
@@ -42,6 +42,8 @@ from avcall.receiver.speaker import Speaker
 _SOUND_EVERY_S = 0.01
 LOST_BUNDLES = 4
 """So many in a row are worth a longer play-out delay."""
+EXPECTED_BUNDLES = 2
+"""So many in a row are expected where bundles are lost often, before it has happened."""
 _HELD_MS = 400.0
 """A picture that has stood this long is marked."""
 _PAYLOAD = {KeypointPacket: "keypoints", PivotSlice: "pivots", VoicePacket: "voice"}
@@ -193,6 +195,7 @@ class Receiver:
         times_ms = [self._media_ms(capture_ms, now_ms) for capture_ms in bundle.capture_ms]
         wait_ms = WAIT_MS + LOST_BUNDLES * (times_ms[-1] - times_ms[0])
         bridged: list[float] = []
+        lost_before = self._poses.lost
         frames, copy = self._bundles.take(bundle, times_ms, now_ms)
         for packet, media_ms in frames:
             bridged += self._poses.insert(packet, media_ms, wait_ms)
@@ -202,14 +205,19 @@ class Receiver:
         # the first pose has waited for its pivot to be coded, and until that has left most poses are left out: neither
         # says anything about later
         if not (first and self._playout.running):
-            self._observe(times_ms, bridged if self._playout.settled else (), now_ms)
+            lost = (self._poses.lost - lost_before) / len(times_ms)
+            again = max(0.0, EXPECTED_BUNDLES - lost) if lost > 0 else 0.0
+            again_ms = again * (times_ms[-1] - times_ms[0] + FRAME_MS)
+            self._observe(times_ms, bridged if self._playout.settled else (), now_ms, again_ms)
 
-    def _observe(self, times_ms: Sequence[float], bridged_ms: Sequence[float], now_ms: float) -> None:
-        """Tells the clock what can be shown from now on."""
+    def _observe(
+        self, times_ms: Sequence[float], bridged_ms: Sequence[float], now_ms: float, again_ms: float = 0.0
+    ) -> None:
+        """Tells the clock what can be shown from now on, and how much longer the next losses may take."""
         for media_ms in times_ms:
             self._playout.observe(Stream.VIDEO, media_ms, now_ms, self._display.render_ms)
         for media_ms in bridged_ms:
-            self._playout.observe(Stream.VIDEO, media_ms, now_ms, self._display.render_ms, bridged=True)
+            self._playout.observe(Stream.VIDEO, media_ms, now_ms, self._display.render_ms, again_ms)
 
     def _release_bundles(self, now_ms: float) -> None:
         """What had to wait for its pivot says nothing about the network."""

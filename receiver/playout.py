@@ -20,6 +20,8 @@ VIDEO_PERCENTILE = 98.0
 """A late frame is bridged by motion that runs out, late sound is heard: so sound gets more of the delay."""
 LOSSY, LOSSY_PERCENTILE = 0.02, 99.7
 """Where more than this share of the frames was lost and is interpolated, waiting for what comes after them pays."""
+OFTEN = 0.05
+"""Where more than this share was lost, two losses in a row are a matter of seconds: the delay rises once for both."""
 RECENT_MS, RECENT_PERCENTILE = 1_000.0, 85.0
 """When the network turns worse, the last second says so before the window's percentile does."""
 FASTEST_PERCENTILE = 2.0
@@ -63,9 +65,10 @@ class PlayoutClock:
 
     def __init__(self, max_delay_ms: float = 1000.0) -> None:
         self._max_delay_ms = max_delay_ms
-        self._transits: dict[Stream, deque[tuple[float, float, bool]]] = {
+        self._transits: dict[Stream, deque[tuple[float, float, float | None]]] = {
             stream: deque(maxlen=_WINDOW_PACKETS) for stream in Stream
         }
+        """When something came, its transit, and, of what is bridged, what another loss would have added."""
         self._settled_ms: float | None = None
         """When it was last settled; None once that is past."""
         self._behind_ms: float | None = None
@@ -80,12 +83,13 @@ class PlayoutClock:
         self.jumps = 0
 
     def observe(
-        self, stream: Stream, capture_ms: float, arrival_ms: float, extra_ms: float = 0.0, *, bridged: bool = False
+        self, stream: Stream, capture_ms: float, arrival_ms: float, extra_ms: float = 0.0, again_ms: float | None = None
     ) -> None:
         """Something captured at `capture_ms` became playable at `arrival_ms`, and has to be `extra_ms` before its time
-        (to be computed, say); `bridged`: it was lost, and what came after it makes up for it."""
+        (to be computed, say). With `again_ms` it was lost, and what came after it makes up for it: so much later where
+        the next is lost again."""
         transit_ms = arrival_ms - capture_ms + extra_ms
-        self._transits[stream].append((arrival_ms, transit_ms, bridged))
+        self._transits[stream].append((arrival_ms, transit_ms, again_ms))
         if self._behind_ms is None or arrival_ms - self._updated_ms >= _UPDATE_MS:
             self._update(arrival_ms)
 
@@ -174,10 +178,13 @@ class PlayoutClock:
                 transits.popleft()
             if transits:
                 values = np.array([transit_ms for _, transit_ms, _ in transits])
+                again = np.array([again_ms or 0.0 for _, _, again_ms in transits])
+                lost = float(np.mean([again_ms is not None for _, _, again_ms in transits]))
+                if lost > OFTEN:
+                    values = values + again
                 recent = values[[now_ms - arrival_ms <= RECENT_MS for arrival_ms, _, _ in transits]]
-                bridging = sum(bridged for _, _, bridged in transits) > LOSSY * len(transits)
-                percentile = LOSSY_PERCENTILE if bridging else usual
-                lossy = lossy or bridging
+                percentile = LOSSY_PERCENTILE if lost > LOSSY else usual
+                lossy = lossy or lost > LOSSY
                 needed = max(_covering(values, percentile), _covering(recent, RECENT_PERCENTILE))
                 wanted.append((needed, float(np.percentile(values, FASTEST_PERCENTILE, method="lower"))))
         if not wanted:

@@ -295,6 +295,30 @@ def test_poses_of_a_pivot_that_is_made_ready_are_shown_by_the_one_before() -> No
     assert call.requests == 0
 
 
+def test_bundles_lost_one_by_one_make_room_for_two_in_a_row() -> None:
+    async def script(call: Call) -> None:
+        await call.send_pivot(1)
+        start_ms = call.loop.now_ms()
+        for number in range(75):
+            capture = round(call.loop.now_ms() + 5e8) % 2**32
+            times = tuple((capture + past_ms) % 2**32 for past_ms in (-80, -40, 0))
+            points = [keypoints(0.4 + 0.3 * np.sin(number + third / 3)) for third in range(3)]
+            if number not in (16, 24, 32, 40, 65, 66):
+                coded = keypoint_coder.encode(points, keypoints(0.0))
+                call.far.send(Channel.MEDIA, wire.pack(wire.Bundle(3 * number, times, 1, coded)))
+            await asyncio.sleep((start_ms + 120 * (number + 1) - call.loop.now_ms()) / 1000)
+
+    call = play(script)
+    filled = [picture["tick"] for picture in call.trace.pictures if picture["filled"]]
+    assert filled[-1] > 205
+    missed = set(range(filled[-1])) - set(filled)
+    assert not [tick for tick in missed if tick > 3 * 44]
+    assert len(missed) <= 9
+    late_ms = [picture["latency_ms"] + 5e8 for picture in call.trace.pictures]
+    assert max(late_ms[:36]) < 180  # nobody waits before anything is lost
+    assert late_ms[180] == pytest.approx(late_ms[30] + 240, abs=40)
+
+
 async def bundled(call: Call) -> None:
     """Six seconds of poses that come three at a time."""
     await call.send_pivot()

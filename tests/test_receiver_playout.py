@@ -180,11 +180,22 @@ def test_what_is_lost_often_is_waited_for() -> None:
         arrival_ms = 120.0 * number + 130.0 + 120.0 * lost
         for frame in range(3):
             capture_ms = 120.0 * number + 40.0 * frame
-            clock.observe(Stream.VIDEO, capture_ms, arrival_ms, bridged=lost)
+            clock.observe(Stream.VIDEO, capture_ms, arrival_ms, again_ms=0.0 if lost else None)
             if not lost or number == 60:
-                rare.observe(Stream.VIDEO, capture_ms, arrival_ms, bridged=lost)
+                rare.observe(Stream.VIDEO, capture_ms, arrival_ms, again_ms=0.0 if lost else None)
     assert clock.delay_ms == pytest.approx(200.0 + LOSSY_MARGIN_MS)
     assert rare.delay_ms == pytest.approx(80.0 + MARGIN_MS)
+
+
+@pytest.mark.parametrize(("every", "more_ms"), [(11, 120.0), (30, 0.0)])
+def test_two_losses_in_a_row_are_waited_for_where_many_are_lost(every: int, more_ms: float) -> None:
+    clock = PlayoutClock()
+    for number in range(80):
+        lost = number % every == every - 1
+        arrival_ms = 120.0 * number + 130.0 + 120.0 * lost
+        for frame in range(3):
+            clock.observe(Stream.VIDEO, 120.0 * number + 40.0 * frame, arrival_ms, again_ms=120.0 if lost else None)
+    assert clock.delay_ms == pytest.approx(200.0 + more_ms + LOSSY_MARGIN_MS)
 
 
 def miss(clock: PlayoutClock, now_ms: float, count: int, ahead_ms: float = 0.0) -> None:
