@@ -36,9 +36,14 @@ _PARTED = (0.04, 0.08)
 are up to 0.04 apart for it), and from which it is the inside of the mouth."""
 _TEETH_BELOW, _TEETH_EDGE = 0.085, 0.025
 """Upper teeth end this far below where the upper lip's edge was in the pivot; softness of that end."""
-_TEETH_BRIGHT, _TEETH_GREY = 1.0, 0.6
+_TEETH_BRIGHT, _TEETH_GREY = 1.25, 0.6
 """Brightness of teeth relative to the cheeks, and how far they are from the cheeks' colour towards grey."""
 _TEETH_STRENGTH = 0.9
+_GAPS, _GAP, _GAP_DARK = (0.0, 0.34, 0.61, 0.88), 0.07, 0.22
+"""Where one tooth ends and the next begins, in halves of the mouth's width (a central incisor is 8.5 mm wide, a mouth
+some 50), how wide that looks, and the light that it lacks."""
+_ROUND, _UNDER = 0.4, 0.85
+"""What the light falls by towards the corners, and what is left of it under the lip."""
 _CHEEKS = (50, 280, 205, 425)
 
 CONSTANTS = (
@@ -54,6 +59,11 @@ CONSTANTS = (
     _TEETH_BRIGHT,
     _TEETH_GREY,
     _TEETH_STRENGTH,
+    *_GAPS,
+    _GAP,
+    _GAP_DARK,
+    _ROUND,
+    _UNDER,
 )
 
 
@@ -115,7 +125,9 @@ def paint_mouth(result: Map, base: Map, face: FaceModel, look: MouthLook, motion
 
     light = _LINE + (_DARK - _LINE) * depth_share(depth, face.unit * _DEEP)
     inside = look.lips * light[..., None]
-    inside += _teeth_share(with_skull, depth, face, look.axes)[..., None] * (look.teeth - inside)
+    local = ((with_skull - face.mesh[13, :2]).reshape(-1, 2) @ look.axes).reshape(with_skull.shape)
+    teeth = look.teeth * _relief(local)[..., None]
+    inside += _teeth_share(local, depth, face)[..., None] * (teeth - inside)
     # between lips that nearly touch it is dark, whatever shone there when they were apart
     gap = math.dist(motion.moved[14, :2], motion.moved[13, :2]) / face.unit
     shown = 1.0 - closing(face, motion, 13, 14) * (1.0 - float(smooth(gap / _SHADE)))
@@ -125,11 +137,19 @@ def paint_mouth(result: Map, base: Map, face: FaceModel, look: MouthLook, motion
     part += share[..., None] * (inside - part)
 
 
-def _teeth_share(with_skull: Map, depth: Map, face: FaceModel, axes: Map) -> Map:
-    """How much of a painted upper tooth shows at each pixel: (h, w)."""
-    local = (with_skull - face.mesh[13, :2]).reshape(-1, 2) @ axes
-    local = local.reshape(with_skull.shape)
+def _teeth_share(local: Map, depth: Map, face: FaceModel) -> Map:
+    """How much of a painted upper tooth shows at each pixel, `local` (h, w, 2) in look.axes' units: (h, w)."""
     above_end = depth_share(_TEETH_BELOW - local[..., 1], _TEETH_EDGE)
     centre = np.maximum(1.0 - np.square(local[..., 0]), 0.0)
     lip_shadow = depth_share(depth, face.unit * 0.03)
     return np.asarray(_TEETH_STRENGTH * above_end * centre * lip_shadow)
+
+
+def _relief(local: Map) -> Map:
+    """Light on the row of teeth: less in the gaps between them, towards the corners and under the lip: (h, w)."""
+    across = np.abs(local[..., 0])
+    gaps = np.minimum.reduce([np.abs(across - gap) for gap in _GAPS])
+    between = np.maximum(1.0 - gaps / _GAP, 0.0)
+    under_lip = np.clip(local[..., 1] / _TEETH_BELOW, 0.0, 1.0)
+    light = (1.0 - _GAP_DARK * between) * (1.0 - _ROUND * np.square(across))
+    return np.asarray(light * (_UNDER + (1.0 - _UNDER) * under_lip))

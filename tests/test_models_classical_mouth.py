@@ -52,3 +52,24 @@ def test_what_lies_between_shut_lips_is_not_the_inside_of_a_mouth() -> None:
     assert shown[0] == 0.0
     assert 0.0 < shown[1] < shown[2]
     assert shown[2] > 200.0
+
+
+def test_painted_teeth_are_a_row_not_a_plate() -> None:
+    base = base_grid(256)
+    face = portrait_face()
+    look = replace(mouth_look(portrait(), base, face), inside=np.zeros((256, 256, 4), np.float32))
+    keypoints = portrait_keypoints()
+    keypoints[[LOWER_LIP, CHIN], 1] += np.float32(0.2)
+    motion = move_face(face, keypoints)
+    result = np.zeros((256, 256, 3), np.float32)
+    paint_mouth(result, base, face, look, motion)
+    local = ((base - motion.moved[13, :2].astype(np.float32)).reshape(-1, 2) @ look.axes).reshape(256, 256, 2)
+    across, down = np.abs(local[..., 0]), local[..., 1]
+    row = (down > 0.045) & (down < 0.07)
+
+    def brightness(at: float) -> float:
+        return float(result[row & (np.abs(across - at) < 0.04)].mean())
+
+    assert brightness(0.0) < 0.95 * brightness(0.17)  # the gap in the middle, and the middle of a tooth
+    assert brightness(0.34) < brightness(0.47)
+    assert brightness(0.47) < 0.95 * brightness(0.17)  # the row bends away
