@@ -10,6 +10,7 @@ from typing import Any
 from avcall.common.config import flag
 from avcall.common.errors import ConfigError, InputError, OutputError
 from avcall.models.pivot_video import PRESET
+from avcall.receiver.dissolve import FADE_TICKS
 
 FPS = 25
 REPEAT_PIVOT, WARP_ONLY, CARRIED, LITE = "repeat_pivot", "warp_only", "lite_carried", "lite"
@@ -95,5 +96,6 @@ def settings(config: EvaluateConfig) -> dict[str, Any]:
         "vgg": config.vgg,
         "identity": config.identity,
         "device": config.device,
-        "pivot_1s": f"SVT-AV1 preset {PRESET}, variance boost, crf {PIVOT_CRF}, one chain a clip, a picture a second",
+        "pivot_1s": f"SVT-AV1 preset {PRESET}, variance boost, crf {PIVOT_CRF}, one chain a clip, a picture a second, "
+        f"its changes dissolved over {FADE_TICKS} pictures",
     }

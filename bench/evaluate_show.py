@@ -24,6 +24,7 @@ from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor, Repai
 from avcall.models.pivot_video import code_chain
 from avcall.models.scene_tracker import Scene, SceneTracker
 from avcall.models.segmentation import Segmenter
+from avcall.receiver.dissolve import FADE_TICKS, Difference, difference, mixed, share
 from avcall.receiver.run_reader import RunReader
 from avcall.sender.analysis import View
 from avcall.sender.crop import Crop
@@ -137,8 +138,8 @@ def find_motions(
 def show_driven(
     reenactor: Reenactor, pivots: Pivots, keypoints: list[Keypoints], motions: Sequence[SceneMotion] = ()
 ) -> Shown:
-    """Each frame driven from the last pivot; one that was never coded is not repaired either. Without `motions` all
-    that is around the face stands still."""
+    """Each frame driven from the last pivot, a change of which dissolves as in a call; a pivot that was never coded is
+    not repaired either. Without `motions` all that is around the face stands still."""
     motions = motions or [STILL] * len(keypoints)
     encode = reenactor.encode
     if isinstance(reenactor, RepairsPivots) and not pivots.size_bytes:
@@ -146,12 +147,17 @@ def show_driven(
     frames: list[Image] = []
     encode_ms, drive_ms = [], []
     encoded: Encoded | None = None
+    apart: Difference = ()
     for picture, start, end in pivots.spans(len(keypoints)):
         before = time.process_time()
         encoded = followed(reenactor, encode(picture, keypoints[start]), encoded)
         encode_ms.append((time.process_time() - before) * 1000)
-        for points, motion in zip(keypoints[start:end], motions[start:end], strict=True):
+        for tick in range(start, end):
             before = time.process_time()
-            frames.append(driven(reenactor, encoded, points, motion))
+            made = driven(reenactor, encoded, keypoints[tick], motions[tick])
             drive_ms.append((time.process_time() - before) * 1000)
+            left = FADE_TICKS - (tick - start)
+            if left == FADE_TICKS and frames:
+                apart = difference(frames[-1], made, keypoints[tick])
+            frames.append(mixed(made, apart[0], share(left)) if apart and left > 0 else made)
     return Shown(frames, float(np.median(encode_ms)), float(np.median(drive_ms)))

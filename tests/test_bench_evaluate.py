@@ -161,13 +161,13 @@ def test_a_coded_pivot_every_second(clips_dir: Path) -> None:
     assert raw.pictures[0] is frames[0]
 
 
-def test_pivots_are_shown_until_the_next() -> None:
-    pictures = [np.full((4, 4, 3), level, np.uint8) for level in (10, 20)]
+def test_pivots_are_shown_until_the_next_and_driven_ones_dissolve() -> None:
+    pictures = [np.full((4, 4, 3), level, np.uint8) for level in (10, 50)]
     pivots = Pivots([0, 3], pictures, 1000)
-    assert [int(frame[0, 0, 0]) for frame in show_pivots(pivots, 5).frames] == [10, 10, 10, 20, 20]
-    keypoints = [np.zeros((10, 2), np.float32)] * 5
+    assert [int(frame[0, 0, 0]) for frame in show_pivots(pivots, 5).frames] == [10, 10, 10, 50, 50]
+    keypoints = [np.zeros((10, 2), np.float32)] * 8
     driven = show_driven(BrightenedPivot(), pivots, keypoints)
-    assert [int(frame[0, 0, 0]) for frame in driven.frames] == [15, 15, 15, 25, 25]
+    assert [int(frame[0, 0, 0]) for frame in driven.frames] == [15, 15, 15, 25, 35, 45, 55, 55]
     assert pivots.kbps(frames=50, fps=25) == 4
 
 
