@@ -1,7 +1,8 @@
 """`avcall bench super-resolution`: how a picture of 256 pixels is best shown at 512.
 
-Of each clip a coded pivot of 512 pixels is sent every second and driven by the tracked keypoints. All systems but
-`direct_512` start from the same animated picture of 256 pixels: what is compared is the enlarging alone.
+Of each clip a coded pivot of 512 pixels is sent every second and driven as in a call: by the keypoints, the scene's
+motion and the residual flow that travel. All systems but `direct_512` start from the same animated picture of 256
+pixels: what is compared is the enlarging alone.
 """
 
 from __future__ import annotations
@@ -19,18 +20,26 @@ from numpy.typing import NDArray
 
 from avcall.bench.evaluate_clip import Networks, find_meshes
 from avcall.bench.evaluate_config import FPS, PIVOT_CRF
-from avcall.bench.evaluate_show import PIVOT_1S, choose_pivots, find_keypoints
+from avcall.bench.evaluate_show import (
+    PIVOT_1S,
+    Pivots,
+    choose_pivots,
+    find_keypoints,
+    find_motions,
+    find_scenes,
+)
 from avcall.bench.provenance import provenance
 from avcall.bench.tensors import tensor
 from avcall.common.errors import InputError
 from avcall.common.keypoints import Image, Keypoints
+from avcall.common.scene import SceneMotion
 from avcall.models import metrics
 from avcall.models.checkpoint import Weights
 from avcall.models.classical import ClassicalReenactor, MeshDetector
 from avcall.models.dists import Dists
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.identity import embedding_distance
-from avcall.models.interfaces import Guide, SuperResolver
+from avcall.models.interfaces import Encoded, Guide, SuperResolver, driven, driven_detailed, followed
 from avcall.models.lpips import Lpips
 from avcall.models.super_resolution.network import CELL
 from avcall.models.super_resolution.resolver import FEW, PATCH, PatchSuperResolver
@@ -114,13 +123,15 @@ def _measure_clip(
     if frames[0].shape[:2] != (SIDE, SIDE) or len(frames) < FPS:
         raise InputError(f"{path.name}: give clips of {SIDE}x{SIDE} pixels and at least a second")
     pivots = choose_pivots(PIVOT_1S, frames, FPS)
-    small = choose_pivots(PIVOT_1S, [_reduced(frame) for frame in frames], FPS)
+    reduced = [_reduced(frame) for frame in frames]
+    small = choose_pivots(PIVOT_1S, reduced, FPS)
     kbps = {"pivot_512": pivots.kbps(len(frames), FPS), "pivot_256": small.kbps(len(frames), FPS)}
     meshes = find_meshes(frames)
     if all(landmarks is None for landmarks in meshes):
         raise InputError(f"{path.name}: no face found")
     keypoints = find_keypoints(MeshDetector(), frames, meshes)[0]
-    shown = _show(_systems(*weights), pivots.pictures, pivots.starts, keypoints)
+    motions = find_motions(reduced, keypoints, find_scenes(reduced, meshes), pivots)[0]
+    shown = _show(_systems(*weights), pivots, keypoints, motions)
     judge = _Judge(frames, networks)
     return {name: judge.judge(video) for name, video in shown.items()}, kbps
 
@@ -138,20 +149,25 @@ def _systems(guided: Weights, alone: Weights) -> dict[str, tuple[SuperResolver, 
 
 
 def _show(
-    systems: dict[str, tuple[SuperResolver, bool]], pivots: list[Image], starts: list[int], keypoints: list[Keypoints]
+    systems: dict[str, tuple[SuperResolver, bool]],
+    pivots: Pivots,
+    keypoints: list[Keypoints],
+    motions: list[SceneMotion],
 ) -> dict[str, _Shown]:
     reenactor = ClassicalReenactor()
     shown = {name: _Shown() for name in (*systems, DIRECT)}
-    for picture, start, end in zip(pivots, starts, [*starts[1:], len(keypoints)], strict=True):
-        encoded = reenactor.encode(picture, keypoints[start])
-        reduced = reenactor.encode(_reduced(picture), keypoints[start])
-        for points in keypoints[start:end]:
+    encoded: Encoded | None = None
+    reduced: Encoded | None = None
+    for picture, start, end in pivots.spans(len(keypoints)):
+        encoded = followed(reenactor, reenactor.encode(picture, keypoints[start]), encoded)
+        reduced = followed(reenactor, reenactor.encode(_reduced(picture), keypoints[start]), reduced)
+        for points, motion in zip(keypoints[start:end], motions[start:end], strict=True):
             began = time.thread_time()
-            detailed = reenactor.drive_detailed(encoded, points)
+            detailed = driven_detailed(reenactor, encoded, points, motion)
             detailed_ms = _since_ms(began)
             assert detailed is not None
             began = time.thread_time()
-            reenactor.drive(reduced, points)
+            driven(reenactor, reduced, points, motion)
             small_ms = _since_ms(began)
             for name, (system, takes_reference) in systems.items():
                 video = shown[name]
@@ -161,7 +177,7 @@ def _show(
                 video.upscale_ms.append(_since_ms(began))
                 video.drive_ms.append(detailed_ms if takes_reference else small_ms)
             began = time.thread_time()
-            shown[DIRECT].frames.append(reenactor.drive(encoded, points))
+            shown[DIRECT].frames.append(driven(reenactor, encoded, points, motion))
             shown[DIRECT].drive_ms.append(_since_ms(began))
             shown[DIRECT].upscale_ms.append(0.0)
     return shown

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from avcall.common.keypoints import Image, Keypoints, Landmarks
 from avcall.common.residual_flow import Flow
 from avcall.common.scene import STILL, SceneMotion
-from avcall.models.classical import ClassicalReenactor, Moved, rounded
+from avcall.models.classical import ClassicalReenactor, rounded
 from avcall.models.classical_borrowed import choose, kept, mouth_pose
 from avcall.models.classical_pivot import EncodedPivot, lent
 from avcall.models.classical_reader import Known
@@ -62,16 +62,18 @@ class Carrier:
             encoded = lent(encoded, (self._encode(lenders[chosen[0]]),))
         moved = self._reenactor.move(encoded, driving, scene)
         if frame is not None:
-            moved = self._reenactor.move(encoded, driving, replace(scene, flow=_flow(moved, frame, driving)))
+            flow = settled_flow(rounded(together(moved.picture)), frame, driving)
+            moved = self._reenactor.move(encoded, driving, replace(scene, flow=flow))
         return (moved.picture / 255.0).numpy(), moved.displacement.permute(2, 0, 1).contiguous().numpy()
 
     def _encode(self, pivot: Pivot) -> EncodedPivot:
         return self._reenactor.encode_known(pivot.image, pivot.keypoints, Known(pivot.landmarks, pivot.segmentation))
 
 
-def _flow(moved: Moved, frame: Image, driving: Keypoints) -> Flow:
-    """As of a frame that follows others: the first step alone is too short for what lies far."""
-    shown, estimator = rounded(together(moved.picture)), FlowEstimator()
+def settled_flow(shown: Image, frame: Image, driving: Keypoints) -> Flow:
+    """From a driven picture to the true one, as of a frame that follows others: the first step alone is too short for
+    what lies far."""
+    estimator = FlowEstimator()
     estimator.follow(shown, frame, driving)
     return estimator.follow(shown, frame, driving)
 

@@ -1,7 +1,8 @@
 """What the super-resolution network learns from: patches as a call makes them, with the true large patch beside each.
 
-A coded large pivot is driven to a frame up to two seconds younger by a reenactor (`drive_detailed`): the small picture
-and the reference carry the faults of coder, tracker and warp. Patches are cut about mouth, eyes and anywhere. They are
+A coded large pivot is driven to a frame up to two seconds younger by a reenactor (`drive_detailed`), by the keypoints,
+the scene's motion and the residual flow that a call tells: the small picture and the reference carry the faults of
+coder, tracker and warp. Patches are cut about mouth, eyes and anywhere. They are
 made once and lie in the pack they were made from:
 
     <pack>/super_resolution_<model>/<split>/small.npy        uint8 (n, 64, 64, 3)
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,11 @@ from numpy.typing import NDArray
 
 from avcall.common.errors import ConfigError, InputError, OutputError
 from avcall.common.keypoints import Image, Keypoints, to_pixels
-from avcall.models.interfaces import Detailed, DetailedReenactor, Reenactor
+from avcall.common.scene import SceneMotion
+from avcall.models.interfaces import Detailed, DetailedReenactor, Encoded, Reenactor, driven_detailed
 from avcall.models.registry import load_pair
+from avcall.models.training import scenes
+from avcall.models.training.carrying import settled_flow
 from avcall.models.training.pairs import Pack, TrainingClip
 
 LARGE, SIDE = 512, 128
@@ -99,7 +103,6 @@ def _folder(pack: Path, model: str) -> Path:
 
 def _of_clip(clip: TrainingClip, fps: float, reenactor: Reenactor) -> list[tuple[Image, Image, Image]]:
     """Small, reference and true patches; the same of a clip in every run."""
-    assert isinstance(reenactor, DetailedReenactor)
     generator = np.random.default_rng(list(hashlib.sha256(clip.name.encode()).digest()[:8]))
     made = []
     count = min(PIVOTS_PER_CLIP, len(clip.coded_index))
@@ -108,11 +111,22 @@ def _of_clip(clip: TrainingClip, fps: float, reenactor: Reenactor) -> list[tuple
         encoded = reenactor.encode(np.array(clip.coded[number]), clip.keypoints[start])
         last = min(len(clip.frames) - 1, start + round(MAX_AGE_S * fps))
         for frame in generator.integers(start, last + 1, FRAMES_PER_PIVOT):
-            points = clip.keypoints[frame]
-            detailed = reenactor.drive_detailed(encoded, points)
+            points, truth = clip.keypoints[frame], np.asarray(clip.frames[frame])
+            detailed = _driven(reenactor, encoded, points, scenes.motion(clip.scene, start, int(frame)), truth)
             if detailed is not None:
-                made += _cut(detailed, np.asarray(clip.frames[frame]), points, generator)
+                made += _cut(detailed, truth, points, generator)
     return made
+
+
+def _driven(
+    reenactor: Reenactor, encoded: Encoded, points: Keypoints, scene: SceneMotion, truth: Image
+) -> Detailed | None:
+    """As a call shows the true frame."""
+    before = driven_detailed(reenactor, encoded, points, scene)
+    if before is None:
+        return None
+    flow = settled_flow(before.image, truth, points)
+    return driven_detailed(reenactor, encoded, points, replace(scene, flow=flow))
 
 
 def _cut(
