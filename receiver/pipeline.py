@@ -23,16 +23,16 @@ from avcall.common.wire import Bundle, KeypointPacket, Packet, PivotSlice, Voice
 from avcall.models.interfaces import Enhancer, Interpolator, Reenactor, SuperResolver
 from avcall.receiver.animator import Animator
 from avcall.receiver.budget import FrameBudget
-from avcall.receiver.bundles import BundleIntake
 from avcall.receiver.display import Display
 from avcall.receiver.inbetween import Inbetween
-from avcall.receiver.jitter_buffer import FRAME_MS, WAIT_MS, PoseBuffer, PoseSample
+from avcall.receiver.jitter_buffer import PoseBuffer, PoseSample
 from avcall.receiver.opus_decoder import Samples
 from avcall.receiver.overlay import Badges
 from avcall.receiver.picture_stage import PictureStage
 from avcall.receiver.pivot_intake import PivotIntake
 from avcall.receiver.pivots import PivotCache
-from avcall.receiver.playout import PlayoutClock, Stream
+from avcall.receiver.playout import PlayoutClock
+from avcall.receiver.pose_intake import PoseIntake
 from avcall.receiver.renderers import Renderer
 from avcall.receiver.reporter import ALONE_EARLY_EVERY_MS, ALONE_EVERY_MS, Reporter
 from avcall.receiver.sender_time import SenderTime
@@ -40,10 +40,6 @@ from avcall.receiver.sound_stage import SoundStage
 from avcall.receiver.speaker import Speaker
 
 _SOUND_EVERY_S = 0.01
-LOST_BUNDLES = 4
-"""So many in a row are worth a longer play-out delay."""
-EXPECTED_BUNDLES = 2
-"""So many in a row are expected where bundles are lost often, before it has happened."""
 _HELD_MS = 400.0
 """A picture that has stood this long is marked."""
 _PAYLOAD = {KeypointPacket: "keypoints", PivotSlice: "pivots", VoicePacket: "voice"}
@@ -93,8 +89,10 @@ class Receiver:
             stats=stats,
         )
         self._poses = PoseBuffer()
-        self._bundles = BundleIntake(self._pivot_keypoints, stats)
         self._playout = PlayoutClock(config.max_delay_ms)
+        self._intake = PoseIntake(
+            self._poses, self._playout, self._pivot_keypoints, lambda: self._display.render_ms, stats
+        )
         self._sound = SoundStage(self._playout, speaker, renderers, stats, played)
         self._animator = Animator(
             reenactor,
@@ -151,7 +149,8 @@ class Receiver:
         try:
             match packet:
                 case KeypointPacket():
-                    self._take_pose(packet, now_ms)
+                    self._intake.take(packet, self._media_ms(packet.capture_ms, now_ms), now_ms)
+                    self._pictures.arrived()
                 case VoicePacket():
                     self._sound.take(packet, self._media_ms(packet.capture_ms, now_ms), now_ms)
                 case Bundle():
@@ -180,12 +179,6 @@ class Receiver:
         """Switches the sound off or on, here only."""
         self._sound.off = not self._sound.off
 
-    def _take_pose(self, packet: KeypointPacket, now_ms: float) -> None:
-        media_ms = self._media_ms(packet.capture_ms, now_ms)
-        bridged = self._poses.insert(packet, media_ms)
-        self._pictures.arrived()
-        self._observe([media_ms], bridged, now_ms)
-
     def _take_bundle(self, bundle: Bundle, now_ms: float) -> None:
         first = self._pictures.first_bundle_ms is None
         if first:
@@ -193,38 +186,8 @@ class Receiver:
         for voice in bundle.voice:
             self._sound.take(voice, self._media_ms(voice.capture_ms, now_ms), now_ms)
         times_ms = [self._media_ms(capture_ms, now_ms) for capture_ms in bundle.capture_ms]
-        wait_ms = WAIT_MS + LOST_BUNDLES * (times_ms[-1] - times_ms[0])
-        bridged: list[float] = []
-        lost_before = self._poses.lost
-        frames, copy = self._bundles.take(bundle, times_ms, now_ms)
-        for packet, media_ms in frames:
-            bridged += self._poses.insert(packet, media_ms, wait_ms)
-        if copy is not None:
-            self._stats.count("copies_used", self._poses.insert_copy(copy))
+        self._intake.take_bundle(bundle, times_ms, now_ms, first=first)
         self._pictures.arrived()
-        # the first pose has waited for its pivot to be coded, and until that has left most poses are left out: neither
-        # says anything about later
-        if not (first and self._playout.running):
-            lost = (self._poses.lost - lost_before) / len(times_ms)
-            again = max(0.0, EXPECTED_BUNDLES - lost) if lost > 0 else 0.0
-            again_ms = again * (times_ms[-1] - times_ms[0] + FRAME_MS)
-            self._observe(times_ms, bridged if self._playout.settled else (), now_ms, again_ms)
-
-    def _observe(
-        self, times_ms: Sequence[float], bridged_ms: Sequence[float], now_ms: float, again_ms: float = 0.0
-    ) -> None:
-        """Tells the clock what can be shown from now on, and how much longer the next losses may take."""
-        for media_ms in times_ms:
-            self._playout.observe(Stream.VIDEO, media_ms, now_ms, self._display.render_ms)
-        for media_ms in bridged_ms:
-            self._playout.observe(Stream.VIDEO, media_ms, now_ms, self._display.render_ms, again_ms)
-
-    def _release_bundles(self, now_ms: float) -> None:
-        """What had to wait for its pivot says nothing about the network."""
-        for packet, media_ms in self._bundles.release(now_ms):
-            self._poses.insert(packet, media_ms)
-        if self._bundles.missing is not None:
-            self._pivots.want(self._bundles.missing, now_ms)
 
     def _pivot_keypoints(self, pivot_id: int) -> Keypoints | None:
         ready = self._cache.get(pivot_id)
@@ -234,8 +197,7 @@ class Receiver:
         media_ms = self._sender_time.media_ms(capture_ms, now_ms)
         if self._sender_time.jumps != self._jumps:
             self._jumps = self._sender_time.jumps
-            self._poses.clear()
-            self._bundles.clear()
+            self._intake.clear()
             self._sound.clear()
             self._playout.reset()
         return media_ms
@@ -275,7 +237,9 @@ class Receiver:
         report = self._reporter.report(now_ms)
         if report is not None:
             self._tell(report)
-        self._release_bundles(now_ms)
+        missing = self._intake.release(now_ms)
+        if missing is not None:
+            self._pivots.want(missing, now_ms)
 
     def _badges(self, sample: PoseSample, now_ms: float) -> Badges:
         ready = self._cache.get(sample.pose.pivot_id)
