@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -30,6 +31,7 @@ from avcall.sender.analysis import Analysis, FaceAnalyser, Segments, View
 from avcall.sender.bundler import Bundler
 from avcall.sender.capture import VideoSource
 from avcall.sender.flow_stage import FlowStage
+from avcall.sender.frame_rate import FrameRate
 from avcall.sender.microphone import AudioSource
 from avcall.sender.outlet import Outlet
 from avcall.sender.path_probe import PathProbe
@@ -105,6 +107,7 @@ class Sender:
             self._rate = RateStage(
                 config, voice=microphone is not None, link=link, clock=clock, trace=trace, spend=self._spend
             )
+        self._frame_rate = FrameRate(config.fps)
         self._thinner = Thinner(config.keypoints_every)
         self._voice: VoiceStage | None = None
         if microphone is not None:
@@ -203,8 +206,14 @@ class Sender:
         self.set_pivot_budget(allowance.pivot_kbps, allowance.slice_bytes, allowance.pace_kbps)
         if self._rate is not None:
             self._pivots.set_loss(self._rate.loss)
-            self._thinner.every = max(self._config.keypoints_every, THIN_EVERY if self._rate.thin else 1)
-            self._outlet.set_fps(self._config.fps / self._thinner.every)
+        self._thin_out()
+
+    def _thin_out(self) -> None:
+        """Settles how many of the frames travel, of those that are analysed."""
+        thin = self._rate is not None and self._rate.thin
+        every = max(self._config.keypoints_every, THIN_EVERY if thin else 1)
+        self._thinner.every = math.ceil(every / self._frame_rate.every)
+        self._outlet.set_fps(self._config.fps / (self._thinner.every * self._frame_rate.every))
 
     def _note_sent(self, packet: Packet, size_bytes: int) -> None:
         if self._rate is not None:
@@ -250,8 +259,12 @@ class Sender:
             self._stats.counters["frames_dropped"] = self._source.dropped
             self._stats.count("frames_captured")
             self._stats.add_stage("capture", self._clock() - frame.capture_ms)
-            if not self._muted.video:
+            if not self._muted.video and self._frame_rate.wants(frame.capture_ms):
+                begin_ms = self._clock()
                 await self._send_frame(frame)
+                if self._frame_rate.took(begin_ms, self._clock()):
+                    self._trace.event("frame_rate", every=self._frame_rate.every)
+                    self._thin_out()
 
     async def _send_frame(self, frame: VideoFrame) -> None:
         in_use = self._selector.reference()

@@ -360,3 +360,14 @@ def test_sending_into_a_closed_link_is_harmless() -> None:
         return stats.counters["frames_captured"]
 
     assert run(main) == 20
+
+
+def test_a_busy_machine_sends_every_second_frame() -> None:
+    there_is_time = call(frames=150, frames_take_ms=15.0)
+    busy = call(frames=150, frames_take_ms=45.0)
+    assert len(there_is_time.heard.poses) >= 145
+    assert not [kind for kind, _ in there_is_time.notes.events if kind == "frame_rate"]
+    assert [values for kind, values in busy.notes.events if kind == "frame_rate"] == [{"every": 2}]
+    captured = [packet.capture_ms for _, packet in busy.heard.poses]
+    assert 60 < len(captured) < 120
+    assert {round(after - before) for before, after in itertools.pairwise(captured[-30:])} == {80}
