@@ -144,7 +144,7 @@ def load_enhancers(device: str) -> list[tuple[str, Enhancer]]:
 
 
 def load_interpolators(device: str) -> list[tuple[str, Interpolator]]:
-    """The interpolators of pictures with their names, the preferred one first: optical flow, then the shipped network
+    """The interpolators of pictures with their names, the preferred one first: the shipped network, then optical flow
     (docs/interpolation.md says why in this order).
 
     Raises:
@@ -153,10 +153,10 @@ def load_interpolators(device: str) -> list[tuple[str, Interpolator]]:
     from avcall.models.interpolation.flow import FlowInterpolator
     from avcall.models.interpolation.interpolator import LITE, NetworkInterpolator
 
-    versions: list[tuple[str, Interpolator]] = [("flow", FlowInterpolator())]
+    versions: list[tuple[str, Interpolator]] = []
     if LITE in table():
         versions.append(("network", NetworkInterpolator(load_weights(LITE), device)))
-    return versions
+    return [*versions, ("flow", FlowInterpolator())]
 
 
 def load_super_resolvers(device: str) -> list[tuple[str, SuperResolver]]:

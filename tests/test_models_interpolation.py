@@ -68,6 +68,15 @@ def test_an_untrained_network_is_its_twin(tmp_path: Path) -> None:
     assert np.abs(shown.astype(int) - twin).mean() < 1.0
 
 
+def test_an_untrained_network_leans_to_the_nearer_and_then_the_earlier_picture() -> None:
+    network = InterpolationNetwork(TINY).eval()
+    picture, flows = torch.zeros(1, 3, 32, 32), torch.zeros(1, 4, 32 // TINY.scales[0], 32 // TINY.scales[0])
+    with torch.inference_mode():
+        masks = [network(picture, picture, flows, torch.tensor([at]))[-1].mask for at in (0.0, 0.3, 0.5, 0.7, 1.0)]
+    shares = [float(mask.mean()) for mask in masks]
+    assert shares == pytest.approx([1.0, 0.98, 0.82, 0.26, 0.0], abs=0.01)
+
+
 def test_at_both_ends_stand_the_pictures_themselves(interpolator: Interpolator) -> None:
     before, after = texture(40, 56), texture(40, 56, 5.0)
     assert np.array_equal(interpolator.interpolate(before, after, 0.0), before)

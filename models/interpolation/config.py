@@ -9,15 +9,15 @@ from dataclasses import dataclass
 class InterpolationConfig:
     """One entry a level, the coarsest first."""
 
-    scales: tuple[int, ...] = (4, 2)
+    scales: tuple[int, ...] = (8, 4)
     """A level sees the pictures reduced by this."""
-    channels: tuple[int, ...] = (64, 32)
-    layers: tuple[int, ...] = (5, 4)
+    channels: tuple[int, ...] = (64, 48)
+    layers: tuple[int, ...] = (4, 4)
     hints: int = 8
     """Channels, besides motion and mask, that a level hands to the next."""
 
 
 SIZES = {
     "lite": InterpolationConfig(),
-    "full": InterpolationConfig(channels=(128, 96), layers=(8, 8), hints=16),
+    "full": InterpolationConfig(scales=(4, 2), channels=(128, 96), layers=(8, 8), hints=16),
 }

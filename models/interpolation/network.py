@@ -3,8 +3,8 @@
 The guess is the twin's optical flow (`avcall.models.interpolation.flow`). As in IFNet (Huang et al., "Real-Time
 Intermediate Flow Estimation for Video Frame Interpolation", ECCV 2022) each level looks at both pictures, moved by what
 is known so far, and corrects it, coarse to fine. Motions are scaled by the distance in time, and the mask starts from
-it: before training the result is the twin's, and at times 0 and 1 it is always the picture itself. The finest level
-works at half the size; only the last move and the blend are done at full size.
+it: before training both pictures move as the twin moves them, and at times 0 and 1 it is always the picture itself. The
+finest level of lite works at a quarter of the size; only the last move and the blend are done at full size.
 """
 
 from __future__ import annotations
@@ -17,20 +17,23 @@ from torch.nn import functional
 
 from avcall.models.interpolation.config import InterpolationConfig
 
-CELL = 8
-"""Heights and widths must be multiples of this: the coarsest level sees a quarter and folds it by two."""
+CELL = 16
+"""Heights and widths must be multiples of this: the coarsest level sees an eighth and folds it by two."""
 _TIME_LIMIT = 1e-3
 """Times are kept this far from 0 and 1 where their logit is taken."""
+_STEEP, _EARLIER = 3.0, 1.5
+"""How much steeper than the distance in time the mask starts, and its lean to the earlier picture: a mixture of both is
+softer than either, and of two that are as good none would ever learn to give way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """Where the picture at one time comes from, at half of its size."""
+    """Where the picture at one time comes from, at the size (h, w) that its level sees."""
 
     flow: Tensor
-    """(N, 4, H/2, W/2) in pixels of the whole picture: (x, y) into `before`, (x, y) into `after`."""
+    """(N, 4, h, w) in pixels of the whole picture: (x, y) into `before`, (x, y) into `after`."""
     mask: Tensor
-    """(N, 1, H/2, W/2): the share of `before`."""
+    """(N, 1, h, w): the share of `before`."""
 
 
 class Level(nn.Module):
@@ -66,11 +69,12 @@ class InterpolationNetwork(nn.Module):
     def forward(
         self, before: Tensor, after: Tensor, flows: Tensor, time: Tensor, every_level: bool = False
     ) -> list[Motion]:
-        """The motion after the last level, or after each, the best last; all at half size. `flows` (N, 4, H/q, W/q),
+        """The motion after the last level, or after each, the best last. `flows` (N, 4, H/q, W/q),
         where q is the coarsest level's scale, are in pixels of the whole picture: (x, y) forth, (x, y) back."""
         time = time.view(-1, 1, 1, 1)
         apart = torch.cat([time, time, 1.0 - time, 1.0 - time], 1)
-        half = functional.avg_pool2d(torch.cat([before, after], 1), 2)
+        finest = self.config.scales[-1]
+        fine = functional.avg_pool2d(torch.cat([before, after], 1), finest)
         narrow = next(self.parameters()).dtype
         coarser = self.config.scales[0]
         guess = (time * flows[:, 2:] - (1.0 - time) * flows[:, :2]) / coarser
@@ -78,7 +82,7 @@ class InterpolationNetwork(nn.Module):
         state = torch.cat([guess, -guess, rest], 1)
         found = []
         for level, scale in zip(self.levels, self.config.scales, strict=True):
-            small = half if scale == 2 else functional.avg_pool2d(half, scale // 2)
+            small = fine if scale == finest else functional.avg_pool2d(fine, scale // finest)
             if scale != coarser:  # displacements are in pixels of the level's own size
                 state = functional.interpolate(state, small.shape[2:], mode="bilinear", align_corners=False)
                 state = torch.cat([state[:, :4] * (coarser / scale), state[:, 4:]], 1)
@@ -87,15 +91,11 @@ class InterpolationNetwork(nn.Module):
             told = [x.to(narrow) for x in (seen, plane, state)]
             state = state + level(torch.cat(told, 1))
             coarser = scale
-            if every_level or scale == self.config.scales[-1]:
-                found.append(self._motion(state, scale, time, apart))
+            if every_level or scale == finest:
+                lean = _STEEP * torch.logit(1.0 - time, _TIME_LIMIT) + _EARLIER
+                mask = torch.sigmoid(lean + state[:, 4:5])
+                found.append(Motion(state[:, :4] * apart * scale, mask))
         return found
-
-    def _motion(self, state: Tensor, scale: int, time: Tensor, apart: Tensor) -> Motion:
-        if scale != 2:
-            state = functional.interpolate(state, scale_factor=scale / 2, mode="bilinear", align_corners=False)
-        mask = torch.sigmoid(torch.logit(1.0 - time, _TIME_LIMIT) + state[:, 4:5])
-        return Motion(state[:, :4] * apart * scale, mask)
 
 
 def warped(both: Tensor, flow: Tensor) -> Tensor:
