@@ -36,14 +36,14 @@ _PARTED = (0.04, 0.08)
 are up to 0.04 apart for it), and from which it is the inside of the mouth."""
 _TEETH_BELOW, _TEETH_EDGE = 0.085, 0.025
 """Upper teeth end this far below where the upper lip's edge was in the pivot; softness of that end."""
-_TEETH_BRIGHT, _TEETH_GREY = 1.25, 0.6
+_TEETH_BRIGHT, _TEETH_GREY = 1.3, 0.6
 """Brightness of teeth relative to the cheeks, and how far they are from the cheeks' colour towards grey."""
 _TEETH_STRENGTH = 0.9
-_GAPS, _GAP, _GAP_DARK = (0.0, 0.34, 0.61, 0.88), 0.07, 0.22
+_GAPS, _GAP, _GAP_DARK = (0.0, 0.34, 0.61, 0.88), 0.07, 0.12
 """Where one tooth ends and the next begins, in halves of the mouth's width (a central incisor is 8.5 mm wide, a mouth
 some 50), how wide that looks, and the light that it lacks."""
-_ROUND, _UNDER = 0.4, 0.85
-"""What the light falls by towards the corners, and what is left of it under the lip."""
+_ROUND = 0.4
+"""What the light falls by towards the corners."""
 _CHEEKS = (50, 280, 205, 425)
 
 CONSTANTS = (
@@ -63,7 +63,6 @@ CONSTANTS = (
     _GAP,
     _GAP_DARK,
     _ROUND,
-    _UNDER,
 )
 
 
@@ -146,10 +145,8 @@ def _teeth_share(local: Map, depth: Map, face: FaceModel) -> Map:
 
 
 def _relief(local: Map) -> Map:
-    """Light on the row of teeth: less in the gaps between them, towards the corners and under the lip: (h, w)."""
+    """Light on the row of teeth: less in the gaps between them and towards the corners: (h, w)."""
     across = np.abs(local[..., 0])
     gaps = np.minimum.reduce([np.abs(across - gap) for gap in _GAPS])
     between = np.maximum(1.0 - gaps / _GAP, 0.0)
-    under_lip = np.clip(local[..., 1] / _TEETH_BELOW, 0.0, 1.0)
-    light = (1.0 - _GAP_DARK * between) * (1.0 - _ROUND * np.square(across))
-    return np.asarray(light * (_UNDER + (1.0 - _UNDER) * under_lip))
+    return np.asarray((1.0 - _GAP_DARK * between) * (1.0 - _ROUND * np.square(across)))
