@@ -6,13 +6,13 @@ the other end. Keypoints of every second frame, which the receiver interpolates,
 
 from __future__ import annotations
 
-BUSY, FREE = 0.9, 0.6
+BUSY, FREE = 0.9, 0.7
 """Shares of the time between two frames: where a frame takes more than the first on average, every second one is left
 out; where it takes less than the second, none is."""
 WEIGHT = 0.06
 """Of a new frame in that average."""
-LONGEST = 3.0
-"""A frame that took more of such times counts as one that took so many: it waited for something else."""
+LONGEST = 1.5
+"""A frame that took more of such times counts as one that took so many: it waited for a pivot, or a call just began."""
 HOLD_MS, LONGEST_HOLD_MS = 5_000.0, 60_000.0
 """Every second frame is left out for at least so long; for twice as long each time that all of them were soon too many
 again, up to the second."""

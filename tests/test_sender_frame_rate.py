@@ -42,6 +42,20 @@ def test_one_long_frame_is_no_busy_machine() -> None:
     assert rate.every == 1
 
 
+def test_the_long_frames_of_a_beginning_and_of_pivots_are_no_busy_machine() -> None:
+    rate = FrameRate(25.0)
+    now_ms = 0.0
+    for took_ms in (440.0, 40.0, 240.0, 200.0):
+        assert not rate.took(now_ms, now_ms + took_ms)
+        now_ms += took_ms
+    for _ in range(8):
+        now_ms, _ = run(rate, now_ms, 1.5, 30.0)
+        assert not rate.took(now_ms, now_ms + 120.0)
+        assert not rate.took(now_ms + 120.0, now_ms + 200.0)
+        now_ms += 200.0
+    assert rate.every == 1
+
+
 def test_it_is_held_for_a_while_and_longer_when_it_was_given_up_too_soon() -> None:
     rate = FrameRate(25.0)
     held_ms = []
