@@ -42,7 +42,7 @@ class Dimming:
         assert isinstance(encoded, tuple)
         pivot, own = encoded
         made: Image = (pivot * 0.9).astype(np.uint8)
-        made[0, 0] = np.clip(1000 * np.abs(keypoints - own).mean(), 0, 255)
+        made[0, 0] = np.clip(np.ceil(1000 * np.abs(keypoints - own).mean()), 0, 255)
         return made
 
 

@@ -2,8 +2,8 @@
 
 Each sample is a coded pivot of a training pack, driven by a reenactor to the moments 40 ms before, at and 40 ms after a
 later frame of the pack. Half of the keypoints in the middle are interpolated in keypoint space, as those that were not
-sent are; all carry the wire's noise. So the errors are those of coder, generator and interpolator. Made once, kept on
-disk:
+sent are; all carry the wire's noise. Scene, residual flow and borrowed mouths are those of a call. So the errors are
+those of coder, tracker, generator and interpolator. Made once, kept on disk:
 
     <out>/<split>/<clip>/shown.npy    uint8 (n, 3, S, S, 3)
     <out>/<split>/<clip>/frame.npy    int32 (n,): the pack's frame that the middle one shows
@@ -12,7 +12,7 @@ disk:
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,12 @@ from numpy.typing import NDArray
 
 from avcall.common.errors import InputError, OutputError
 from avcall.common.keypoints import Keypoints
-from avcall.models.interfaces import Reenactor
+from avcall.common.scene import SceneMotion
+from avcall.models.classical import ClassicalReenactor
+from avcall.models.classical_reader import Known
+from avcall.models.interfaces import Encoded, Reenactor, driven, followed
+from avcall.models.training import scenes
+from avcall.models.training.carrying import settled_flow
 from avcall.models.training.pairs import Pack, TrainingClip
 
 THREES_PER_PIVOT = 2
@@ -93,30 +98,41 @@ def _drive(
     frames: list[int] = []
     last = len(clip.frames) - 2
     usable = np.flatnonzero(clip.coded_index < last)
-    while len(frames) < count:
-        pivot = int(generator.choice(usable))
-        start = int(clip.coded_index[pivot])
-        reenactor = reenactors[len(frames) // THREES_PER_PIVOT % len(reenactors)]
-        encoded = reenactor.encode(np.array(clip.coded[pivot]), clip.keypoints[start])
+    wanted = -(-count // THREES_PER_PIVOT)
+    # in order of time: each borrows of those before it, as in a call
+    pivots = np.sort(generator.choice(usable, wanted, replace=wanted > len(usable)))
+    ready: dict[int, Encoded] = {}
+    teller = ClassicalReenactor()
+    for turn, pivot in enumerate(pivots):
+        start, which = int(clip.coded_index[pivot]), turn % len(reenactors)
+        picture, reenactor = np.array(clip.coded[pivot]), reenactors[which]
+        points = clip.keypoints[start]
+        ready[which] = followed(reenactor, reenactor.encode(picture, points), ready.get(which))
+        told = teller.encode_known(picture, points, Known(clip.landmarks[start], np.array(clip.segmentation[start])))
         for _ in range(min(THREES_PER_PIVOT, count - len(frames))):
             latest = last if generator.random() < OLD_SHARE else min(last, start + round(RECENT_S * fps))
             frame = int(generator.integers(start + 1, latest + 1))
-            three = _moments(clip.keypoints, frame, _STEP_S * fps, generator)
-            shown.append(np.stack([reenactor.drive(encoded, points) for points in three]))
+            three = _moments(clip, start, frame, _STEP_S * fps, generator)
+            before = teller.drive(told, *three[1])
+            flow = settled_flow(before, np.asarray(clip.frames[frame]), three[1][0])
+            shown.append(
+                np.stack([driven(reenactor, ready[which], at, replace(scene, flow=flow)) for at, scene in three])
+            )
             frames.append(frame)
     return np.stack(shown), np.array(frames, dtype=np.int32)
 
 
 def _moments(
-    keypoints: NDArray[np.float32], frame: int, step: float, generator: np.random.Generator
-) -> list[Keypoints]:
-    """Noisy keypoints `step` (at most 1) frames before `frame`, at it and as much after it."""
-    here = keypoints[frame]
-    before = here + step * (keypoints[frame - 1] - here)
-    after = here + step * (keypoints[frame + 1] - here)
-    before, here, after = (
-        points + generator.normal(size=here.shape) * NOISE_PX * 2 / 255 for points in (before, here, after)
-    )
+    clip: TrainingClip, start: int, frame: int, step: float, generator: np.random.Generator
+) -> list[tuple[Keypoints, SceneMotion]]:
+    """Noisy keypoints, and how the scene has moved since `start`: `step` (at most 1) frames before `frame`, at it, and
+    as much after it."""
+    rows: list[Keypoints] = []
+    moved: list[SceneMotion] = []
+    for other, share in ((frame - 1, step), (frame, 0.0), (frame + 1, step)):
+        points = clip.keypoints[frame] + share * (clip.keypoints[other] - clip.keypoints[frame])
+        rows.append(points + generator.normal(size=points.shape) * NOISE_PX * 2 / 255)
+        moved.append(scenes.motion(clip.scene, start, frame, other, share))
     if generator.random() < INTERPOLATED_SHARE:
-        here = (before + after) / 2
-    return [np.asarray(points, dtype=np.float32) for points in (before, here, after)]
+        rows[1] = (rows[0] + rows[2]) / 2
+    return [(np.asarray(points, dtype=np.float32), scene) for points, scene in zip(rows, moved, strict=True)]

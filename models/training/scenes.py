@@ -26,9 +26,15 @@ def track(frames: Iterable[tuple[Image, Landmarks, NDArray[np.uint8]]]) -> NDArr
     return np.array(rows, dtype=np.float32)
 
 
-def motion(rows: NDArray[np.float32], pivot: int, driving: int) -> SceneMotion:
-    """How the scene has moved from one frame to another, earlier or later."""
-    return _scene(rows[driving]).since(_scene(rows[pivot]))
+def motion(
+    rows: NDArray[np.float32], pivot: int, driving: int, other: int | None = None, share: float = 0.0
+) -> SceneMotion:
+    """How the scene has moved from one frame to another, earlier or later, or to a moment that lies by `share` of the
+    way towards a third, `other`."""
+    here = rows[driving]
+    if other is not None and rows[other][0] == here[0]:  # one epoch: between others there is no way
+        here = here + share * (rows[other] - here)
+    return _scene(here).since(_scene(rows[pivot]))
 
 
 def _scene(row: NDArray[np.float32]) -> Scene:
