@@ -34,8 +34,8 @@ BUDGETS_KBPS = (1.5, 3.0, 6.0)
 FPS = 25
 STRIDE = 7
 """Of the frames that are judged: in no step with checks, or with pivots a second apart."""
-TRIALS = 6
-"""Of a rule's parameter, halving its range (in the logarithm) each time."""
+TRIALS, CLOSE = 6, 0.02
+"""Of a rule's parameter, halving its range (in the logarithm) each time, until its bytes are so close."""
 INTERVALS_MS, THRESHOLDS = (80.0, 8000.0), (0.004, 0.4)
 RULES = ("adaptive", "fixed_interval", "running_mean")
 
@@ -79,16 +79,18 @@ def matched(
     span: tuple[float, float],
     target_bytes: int,
     run: Callable[[PivotSelector], Played],
-) -> Played:
-    """The play whose links come nearest to `target_bytes`; a larger parameter means fewer of them."""
+) -> tuple[float, Played]:
+    """The parameter whose links come nearest to `target_bytes`, and its play; a larger one means fewer of them."""
     low, high = span
-    best: Played | None = None
+    best: tuple[float, Played] | None = None
     for _ in range(TRIALS):
         middle = float(np.sqrt(low * high))
         played = run(make(middle))
         size = played.link_bytes()
-        if best is None or abs(size - target_bytes) < abs(best.link_bytes() - target_bytes):
-            best = played
+        if best is None or abs(size - target_bytes) < abs(best[1].link_bytes() - target_bytes):
+            best = middle, played
+        if abs(size - target_bytes) <= CLOSE * target_bytes:
+            break
         low, high = (middle, high) if size > target_bytes else (low, middle)
     assert best is not None
     return best
@@ -107,10 +109,14 @@ def measure_clip(
         def run(selector: PivotSelector, kbps: float = kbps) -> Played:
             return play(frames, selector, kbps, reenactor)
 
+        def blindly(selector: PivotSelector, kbps: float = kbps) -> Played:
+            return play(frames, selector, kbps, None)  # a clock looks at nothing: the bytes are the same
+
+        interval_ms, _ = matched(FixedInterval, INTERVALS_MS, target, blindly)
         results[f"{kbps:g}"] = {
             "adaptive": judge.judge(adaptive),
-            "fixed_interval": judge.judge(matched(FixedInterval, INTERVALS_MS, target, run)),
-            "running_mean": judge.judge(matched(RunningMean, THRESHOLDS, target, run)),
+            "fixed_interval": judge.judge(run(FixedInterval(interval_ms))),
+            "running_mean": judge.judge(matched(RunningMean, THRESHOLDS, target, run)[1]),
         }
     return results
 

@@ -68,7 +68,9 @@ def test_matching_finds_the_nearest_bytes() -> None:
         assert isinstance(rule, FixedInterval)
         return fake(round(1_000_000 / rule._interval_ms))
 
-    assert matched(FixedInterval, (80.0, 8000.0), 1000, run).link_bytes() == pytest.approx(1000, rel=0.08)
+    interval_ms, played = matched(FixedInterval, (80.0, 8000.0), 1000, run)
+    assert played.link_bytes() == pytest.approx(1000, rel=0.08)
+    assert interval_ms == pytest.approx(1000.0, rel=0.08)
 
 
 def test_gains_are_shares_of_the_others() -> None:
