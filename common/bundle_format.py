@@ -17,7 +17,7 @@ TYPE = 0x80
 MAX_BUNDLE_FRAMES = 10
 MAX_BUNDLE_VOICE = 8
 MAX_ATTACHED = 4
-MAX_ATTACHED_BYTES = 255
+MAX_ATTACHED_BYTES = 1000
 """Of each attached packet."""
 MAX_FRAME_GAP_MS = 255
 """Between two frames of a bundle, and between its first frame and the coarse copy of an earlier one."""
@@ -89,7 +89,7 @@ class Bundle:
     @property
     def attached_bytes(self) -> int:
         """What the attached packets take of the packed bundle."""
-        return bool(self.attached) + sum(1 + len(part) for part in self.attached)
+        return bool(self.attached) + sum(_length_bytes(part) + len(part) for part in self.attached)
 
 
 def offset_ms(capture_ms: int, since_ms: int) -> int:
@@ -132,7 +132,7 @@ def pack_bundle(bundle: Bundle) -> bytes:
     if bundle.attached:
         parts.append(bytes([len(bundle.attached)]))
         for packet in bundle.attached:
-            parts += [bytes([len(packet)]), packet]
+            parts += [_pack_length(len(packet)), packet]
     return b"".join([*parts, bundle.coded])
 
 
@@ -194,7 +194,7 @@ def _parse_attached(rest: _Reader) -> tuple[bytes, ...]:
     count = rest.byte()
     if not 1 <= count <= MAX_ATTACHED:
         raise ProtocolError(f"a bundle with {count} attached packets")
-    attached = tuple(rest.take(rest.byte()) for _ in range(count))
+    attached = tuple(rest.take(rest.length()) for _ in range(count))
     if not all(attached):
         raise ProtocolError("a bundle with an empty packet attached")
     return attached

@@ -31,6 +31,7 @@ _STEPS = 8192
 """A pivot's keypoints travel in steps of 1/8192: 0.016 pixels at 256."""
 
 _SLICE = struct.Struct("<BBBxHI")
+SLICE_HEAD_BYTES = _SLICE.size
 _ACK = struct.Struct("<BxH")
 _PIVOT = struct.Struct("<BBHHHI")
 _KEYPOINT_BYTES = COUNT * 2 * 2

@@ -45,7 +45,7 @@ from avcall.common.report_format import Report as Report
 from avcall.common.report_format import pack_report, parse_report
 from avcall.common.scene import STILL, SceneMotion
 
-VERSION = 5
+VERSION = 6
 MTU_BYTES = 1100
 """Largest media packet: with SCTP, DTLS, UDP and IP around it, it stays below 1,200 bytes (RFC 8831 section 5)."""
 
@@ -63,7 +63,7 @@ class PacketType(IntEnum):
     BUNDLE = bundle_format.TYPE
 
 
-ATTACHABLE = frozenset({PacketType.PIVOT_ACK, PacketType.REPORT})
+ATTACHABLE = frozenset({PacketType.PIVOT_ACK, PacketType.REPORT, PacketType.PIVOT_SLICE})
 """What a bundle may carry besides frames and voice."""
 
 

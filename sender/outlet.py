@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from avcall.common import wire
+from avcall.common.bundle_format import MAX_ATTACHED, MAX_ATTACHED_BYTES
 from avcall.common.clock import Clock
 from avcall.common.frames import Pose
 from avcall.common.keypoints import Keypoints
@@ -14,6 +16,9 @@ from avcall.common.stats import Stats
 from avcall.common.wire import Bundle, KeypointPacket, Packet, Report, VoicePacket
 from avcall.sender.bundler import Bundler
 from avcall.sender.packetiser import KeypointPacketiser
+
+_RIDING_BYTES = 3
+"""What a bundle takes for a packet that rides in it, at most: how many there are, and how long it is."""
 
 
 class Outlet:
@@ -34,6 +39,8 @@ class Outlet:
         self._packetiser = KeypointPacketiser()
         self._sent = sent
         self._changed = asyncio.Event()
+        self.rider: Callable[[int], bytes | None] = lambda most_bytes: None
+        """Asked for a packet of at most so many bytes that may leave with a bundle, each time that one leaves."""
         self.urgent_reports = 0
         """So many of the next receiver reports do not wait for a bundle to be full."""
 
@@ -51,6 +58,11 @@ class Outlet:
         """Whether each bundle repeats a frame of the one before, coarsely; nothing without bundles."""
         if self._bundler is not None:
             self._bundler.copies = on
+
+    @property
+    def span_ms(self) -> float:
+        """What a bundle covers; 0 without bundles."""
+        return 0.0 if self._bundler is None else self._bundler.span_ms
 
     @property
     def has_poses(self) -> bool:
@@ -102,18 +114,26 @@ class Outlet:
     def _send(self, packets: Iterable[Packet]) -> None:
         self._changed.set()
         for packet in packets:
-            data = wire.pack(packet)
+            size_bytes = len(wire.pack(packet))
             match packet:
                 case KeypointPacket():
-                    self._stats.add_payload("keypoints", len(data))
+                    self._stats.add_payload("keypoints", size_bytes)
                 case Bundle():
                     others = packet.voice_bytes + packet.attached_bytes
-                    self._stats.add_payload("keypoints", len(data) - others)
+                    self._stats.add_payload("keypoints", size_bytes - others)
                     self._stats.add_payload("voice", packet.voice_bytes)
                     self._stats.add_payload("control", packet.attached_bytes)
                 case VoicePacket():
-                    self._stats.add_payload("voice", len(data))
+                    self._stats.add_payload("voice", size_bytes)
                 case _:
-                    self._stats.add_payload("control", len(data))
+                    self._stats.add_payload("control", size_bytes)
+            leaving = self._ridden(packet, size_bytes) if isinstance(packet, Bundle) else packet
+            data = wire.pack(leaving)
             self._link.send(Channel.MEDIA, data)
-            self._sent(packet, len(data))
+            self._sent(leaving, len(data))
+
+    def _ridden(self, bundle: Bundle, size_bytes: int) -> Bundle:
+        """With a packet of `rider`, where there is one."""
+        room = min(MAX_ATTACHED_BYTES, wire.MTU_BYTES - size_bytes - _RIDING_BYTES)
+        part = self.rider(room) if len(bundle.attached) < MAX_ATTACHED and room > 0 else None
+        return bundle if part is None else replace(bundle, attached=(*bundle.attached, part))

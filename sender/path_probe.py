@@ -30,6 +30,12 @@ class PathProbe:
         self._open = False
         self._peer_has, self._peer_ms = False, float("-inf")
 
+    @property
+    def over(self) -> bool:
+        """Nothing more is to be learnt: no slice has to leave alone for that."""
+        unprobed = self._left > 0 and self._rate is not None and self._rate.unprobed(self._begun_ms)
+        return not self._open and not unprobed
+
     def said(self) -> None:
         """A pose is ready to leave: it leaves at once where a slice is to follow, or has followed."""
         now_ms = self._clock()

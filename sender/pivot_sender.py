@@ -11,6 +11,8 @@ PACE_KBPS = 60.0
 """Unless told otherwise. A slice of full size then takes 160 ms: keypoints in between wait for one slice at most."""
 OVERHEAD_BYTES = 103
 """Beside a slice's data: its header, and what a data-channel message costs on the wire (docs/wire.md)."""
+RIDING_BYTES = 12
+"""Beside its data in a bundle: its header, and how long it is."""
 FIRST_RESEND_MS = 200.0
 RESEND_RTT = 1.5
 BACKOFF, BACKOFF_FROM = 1.6, 3
@@ -31,6 +33,8 @@ class PivotSender:
         self.pace_kbps = pace_kbps
         """Rate on the wire at which slices leave; may be changed at any time: a faster one counts from the last slice
         on, a slower one from the next."""
+        self.patience_ms = 0.0
+        """A slice that is due waits so long for a bundle to ride in (`ride`), and then leaves alone."""
         self.reported_loss = 0.0
         """Share of packets lost as known from elsewhere."""
         self._own_loss = 0.0
@@ -43,7 +47,7 @@ class PivotSender:
         self._whole = True
         self._queue: deque[PivotSlice] = deque()
         self._first_round: frozenset[int] | None = None
-        self._next_send_ms = 0.0
+        self._offered_ms = self._next_send_ms = 0.0
         self._last_slice = 0.0, 0.0
         """When it left, and its bits on the wire."""
         self._resend_ms = 0.0
@@ -67,8 +71,13 @@ class PivotSender:
             return None
         if not self._queue:
             return self._resend_ms
+        return self._paced_ms + self.patience_ms
+
+    @property
+    def _paced_ms(self) -> float:
+        """When the next slice may leave."""
         left_ms, bits = self._last_slice
-        return min(self._next_send_ms, left_ms + bits / self.pace_kbps)
+        return max(self._offered_ms, min(self._next_send_ms, left_ms + bits / self.pace_kbps))
 
     @property
     def in_first_round(self) -> bool:
@@ -86,14 +95,14 @@ class PivotSender:
 
     def offer(self, pivot_id: int, slices: list[PivotSlice], now_ms: float) -> int:
         """Starts sending this pivot; whatever was missing of the one before is given up. Returns what it will take on
-        the wire if nothing has to be resent."""
+        the wire at most, each slice alone, if nothing has to be resent."""
         self._learn_loss()
         self._counts = dict([*self._counts.items(), (pivot_id, len(slices))][-REMEMBERED:])
         self._pivot_id, self._slices = pivot_id, slices
         self._received, self._sent, self._whole = frozenset(), {}, False
         self._queue = deque([*slices, *parity_slices(slices, parities(len(slices), self.loss))])
         self._first_round = frozenset(part.index for part in self._queue)
-        self._next_send_ms = max(now_ms, self._next_send_ms)
+        self._offered_ms, self._next_send_ms = now_ms, max(now_ms, self._next_send_ms)
         self._wait_ms, self._round = self._patience_ms(), 0
         return sum(len(part.data) + OVERHEAD_BYTES for part in self._queue)
 
@@ -108,12 +117,23 @@ class PivotSender:
             self._round += 1
             if self._round >= BACKOFF_FROM:
                 self._wait_ms = min(self._wait_ms * BACKOFF, SLOWEST_RESEND_MS)
+        return [self._leaving(len(self._queue[0].data) + OVERHEAD_BYTES, now_ms)]
+
+    def ride(self, most_bytes: int, now_ms: float) -> PivotSlice | None:
+        """The slice to send in a bundle that leaves now and has room for so much of its data, if any is due."""
+        if self._whole or not self._queue or now_ms < self._paced_ms or len(self._queue[0].data) > most_bytes:
+            return None
+        return self._leaving(len(self._queue[0].data) + RIDING_BYTES, now_ms)
+
+    def _leaving(self, size_bytes: int, now_ms: float) -> PivotSlice:
         part = self._queue.popleft()
         self._sent.setdefault(part.index, now_ms)
-        self._last_slice = now_ms, (len(part.data) + OVERHEAD_BYTES) * 8.0
-        self._next_send_ms = now_ms + self._last_slice[1] / self.pace_kbps
+        # what it waited for company does not slow those after it
+        due_ms = max(self._next_send_ms, now_ms - self.patience_ms)
+        self._last_slice = min(due_ms, now_ms), size_bytes * 8.0
+        self._next_send_ms = self._last_slice[0] + self._last_slice[1] / self.pace_kbps
         self._resend_ms = now_ms + self._wait_ms
-        return [part]
+        return part
 
     def acknowledge(self, ack: PivotAck, now_ms: float) -> bool:
         """Takes note of an acknowledgement; True where the receiver has the whole pivot (also one given up since)."""

@@ -15,7 +15,7 @@ from avcall.common import wire
 from avcall.common.clock import Clock
 from avcall.common.config import SendConfig
 from avcall.common.link import Channel, Link
-from avcall.common.pivot_format import SLICE_DATA_BYTES, PivotAck, PivotBody, rounded
+from avcall.common.pivot_format import SLICE_DATA_BYTES, SLICE_HEAD_BYTES, PivotAck, PivotBody, PivotSlice, rounded
 from avcall.common.stats import Stats
 from avcall.common.trace import Trace
 from avcall.common.wire import Packet
@@ -24,7 +24,7 @@ from avcall.sender.adaptive_selector import AdaptiveSelector
 from avcall.sender.analysis import Analysis, View
 from avcall.sender.pivot_budget import PivotBudget
 from avcall.sender.pivot_check import PivotChecker
-from avcall.sender.pivot_sender import PivotSender
+from avcall.sender.pivot_sender import OVERHEAD_BYTES, PivotSender
 from avcall.sender.rate_control_allowance import MESSAGE_BYTES, Wants, allow
 from avcall.sender.selector import PivotSelector, Reason, SentPivot, Sight, SimpleSelector
 
@@ -120,6 +120,17 @@ class PivotStage:
         self._sender.pace_kbps = PACE_FACTOR * kbps if pace_kbps is None else pace_kbps
         self._slice_bytes = slice_bytes
         self._changed.set()
+
+    @property
+    def slice_ms(self) -> float:
+        """How soon a whole slice may follow another."""
+        return (self._slice_bytes + OVERHEAD_BYTES) * 8.0 / self._sender.pace_kbps
+
+    def set_patience(self, patience_ms: float) -> None:
+        """How long a slice that is due waits for a bundle to leave with."""
+        if patience_ms != self._sender.patience_ms:
+            self._sender.patience_ms = patience_ms
+            self._changed.set()
 
     def hurry(self) -> None:
         """The next slice leaves at once."""
@@ -251,17 +262,31 @@ class PivotStage:
         saves = self._encoder.successor_bytes is not None
         self.selector.set_budget(self._kbps * (1.0 - SAVING if saves else 1.0), self._clock())
 
+    def ride(self, most_bytes: int) -> bytes | None:
+        """The packet of a slice that is due, of at most so many bytes, to leave with a bundle; None where there is
+        none. It counts as sent."""
+        first_time = self._sender.in_first_round
+        part = self._sender.ride(most_bytes - SLICE_HEAD_BYTES, self._clock())
+        if part is None:
+            return None
+        self._changed.set()
+        return self._leaving(part, first_time=first_time)
+
+    def _leaving(self, part: PivotSlice, *, first_time: bool) -> bytes:
+        data = wire.pack(part)
+        self._purse.spend(len(data) + MESSAGE_BYTES, self._clock())
+        if first_time:
+            self.selector.sending(part.pivot_id, self._clock())
+        self._stats.add_payload("pivots", len(data))
+        return data
+
     async def run(self) -> None:
         """Sends slices when they are due, for ever."""
         while True:
             self._changed.clear()
             first_time = self._sender.in_first_round
             for part in self._sender.take(self._clock()):
-                data = wire.pack(part)
-                self._purse.spend(len(data) + MESSAGE_BYTES, self._clock())
-                if first_time:
-                    self.selector.sending(part.pivot_id, self._clock())
-                self._stats.add_payload("pivots", len(data))
+                data = self._leaving(part, first_time=first_time)
                 self._link.send(Channel.MEDIA, data)
                 self._note_sent(part, len(data))
             due_ms = self._sender.due_ms

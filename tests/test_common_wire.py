@@ -67,6 +67,8 @@ def bundles(draw: st.DrawFn) -> wire.Bundle:
     times = tuple((start_ms + past_ms) % 2**32 for past_ms in accumulate(gaps, initial=0))
     copies = st.builds(wire.CoarseCopy, st.integers(1, 255), st.binary(max_size=30))
     acks = st.builds(wire.PivotAck, u16, st.frozensets(st.integers(0, 40))).map(wire.pack)
+    slices = st.binary(min_size=1, max_size=400).map(lambda part: wire.pack(wire.PivotSlice(7, 0, 1, len(part), part)))
+    attached = draw(st.lists(acks, max_size=bundle_format.MAX_ATTACHED - 1)) + draw(st.lists(slices, max_size=1))
     return wire.Bundle(
         draw(u16),
         times,
@@ -75,7 +77,7 @@ def bundles(draw: st.DrawFn) -> wire.Bundle:
         voice,
         draw(st.booleans()),
         draw(st.none() | copies),
-        tuple(draw(st.lists(acks, max_size=bundle_format.MAX_ATTACHED))),
+        tuple(attached),
     )
 
 

@@ -127,3 +127,33 @@ def test_urgent_reports_do_not_wait_for_a_full_bundle() -> None:
     (bundle,) = run(main)
     assert isinstance(bundle, Bundle)
     assert wire.attached(bundle) == [report]
+
+
+def test_a_bundle_takes_along_what_has_room_in_it() -> None:
+    offered: list[int] = []
+    slice_ = wire.pack(wire.PivotSlice(7, 0, 1, 300, bytes(300)))
+
+    def rider(most_bytes: int) -> bytes | None:
+        offered.append(most_bytes)
+        return slice_ if len(offered) == 1 else None
+
+    async def main(loop: VirtualTimeLoop) -> tuple[list[bytes], Stats]:
+        link, _ = pair()
+        stats = Stats()
+        outlet = Outlet(link, stats, loop.now_ms, Bundler(40.0, 25.0))
+        outlet.rider = rider
+        outlet.voice(VOICE, 60.0)  # alone: nothing rides with that
+        for number in range(2):
+            outlet.pose(Pose(40.0 * number, 1, POINTS), POINTS)
+            outlet.flush()
+        return [data for _, _, data in link.sent], stats
+
+    (_, full, plain), stats = run(main)
+    ridden = wire.parse(full)
+    assert isinstance(ridden, Bundle)
+    assert wire.attached(ridden) == [wire.parse(slice_)]
+    assert len(full) - len(plain) <= len(slice_) + 3
+    assert all(len(plain) + most_bytes < wire.MTU_BYTES for most_bytes in offered)
+    # what rode is counted by whoever sent it
+    assert stats.payload_bytes["pivots"] == 0
+    assert stats.payload_bytes["control"] == 0

@@ -6,11 +6,20 @@ import numpy as np
 import pytest
 
 from avcall.common.pivot_format import PivotAck, PivotSlice, join_slices
-from avcall.sender.pivot_sender import BACKOFF, FIRST_RESEND_MS, OVERHEAD_BYTES, PivotSender, parities
+from avcall.sender.pivot_sender import (
+    BACKOFF,
+    FIRST_RESEND_MS,
+    OVERHEAD_BYTES,
+    RIDING_BYTES,
+    PivotSender,
+    parities,
+)
 
 SLICE_BYTES = 500 - OVERHEAD_BYTES
 SLICE_MS = 500 * 8 / 60
 """At 60 kbit/s."""
+RIDDEN_MS = (SLICE_BYTES + RIDING_BYTES) * 8 / 60
+"""In a bundle."""
 
 
 def slices(pivot_id: int, count: int) -> list[PivotSlice]:
@@ -203,3 +212,31 @@ def test_an_answer_that_takes_longer_is_believed_at_once() -> None:
     sender.offer(1, slices(1, 1), 1_000.0)
     answer_ms = 700.0 - SLICE_MS
     assert play(sender, 1_000.0, 2_500.0)[:2] == [(1_000.0, 1, 0), (pytest.approx(1_000.0 + 1.5 * answer_ms), 1, 0)]
+
+
+def test_a_slice_that_is_due_rides_where_it_has_room_and_leaves_alone_when_no_bundle_comes() -> None:
+    sender = PivotSender(pace_kbps=60)
+    sender.patience_ms = 120.0
+    sender.offer(0, slices(0, 4), 1000.0)
+    assert sender.take(1000.0) == []  # the next bundle is worth waiting for
+    assert sender.ride(SLICE_BYTES - 1, 1010.0) is None
+    first = sender.ride(SLICE_BYTES, 1010.0)
+    assert first is not None
+    assert first.index == 0
+    assert sender.ride(SLICE_BYTES, 1011.0) is None  # not due: one that rides counts for the pace, too
+    alone = play(sender, 1011.0, 1180.0)
+    assert alone == [(pytest.approx(1000.0 + RIDDEN_MS + 120.0), 0, 1)]
+    # what waited for company does not slow those after it: two were due since
+    for index in (2, 3):
+        riding = sender.ride(SLICE_BYTES, 1181.0)
+        assert riding is not None
+        assert riding.index == index
+    assert sender.ride(SLICE_BYTES, 2000.0) is None  # nothing is left
+
+
+def test_a_slice_that_rode_is_resent_like_any_other() -> None:
+    sender = PivotSender()
+    sender.offer(0, slices(0, 1), 0.0)
+    assert sender.ride(SLICE_BYTES, 5.0) is not None
+    assert play(sender, 5.0, 6.0 + FIRST_RESEND_MS) == [(pytest.approx(5.0 + FIRST_RESEND_MS), 0, 0)]
+    assert sender.acknowledge(ack(0, 0), 300.0)

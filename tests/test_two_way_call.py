@@ -9,7 +9,7 @@ from avcall.bench.virtual_call import End, losses, two_way
 from avcall.cli.calling import Both
 from avcall.common import wire
 from avcall.common.link import Channel
-from avcall.common.wire import Bundle, Packet, PivotAck, Report
+from avcall.common.wire import Bundle, Packet, PivotAck, PivotSlice, Report
 
 
 def media(side: End) -> list[Packet]:
@@ -41,3 +41,14 @@ def test_losses_in_both_directions_are_played_through() -> None:
         assert side.summary["ticks_filled"] >= 0.96
         assert side.summary["freeze_longest_ms"] <= 300
         assert side.summary["counters"]["copies_used"] > 5
+
+
+def test_slices_of_later_pivots_ride_in_bundles() -> None:
+    for side in two_way(Both, Path(delay_ms=50), Path(delay_ms=50), seconds=30.0, span_ms="120"):
+        packets = media(side)
+        riding = [part for packet in packets if isinstance(packet, Bundle) for part in wire.attached(packet)]
+        later = [part.pivot_id for part in riding if isinstance(part, PivotSlice)]
+        alone = [part.pivot_id for part in packets if isinstance(part, PivotSlice)]
+        assert later
+        assert set(alone) == {0}  # the first picture waits for nothing
+        assert side.summary["counters"].get("packets_malformed", 0) == 0
