@@ -13,6 +13,8 @@ OVERHEAD_BYTES = 103
 """Beside a slice's data: its header, and what a data-channel message costs on the wire (docs/wire.md)."""
 RIDING_BYTES = 12
 """Beside its data in a bundle: its header, and how long it is."""
+RIDES_MOST_BYTES = 600
+"""Slices with more data have no room in many bundles, and little to gain: they wait for none."""
 FIRST_RESEND_MS = 200.0
 RESEND_RTT = 1.5
 BACKOFF, BACKOFF_FROM = 1.6, 3
@@ -71,7 +73,7 @@ class PivotSender:
             return None
         if not self._queue:
             return self._resend_ms
-        return self._paced_ms + self.patience_ms
+        return self._paced_ms + self._patience_of(self._queue[0])
 
     @property
     def _paced_ms(self) -> float:
@@ -121,15 +123,20 @@ class PivotSender:
 
     def ride(self, most_bytes: int, now_ms: float) -> PivotSlice | None:
         """The slice to send in a bundle that leaves now and has room for so much of its data, if any is due."""
-        if self._whole or not self._queue or now_ms < self._paced_ms or len(self._queue[0].data) > most_bytes:
+        if self._whole or not self._queue or now_ms < self._paced_ms:
+            return None
+        if len(self._queue[0].data) > min(most_bytes, RIDES_MOST_BYTES):
             return None
         return self._leaving(len(self._queue[0].data) + RIDING_BYTES, now_ms)
+
+    def _patience_of(self, part: PivotSlice) -> float:
+        return self.patience_ms if len(part.data) <= RIDES_MOST_BYTES else 0.0
 
     def _leaving(self, size_bytes: int, now_ms: float) -> PivotSlice:
         part = self._queue.popleft()
         self._sent.setdefault(part.index, now_ms)
         # what it waited for company does not slow those after it
-        due_ms = max(self._next_send_ms, now_ms - self.patience_ms)
+        due_ms = max(self._next_send_ms, now_ms - self._patience_of(part))
         self._last_slice = min(due_ms, now_ms), size_bytes * 8.0
         self._next_send_ms = self._last_slice[0] + self._last_slice[1] / self.pace_kbps
         self._resend_ms = now_ms + self._wait_ms

@@ -10,6 +10,7 @@ from avcall.sender.pivot_sender import (
     BACKOFF,
     FIRST_RESEND_MS,
     OVERHEAD_BYTES,
+    RIDES_MOST_BYTES,
     RIDING_BYTES,
     PivotSender,
     parities,
@@ -232,6 +233,15 @@ def test_a_slice_that_is_due_rides_where_it_has_room_and_leaves_alone_when_no_bu
         assert riding is not None
         assert riding.index == index
     assert sender.ride(SLICE_BYTES, 2000.0) is None  # nothing is left
+
+
+def test_a_large_slice_waits_for_no_bundle() -> None:
+    sender = PivotSender()
+    sender.patience_ms = 120.0
+    data = bytes(RIDES_MOST_BYTES + 1)
+    sender.offer(0, [PivotSlice(0, 0, 1, len(data), data)], 1000.0)
+    assert sender.ride(1000, 1000.0) is None
+    assert play(sender, 1000.0, 1001.0) == [(1000.0, 0, 0)]
 
 
 def test_a_slice_that_rode_is_resent_like_any_other() -> None:
