@@ -7,9 +7,10 @@ from torch import nn
 
 
 def native_bf16(device: str | torch.device) -> bool:
-    """True where bf16 is multiplied natively. A processor that emulates it (AVX2 alone) takes ten times as long as in
-    float32."""
-    return torch.device(device).type == "cuda" or bool(torch.cpu._is_avx512_bf16_supported())
+    """True where bf16 is multiplied faster than float32: on GPUs, and on processors with AMX. For the networks here one
+    with AVX-512's bf16 instructions alone takes 1.2 to 1.6 times as long with it, one that emulates it (AVX2 alone) ten
+    times as long."""
+    return torch.device(device).type == "cuda" or bool(torch.cpu._is_amx_tile_supported())
 
 
 def mixed(device: str | torch.device, precision: str = "auto") -> torch.autocast:
