@@ -37,7 +37,8 @@ def call(
 def noses(link: MemoryLink) -> Iterator[tuple[int, float]]:
     """Capture time and nose of every frame that was sent, alone or in a bundle."""
     packets = [wire.parse(data) for _, channel, data in link.sent if channel is Channel.MEDIA]
-    slices = [packet for packet in packets if isinstance(packet, wire.PivotSlice)]
+    riding = [part for packet in packets if isinstance(packet, wire.Bundle) for part in wire.attached(packet)]
+    slices = [packet for packet in (*packets, *riding) if isinstance(packet, wire.PivotSlice)]
     pivots, reader = {}, BundleReader()
     for pivot_id in {part.pivot_id for part in slices}:
         parts = {part.index: part.data for part in slices if part.pivot_id == pivot_id}
