@@ -181,7 +181,7 @@ class Hostile:
         times = tuple((start + 40 * number) % 2**32 for number in range(count))
         near = abs(bundle_format.offset_ms(speech.capture_ms, start)) <= bundle_format.MAX_VOICE_OFFSET_MS
         coded = self._coded[count] if self.random.random() < 0.5 else self.random.randbytes(4 + 3 * count)
-        riding = (wire.pack(self._report(now_ms)),) if self.random.random() < 0.3 else ()
+        riding: tuple[bytes, ...] = (wire.pack(self._report(now_ms)),) if self.random.random() < 0.3 else ()
         if self.random.random() < 0.3 and len(part := self._slice(now_ms)) <= _RIDES_MOST_BYTES:
             riding += (part,)
         pivot_id = self.random.randrange(3 * len(KNOWN_PIVOTS))
