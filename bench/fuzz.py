@@ -26,13 +26,12 @@ from avcall.common.keypoints import COUNT
 from avcall.common.pivot_format import PivotAck, PivotBody, PivotCodec, parity_slices, slice_pivot
 from avcall.common.report_format import Earlier, Report
 from avcall.common.wire import Bundle, CoarseCopy, KeypointPacket, Packet, VoicePacket
+from avcall.sender.pivot_sender import RIDES_MOST_BYTES
 
 SESSION_CASES = 5_000
 """A new pair of ends begins after so many."""
 SLOW_S = 1.0
 """Of CPU time."""
-_RIDES_MOST_BYTES = 600
-"""Of slices in bundles: more would not fit beside the rest."""
 REMEMBERED = 64
 TICK_EVERY = 4
 WARM_CASES = 20_000
@@ -182,7 +181,7 @@ class Hostile:
         near = abs(bundle_format.offset_ms(speech.capture_ms, start)) <= bundle_format.MAX_VOICE_OFFSET_MS
         coded = self._coded[count] if self.random.random() < 0.5 else self.random.randbytes(4 + 3 * count)
         riding: tuple[bytes, ...] = (wire.pack(self._report(now_ms)),) if self.random.random() < 0.3 else ()
-        if self.random.random() < 0.3 and len(part := self._slice(now_ms)) <= _RIDES_MOST_BYTES:
+        if self.random.random() < 0.3 and len(part := self._slice(now_ms)) <= RIDES_MOST_BYTES:
             riding += (part,)
         pivot_id = self.random.randrange(3 * len(KNOWN_PIVOTS))
         copy = None

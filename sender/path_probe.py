@@ -1,7 +1,8 @@
 """Learns in a call's first moments what the path carries, from both ends' first packets.
 
 A pose leaves at once, then a slice of the first pivot, then another pose: the time between the two at the other end is
-what the slice took on the slowest link, and rate control has it as soon as a report about them comes.
+what the slice took on the slowest link, and rate control has it as soon as a report about them comes. So it is known
+here, too, from when on slices may ride in bundles.
 """
 
 from __future__ import annotations
@@ -30,11 +31,17 @@ class PathProbe:
         self._open = False
         self._peer_has, self._peer_ms = False, float("-inf")
 
-    @property
-    def over(self) -> bool:
-        """Nothing more is to be learnt: no slice has to leave alone for that."""
-        unprobed = self._left > 0 and self._rate is not None and self._rate.unprobed(self._begun_ms)
-        return not self._open and not unprobed
+    def ride(self, most_bytes: int) -> bytes | None:
+        """A slice of a pivot, of at most so many bytes, for a bundle that is leaving. The first pivot's leave alone as
+        long as they tell what the path carries, and where they follow each other more quickly than bundles."""
+        span_ms = self._outlet.span_ms
+        if self._rate is not None and self._rate.first_pivot:
+            probing = self._open or (self._left > 0 and self._rate.unprobed(self._begun_ms))
+            if probing or self._pivots.slice_ms < span_ms:
+                self._pivots.set_bundle_wait(0.0)
+                return None
+        self._pivots.set_bundle_wait(span_ms)
+        return self._pivots.ride(most_bytes)
 
     def said(self) -> None:
         """A pose is ready to leave: it leaves at once where a slice is to follow, or has followed."""

@@ -126,9 +126,9 @@ class Sender:
             trace=trace,
             note_sent=self._note_sent,
         )
-        self._outlet.rider = self._ride
         self._selector = self._pivots.selector
         self._probe = PathProbe(self._rate, self._pivots, self._outlet, clock)
+        self._outlet.rider = self._probe.ride
         self._flows = FlowStage(checker, compute=self._compute_timed, clock=clock, stats=stats)
         self._presence = FacePresence()
         self._last_view: View | None = None
@@ -215,17 +215,6 @@ class Sender:
         every = max(self._config.keypoints_every, THIN_EVERY if thin else 1)
         self._thinner.every = math.ceil(every / self._frame_rate.every)
         self._outlet.set_fps(self._config.fps / (self._thinner.every * self._frame_rate.every))
-
-    def _ride(self, most_bytes: int) -> bytes | None:
-        """A slice of a pivot for a bundle that is leaving. The first pivot's wait for none where they follow each other
-        more quickly than bundles, nor as long as they tell what the path carries."""
-        span_ms = self._outlet.span_ms
-        first = self._rate is not None and self._rate.first_pivot
-        if first and (self._pivots.slice_ms < span_ms or not self._probe.over):
-            self._pivots.set_patience(0.0)
-            return None
-        self._pivots.set_patience(span_ms)
-        return self._pivots.ride(most_bytes)
 
     def _note_sent(self, packet: Packet, size_bytes: int) -> None:
         if self._rate is not None:

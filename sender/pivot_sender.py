@@ -35,7 +35,7 @@ class PivotSender:
         self.pace_kbps = pace_kbps
         """Rate on the wire at which slices leave; may be changed at any time: a faster one counts from the last slice
         on, a slower one from the next."""
-        self.patience_ms = 0.0
+        self.bundle_wait_ms = 0.0
         """A slice that is due waits so long for a bundle to ride in (`ride`), and then leaves alone."""
         self.reported_loss = 0.0
         """Share of packets lost as known from elsewhere."""
@@ -73,7 +73,7 @@ class PivotSender:
             return None
         if not self._queue:
             return self._resend_ms
-        return self._paced_ms + self._patience_of(self._queue[0])
+        return self._paced_ms + self._waits_ms(self._queue[0])
 
     @property
     def _paced_ms(self) -> float:
@@ -129,14 +129,14 @@ class PivotSender:
             return None
         return self._leaving(len(self._queue[0].data) + RIDING_BYTES, now_ms)
 
-    def _patience_of(self, part: PivotSlice) -> float:
-        return self.patience_ms if len(part.data) <= RIDES_MOST_BYTES else 0.0
+    def _waits_ms(self, part: PivotSlice) -> float:
+        return self.bundle_wait_ms if len(part.data) <= RIDES_MOST_BYTES else 0.0
 
     def _leaving(self, size_bytes: int, now_ms: float) -> PivotSlice:
         part = self._queue.popleft()
         self._sent.setdefault(part.index, now_ms)
         # what it waited for company does not slow those after it
-        due_ms = max(self._next_send_ms, now_ms - self._patience_of(part))
+        due_ms = max(self._next_send_ms, now_ms - self._waits_ms(part))
         self._last_slice = min(due_ms, now_ms), size_bytes * 8.0
         self._next_send_ms = self._last_slice[0] + self._last_slice[1] / self.pace_kbps
         self._resend_ms = now_ms + self._wait_ms

@@ -126,10 +126,10 @@ class PivotStage:
         """How soon a whole slice may follow another."""
         return (self._slice_bytes + OVERHEAD_BYTES) * 8.0 / self._sender.pace_kbps
 
-    def set_patience(self, patience_ms: float) -> None:
+    def set_bundle_wait(self, wait_ms: float) -> None:
         """How long a slice that is due waits for a bundle to leave with."""
-        if patience_ms != self._sender.patience_ms:
-            self._sender.patience_ms = patience_ms
+        if wait_ms != self._sender.bundle_wait_ms:
+            self._sender.bundle_wait_ms = wait_ms
             self._changed.set()
 
     def hurry(self) -> None:

@@ -217,7 +217,7 @@ def test_an_answer_that_takes_longer_is_believed_at_once() -> None:
 
 def test_a_slice_that_is_due_rides_where_it_has_room_and_leaves_alone_when_no_bundle_comes() -> None:
     sender = PivotSender(pace_kbps=60)
-    sender.patience_ms = 120.0
+    sender.bundle_wait_ms = 120.0
     sender.offer(0, slices(0, 4), 1000.0)
     assert sender.take(1000.0) == []  # the next bundle is worth waiting for
     assert sender.ride(SLICE_BYTES - 1, 1010.0) is None
@@ -237,7 +237,7 @@ def test_a_slice_that_is_due_rides_where_it_has_room_and_leaves_alone_when_no_bu
 
 def test_a_large_slice_waits_for_no_bundle() -> None:
     sender = PivotSender()
-    sender.patience_ms = 120.0
+    sender.bundle_wait_ms = 120.0
     data = bytes(RIDES_MOST_BYTES + 1)
     sender.offer(0, [PivotSlice(0, 0, 1, len(data), data)], 1000.0)
     assert sender.ride(1000, 1000.0) is None
