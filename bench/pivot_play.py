@@ -97,7 +97,8 @@ def play(
             chosen = selector.to_check(sight, now_ms)
             if chosen:
                 selector.checked(checker.flaws([p.pivot_id for p in chosen], view), now_ms)
-        if selector.wants(sight, now_ms) is not None:
+        wanted = selector.wants(sight, now_ms)
+        if wanted is not None or not pivots:  # every rule begins with the first frame, whatever its eyes
             coded, keypoints = encoder.encode(view.image), rounded(view.keypoints)
             height, width = view.image.shape[:2]
             body = PivotBody(coded.codec, width, height, 0, keypoints, coded.data, coded.chain, coded.link)

@@ -16,19 +16,35 @@ import numpy as np
 
 from avcall.bench.virtual_time import VirtualTimeLoop
 from avcall.common.frames import SAMPLE_RATE, AudioChunk, VideoFrame
-from avcall.common.keypoints import MESH_INDICES, NOSE, Image, Keypoints, Landmarks
+from avcall.common.keypoints import (
+    EYE_LEFT,
+    EYE_RIGHT,
+    LID_LEFT,
+    LID_RIGHT,
+    MESH_INDICES,
+    NOSE,
+    Image,
+    Keypoints,
+    Landmarks,
+)
 from avcall.models.interfaces import ModelId
 
 MODEL = ModelId("fake", "00000000")
+OPEN = 0.06
+"""How far the lids stand above the line of the eye corners, in distances between these."""
 PORTRAIT = Path(__file__).resolve().parent / "assets" / "portrait.jpg"
 
 
 class SwayingFace:
-    """A mesh whose nose sways with the number that is painted into the frame (0: nobody there)."""
+    """A mesh with open eyes whose nose sways with the number that is painted into the frame (0: nobody there)."""
 
     def __init__(self) -> None:
         angles = np.linspace(0, 2 * np.pi, 468)
         self._face = np.stack([0.4 * np.cos(angles), 0.5 * np.sin(angles), 0 * angles], axis=1).astype(np.float32)
+        left, right = (self._face[MESH_INDICES[corner], :2] for corner in (EYE_LEFT, EYE_RIGHT))
+        up = np.array([right[1] - left[1], left[0] - right[0]])
+        for lid in (LID_LEFT, LID_RIGHT):
+            self._face[MESH_INDICES[lid], :2] = (left + right) / 2 + OPEN * up
 
     def find(self, image: Image) -> Landmarks | None:
         number = int(image[0, 0, 0])

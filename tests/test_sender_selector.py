@@ -91,6 +91,34 @@ def test_a_pivot_with_shut_eyes_is_replaced_once_by_one_with_open_eyes() -> None
     assert selector.wants(sight(), 5_000.0) is None
 
 
+def test_the_first_pivot_waits_for_the_end_of_a_blink_but_not_for_long() -> None:
+    selector = SimpleSelector(10_000.0)
+    assert selector.wants(sight(lids=-0.02), 0.0) is None
+    assert selector.wants(sight(lids=-0.02), 40.0) is None
+    assert selector.wants(sight(lids=-0.05), 80.0) is Reason.START
+    narrow = SimpleSelector(10_000.0)
+    asked = [narrow.wants(sight(lids=-0.02), 40.0 * number) for number in range(7)]
+    assert asked == [None] * 6 + [Reason.START]
+    asked_for = SimpleSelector(10_000.0)
+    asked_for.request(0.0)
+    assert asked_for.wants(sight(lids=-0.02), 0.0) is Reason.REQUEST
+
+
+def test_eyes_that_begin_narrow_need_not_be_open_for_as_long() -> None:
+    selector = SimpleSelector(10_000.0)
+    assert selector.wants(sight(lids=-0.05), 0.0) is Reason.START
+    selector.sent(SentPivot(0, HERE, pose(lids=-0.05), 0.0))
+    selector.acknowledged(0)
+    lids = [-0.05] * 49 + [-0.10] * 10
+    reasons = [selector.wants(sight(lids=one), 40.0 + 40.0 * number) for number, one in enumerate(lids)]
+    assert reasons.index(Reason.EYES) == 49 + 4  # five of the last ten are open
+
+
+def test_raised_brows_are_no_reason_for_a_pivot() -> None:
+    selector = watched(started(), 40.0)
+    assert {selector.wants(sight(lids=-0.13), 2_040.0 + 40.0 * number) for number in range(20)} == {None}
+
+
 def talking(at_ms: float, gap: float, calm: bool = True) -> tuple[Sight, float]:
     """A frame with the lips `gap` eye distances apart, and its time."""
     points = pose()
