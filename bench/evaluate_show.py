@@ -24,7 +24,7 @@ from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor, Repai
 from avcall.models.pivot_video import code_chain
 from avcall.models.scene_tracker import Scene, SceneTracker
 from avcall.models.segmentation import Segmenter
-from avcall.receiver.dissolve import FADE_TICKS, Difference, difference, mixed, share
+from avcall.receiver.dissolve import FADE_TICKS, Dissolve, share
 from avcall.receiver.run_reader import RunReader
 from avcall.sender.analysis import View
 from avcall.sender.crop import Crop
@@ -147,7 +147,7 @@ def show_driven(
     frames: list[Image] = []
     encode_ms, drive_ms = [], []
     encoded: Encoded | None = None
-    apart: Difference = ()
+    dissolve = Dissolve()
     for picture, start, end in pivots.spans(len(keypoints)):
         before = time.process_time()
         encoded = followed(reenactor, encode(picture, keypoints[start]), encoded)
@@ -156,8 +156,8 @@ def show_driven(
             before = time.process_time()
             made = driven(reenactor, encoded, keypoints[tick], motions[tick])
             drive_ms.append((time.process_time() - before) * 1000)
-            left = FADE_TICKS - (tick - start)
-            if left == FADE_TICKS and frames:
-                apart = difference(frames[-1], made, keypoints[tick])
-            frames.append(mixed(made, apart[0], share(left)) if apart and left > 0 else made)
+            fade = share(max(0, FADE_TICKS - (tick - start)))
+            shown = dissolve.show(made, keypoints[tick], fade, changes=tick == start)
+            assert isinstance(shown, np.ndarray)
+            frames.append(shown)
     return Shown(frames, float(np.median(encode_ms)), float(np.median(drive_ms)))

@@ -12,7 +12,7 @@ from avcall.common.frames import Pose
 from avcall.common.keypoints import Image
 from avcall.common.stats import Stats
 from avcall.models.interfaces import Detailed, Encoded, Reenactor, driven, driven_detailed
-from avcall.receiver.dissolve import FADE_TICKS, Difference, difference, dissolved, share
+from avcall.receiver.dissolve import FADE_TICKS, Dissolve, share
 from avcall.receiver.inbetween import Inbetween
 from avcall.receiver.jitter_buffer import Between
 from avcall.receiver.pivots import PivotCache, ReadyPivot
@@ -71,9 +71,7 @@ class Animator:
         self._ready: ReadyPivot | None = None
         """What `_pose` was driven from."""
         self._fades_left = 0
-        self._apart: Difference = ()
-        """What was shown last by the pivot before, less the first picture of this one."""
-        self._last: Detailed | Image | None = None
+        self._dissolve = Dissolve()
         self._drawn: Drawing | None = None
 
     def plan(self, pose: Pose, between: Between | None = None) -> Drawing | None:
@@ -113,17 +111,15 @@ class Animator:
         try:
             made = self._drive(drawing)
         except Exception as error:  # noqa: BLE001 - a network may fail in any way, and a call outlives it
-            self._drawn, self._apart = None, ()
+            self._drawn = None
+            self._dissolve.end()
             self._stats.count("drive_failed")
             _log.warning("the reenactor failed, the last picture stands: %s", error)
-            return None if self._last is None else _drawn(self._last, fresh=False)
-        if drawing.fade == 0.0:
-            self._apart = ()
-        elif drawing.changes:
-            self._apart = difference(self._last, made, drawing.pose.keypoints)
-        made = dissolved(made, self._apart, drawing.fade)
-        self._last, self._drawn = made, drawing
-        return _drawn(made, fresh=True)
+            last = self._dissolve.last
+            return None if last is None else _drawn(last, fresh=False)
+        self._drawn = drawing
+        shown = self._dissolve.show(made, drawing.pose.keypoints, drawing.fade, changes=drawing.changes)
+        return _drawn(shown, fresh=True)
 
     def _drive(self, drawing: Drawing) -> Detailed | Image:
         encoded = drawing.ready.encoded

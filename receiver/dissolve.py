@@ -70,6 +70,28 @@ def _leave_out_mouth(apart: NDArray[np.int16], keypoints: Keypoints) -> None:
     apart[top:bottom, left:right] = apart[top:bottom, left:right] * np.clip(away - 0.5, 0.0, 1.0)[..., None]
 
 
+class Dissolve:
+    """One video: remembers what was shown last and what parted it from the first picture after a change."""
+
+    def __init__(self) -> None:
+        self._apart: Difference = ()
+        self.last: Detailed | Image | None = None
+        """What was shown last."""
+
+    def show(self, made: Detailed | Image, keypoints: Keypoints, fade: float, *, changes: bool) -> Detailed | Image:
+        """`made`, with a share `fade` of what was seen before the last change; `changes`: it is the first after one."""
+        if fade == 0.0:
+            self._apart = ()
+        elif changes:
+            self._apart = difference(self.last, made, keypoints)
+        self.last = dissolved(made, self._apart, fade)
+        return self.last
+
+    def end(self) -> None:
+        """Nothing of before the change is to be seen any more."""
+        self._apart = ()
+
+
 def dissolved(made: Detailed | Image, apart: Difference, share: float) -> Detailed | Image:
     """A picture with a share of a difference; itself where that is of another size."""
     if not apart or _shapes(made) != [part.shape for part in apart]:

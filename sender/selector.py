@@ -31,8 +31,8 @@ GOOD_WITHIN_MS = 400.0
 SHUT = 0.8
 """Of a person's usual lid opening: below this the eyes are shut, or nearly so. A blink goes down to 0.4 to 0.7."""
 NARROW = 0.036
-"""Lid opening below which eyes are taken to be shut before a person's usual one is known: on train clips 99 % of shut eyes
-are, and 4 % of open ones."""
+"""Lid opening below which eyes are taken to be shut before a person's usual one is known: on train clips 99 % of shut
+eyes are, and 4 % of open ones."""
 AWAKE_WITHIN_MS = 240.0
 """A call's first pivot waits this long for eyes that are not: a blink takes no longer, and dull eyes would stay for
 seconds."""
@@ -232,7 +232,8 @@ class SimpleSelector:
         """What is open differs from person to person: it is known by comparison with the last seconds."""
         if len(self._openings) < USUAL_FROM:
             return False
-        usual = max(np.median(self._openings), OF_LATE * np.median(list(self._openings)[-USUAL_FROM:]))
+        of_late = OF_LATE * float(np.median(list(self._openings)[-USUAL_FROM:]))
+        usual = max(float(np.median(self._openings)), of_late)
         return usual > 0 and opening(keypoints) < SHUT * usual
 
     def _mouth(self) -> Mouth:
