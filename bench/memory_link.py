@@ -115,6 +115,9 @@ class MemoryLink:
             raise LinkClosed
         return item
 
+    def age_ms(self) -> float:
+        return 0.0  # nobody is busy here
+
     def wire_bytes(self) -> WireBytes:
         return WireBytes(self.up_bytes, self.down_bytes)
 

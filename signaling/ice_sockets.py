@@ -1,4 +1,5 @@
-"""What avcall changes in one ICE connection of aioice 0.13: its addresses, a meter on its sockets, more patience.
+"""What avcall changes in one ICE connection of aioice 0.13: its addresses, a meter on its sockets, more patience, and
+that it knows when a datagram came.
 
 Everything is done to the one `aioice.Connection` handed in, never to the library, and before it gathers candidates.
 aioice always gathers on every address of the machine but 127.0.0.1, and counts nothing. Its checks of consent (RFC
@@ -14,6 +15,7 @@ from typing import Any
 
 from avcall.common.errors import ConfigError
 from avcall.common.link import WireBytes
+from avcall.signaling.kernel_arrival import Arrived, waited_s
 
 _UDP_IPV4_BYTES = 28
 _UDP_IPV6_BYTES = 48
@@ -32,6 +34,8 @@ class WireMeter:
     def __init__(self) -> None:
         self._up = 0
         self._down = 0
+        self.waited_s = 0.0
+        """How long the datagram that was read last had waited for it."""
 
     def bytes(self) -> WireBytes:
         return WireBytes(self._up, self._down)
@@ -44,10 +48,11 @@ class WireMeter:
         over_tcp = not hasattr(protocol, "datagram_received")
         header = _headers(protocol.transport) + (_TCP_MORE_BYTES if over_tcp else 0)
         arriving = "data_received" if over_tcp else "datagram_received"
-        hand_on = getattr(protocol, arriving)
+        hand_on, transport = getattr(protocol, arriving), protocol.transport
 
         def arrive(data: bytes, *rest: Any) -> None:
             self._down += len(data) + header
+            self.waited_s = waited_s(transport)
             hand_on(data, *rest)
 
         setattr(protocol, arriving, arrive)
@@ -111,7 +116,7 @@ def check_address(bind: str) -> None:
 
 
 def prepare(connection: Any, meter: WireMeter, bind: str = "") -> None:
-    """Meters an `aioice.Connection` and restricts it to the address `bind`, if one is given.
+    """Meters an `aioice.Connection`, has its datagrams be `Arrived`, and restricts it to the address `bind`, if given.
 
     Without `bind` it uses all addresses but loopback, or loopback where the machine has no other.
     """
@@ -123,6 +128,12 @@ def prepare(connection: Any, meter: WireMeter, bind: str = "") -> None:
         return await gather(component=component, addresses=wanted, timeout=timeout)
 
     connection.get_component_candidates = gather_on
+    take = connection.data_received
+
+    def take_arrived(data: bytes, component: int) -> None:
+        take(Arrived.now(data, meter.waited_s), component)
+
+    connection.data_received = take_arrived
 
 
 def _make_patient(protocol: Any) -> None:

@@ -15,6 +15,7 @@ from avcall.common.link import Channel, LinkClosed, WireBytes
 from avcall.common.stats import Stats
 from avcall.signaling.dtls_tuning import prefer_short_records
 from avcall.signaling.ice_sockets import WireMeter, check_address, prepare
+from avcall.signaling.kernel_arrival import Arrived
 from avcall.signaling.messages import FromServer, IceServer, PeerLeft, Signal
 from avcall.signaling.sctp_tuning import tune
 
@@ -96,13 +97,16 @@ class PeerLink:
         self._control = self._peer.createDataChannel("control", negotiated=True, id=1)
         self._outbox: deque[tuple[float, bytes]] = deque()
         self._outbox_bytes = 0
-        self._inbound: deque[tuple[Channel, bytes]] = deque()
+        self._inbound: deque[tuple[Channel, bytes, float]] = deque()
+        """What came, and when its last datagram came to this machine."""
+        self._datagram_s = self._given_s = self._loop.time()
         self._waiting: dict[Channel, int] = {Channel.MEDIA: 0, Channel.CONTROL: 0}
         self._arrived = asyncio.Event()
         self._changed = asyncio.Event()
         self._closed = False
         self._meter = WireMeter()
         prepare(self._ice_connection(), self._meter, bind)
+        self._watch_datagrams()
         tune(self._peer.sctp)
         prefer_short_records(self._dtls())
         for channel, kind in ((self._media, Channel.MEDIA), (self._control, Channel.CONTROL)):
@@ -159,6 +163,18 @@ class PeerLink:
     def _ice_connection(self) -> Any:
         return self._dtls().transport.iceGatherer._connection
 
+    def _watch_datagrams(self) -> None:
+        """Notes when each datagram came before DTLS and SCTP, in whose task the messages in it are taken, get it."""
+        ice = self._dtls().transport
+        receive = ice._recv
+
+        async def receive_noting() -> bytes:
+            data: bytes = await receive()
+            self._datagram_s = data.at_s if isinstance(data, Arrived) else self._loop.time()
+            return data
+
+        ice._recv = receive_noting
+
     # ---- the Link
 
     def send(self, channel: Channel, data: bytes) -> None:
@@ -194,9 +210,13 @@ class PeerLink:
                 raise LinkClosed
             self._arrived.clear()
             await self._arrived.wait()
-        channel, data = self._inbound.popleft()
+        channel, data, self._given_s = self._inbound.popleft()
         self._waiting[channel] -= 1
         return channel, data
+
+    def age_ms(self) -> float:
+        """See Link. By the kernel's clock where it tells (`kernel_arrival`)."""
+        return max(0.0, self._loop.time() - self._given_s) * 1000.0
 
     def wire_bytes(self) -> WireBytes:
         """See Link. All datagrams of the ICE sockets: STUN, DTLS, SCTP and its acks, with UDP and IP headers. The
@@ -238,9 +258,9 @@ class PeerLink:
             self._stats.count(f"{channel.value}_dropped_inbound")
             if channel is Channel.CONTROL:
                 return
-            del self._inbound[next(i for i, (kind, _) in enumerate(self._inbound) if kind is Channel.MEDIA)]
+            del self._inbound[next(i for i, (kind, *_) in enumerate(self._inbound) if kind is Channel.MEDIA)]
             self._waiting[channel] -= 1
-        self._inbound.append((channel, data))
+        self._inbound.append((channel, data, self._datagram_s))
         self._waiting[channel] += 1
         self._arrived.set()
 

@@ -31,6 +31,9 @@ class Wire:
     async def receive(self) -> tuple[Channel, bytes]:
         raise NotImplementedError
 
+    def age_ms(self) -> float:
+        return 0.0
+
     def wire_bytes(self) -> WireBytes:
         return WireBytes(self.up, 0)
 

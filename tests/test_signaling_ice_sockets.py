@@ -65,6 +65,10 @@ class Connection:
     def __init__(self) -> None:
         self._protocols: list[Any] = []
         self.gathered: list[list[str]] = []
+        self.taken: list[bytes] = []
+
+    def data_received(self, data: bytes, component: int) -> None:
+        self.taken.append(data)
 
     async def get_component_candidates(self, component: int, addresses: list[str], timeout: int = 5) -> list[str]:
         self.gathered.append(addresses)

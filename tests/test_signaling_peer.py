@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import logging
 import re
+import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -74,6 +76,20 @@ async def test_messages_both_ways_on_both_channels() -> None:
         for link in (first, second):
             got = {await link.receive(), await link.receive()}
             assert got == {(Channel.CONTROL, b"control"), (Channel.MEDIA, b"media")}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells when a datagram came")
+async def test_a_message_is_as_old_as_its_datagram_however_busy_this_end_was() -> None:
+    busy_s = 0.15
+    async with linked() as (first, second):
+        for _ in range(2):  # from the second on the kernel keeps the time
+            before, begun_s = first.wire_bytes().up, time.monotonic()
+            first.send(Channel.MEDIA, b"media")
+            while first.wire_bytes().up == before:  # noqa: ASYNC110 - not a step longer
+                await asyncio.sleep(0)
+            time.sleep(busy_s)  # noqa: ASYNC251 - nobody gets anything done
+            await second.receive()
+        assert busy_s * 1000.0 - 1.0 <= second.age_ms() <= (time.monotonic() - begun_s) * 1000.0
 
 
 async def test_the_wire_is_counted_with_headers_and_acks() -> None:
