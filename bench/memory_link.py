@@ -115,8 +115,8 @@ class MemoryLink:
             raise LinkClosed
         return item
 
-    def age_ms(self) -> float:
-        return 0.0  # nobody is busy here
+    def arrived_ms(self) -> float:
+        return asyncio.get_running_loop().time() * 1000.0  # nobody is busy here: everything is taken when it comes
 
     def wire_bytes(self) -> WireBytes:
         return WireBytes(self.up_bytes, self.down_bytes)

@@ -43,9 +43,9 @@ class Link(Protocol):
             LinkClosed: no more will come.
         """
 
-    def age_ms(self) -> float:
-        """How long ago the message that `receive` gave last came to this machine, which may have been too busy to take
-        it then."""
+    def arrived_ms(self) -> float:
+        """When the message that `receive` gave last came to this machine, by a `Clock`: the program may have been too
+        busy to take it then."""
 
     def wire_bytes(self) -> WireBytes:
         """What has crossed the socket so far."""

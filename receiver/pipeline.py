@@ -159,7 +159,7 @@ class Receiver:
                     self._pivots.take(packet, self._sender_time.nearest, now_ms)
             stamp = wire.stamp(packet)
             if stamp is not None:
-                self._reporter.arrived(stamp, self._link.wire_bytes().down, now_ms - self._link.age_ms())
+                self._reporter.arrived(stamp, self._link.wire_bytes().down, self._link.arrived_ms())
         except ProtocolError:
             self._stats.count("packets_malformed")
 

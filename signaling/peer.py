@@ -214,9 +214,9 @@ class PeerLink:
         self._waiting[channel] -= 1
         return channel, data
 
-    def age_ms(self) -> float:
-        """See Link. By the kernel's clock where it tells (`kernel_arrival`)."""
-        return max(0.0, self._loop.time() - self._given_s) * 1000.0
+    def arrived_ms(self) -> float:
+        """See Link. As the kernel has it, where it tells (`kernel_arrival`)."""
+        return self._given_s * 1000.0
 
     def wire_bytes(self) -> WireBytes:
         """See Link. All datagrams of the ICE sockets: STUN, DTLS, SCTP and its acks, with UDP and IP headers. The

@@ -31,7 +31,7 @@ class Wire:
     async def receive(self) -> tuple[Channel, bytes]:
         raise NotImplementedError
 
-    def age_ms(self) -> float:
+    def arrived_ms(self) -> float:
         return 0.0
 
     def wire_bytes(self) -> WireBytes:
