@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from enum import Enum
+from statistics import median
 
 from avcall.sender.rate_control_allowance import FIRST_SLICE_BYTES, MESSAGE_BYTES
 from avcall.sender.rate_control_feedback import Feedback, Sample
@@ -71,6 +72,8 @@ SILENT_FALL, SILENT_LEAVES = 0.8, 0.7
 """A second; and of the rate when reports come again."""
 PAUSE_MS, PAUSED = 5_000.0, 0.6
 """After a pause of so long, this part of the rate is left: others have taken the room."""
+LONGER = 1.4
+"""Times the median: packets longer than that tell what bytes take."""
 STUCK_AFTER = 4
 """So many decreases that did not shorten the queue, and it is the path that has become longer."""
 
@@ -241,20 +244,31 @@ class RateController:
         if took_ms > 0.0:
             self.delivered_kbps = 8.0 * sum(f.delivered_bytes for f in self._delivered) / took_ms
             self._sent_kbps = 8.0 * sum(f.sent_bytes for f in self._delivered) / took_ms
-        base_ms = min(map(self._queued_from, self._samples))
-        self._late_ms = [self._queued_from(sample) - base_ms for sample in list(self._samples)[-3:]]
+        byte_ms = self._byte_ms()
+        past_ms = [sample.transit_ms - byte_ms * sample.size_bytes for sample in self._samples]
+        self._late_ms = [ms - min(past_ms) for ms in past_ms[-3:]]
         self.queue_ms = min(self._late_ms)
 
-    def _queued_from(self, sample: Sample) -> float:
-        """The transit without the time that the packet itself takes on the slowest link, once that link's capacity was
-        seen, or guessed by a train: a longer packet is no queue. For a faster link it would be too much, so it follows
-        the rate."""
+    def _byte_ms(self) -> float:
+        """What each byte of a packet takes on the slowest link, once that link's capacity was seen, or guessed by a
+        train: a longer packet is no queue. Never more than longer packets were seen to take more than others since the
+        last decrease, for a capacity may be wrong, and what was subtracted for nothing would look like a queue of all
+        others. For a faster link it would be too much, so it follows the rate."""
         capacity_kbps = self._capacity_kbps
         if capacity_kbps is None and self._probed_kbps > TRAIN_KBPS:
             capacity_kbps = PROBED_TRIED * self._probed_kbps
         if capacity_kbps is None:
-            return sample.transit_ms
-        return sample.transit_ms - 8.0 * sample.size_bytes / max(self._rate, capacity_kbps)
+            return 0.0
+        most_ms = 8.0 / max(self._rate, capacity_kbps)
+        since = [sample for sample in self._samples if sample.sent_ms > self._decreased_ms]
+        usual_bytes = LONGER * median(sample.size_bytes for sample in since) if since else 0.0
+        longer = [sample for sample in since if sample.size_bytes > usual_bytes]
+        others = [sample for sample in since if sample.size_bytes <= usual_bytes]
+        if not longer or not others:
+            return most_ms
+        slow, fast = (min(seen, key=lambda sample: sample.transit_ms) for seen in (longer, others))
+        more_ms = max(0.0, slow.transit_ms - fast.transit_ms)
+        return min(most_ms, more_ms / (slow.size_bytes - fast.size_bytes))
 
     @property
     def _overuse_ms(self) -> float:
