@@ -69,7 +69,7 @@ class DemoConfig:
     pivots: str = flag(
         "inter", "code each pivot against the one before it, or (intra) on its own", choices=("inter", "intra")
     )
-    pivot_kbps: float = flag(6.0, "aim for at most this much for the pivots of --pivots inter", metavar="KBPS")
+    pivot_kbps: float = flag(4.0, "aim for at most this much for the pivots of --pivots inter", metavar="KBPS")
 
     @property
     def recording(self) -> tuple[str, ...]:

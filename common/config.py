@@ -73,7 +73,7 @@ class SendConfig(CallConfig):
     pivots: str = flag(
         "inter", "code each pivot against the one before it, or (intra) on its own", choices=("inter", "intra")
     )
-    pivot_kbps: float = flag(6.0, "aim for at most this much for the pivots of --pivots inter", metavar="KBPS")
+    pivot_kbps: float = flag(4.0, "aim for at most this much for the pivots of --pivots inter", metavar="KBPS")
     pivot_size: int = flag(
         0, "side of the pivots' pictures where the budget allows, 512 at most; 0: as --size", metavar="PIXELS"
     )
