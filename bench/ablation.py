@@ -134,20 +134,17 @@ def shipped_parts(model: str) -> Parts:
 def measure_ablation(
     clips: list[Path], large: list[Path], parts: Parts, seconds: float, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Every variant on the first `seconds` of every clip, on half of them of the `large` ones, and the means.
+    """Every variant on the first `seconds` of every clip, `large` ones or not, and the means.
 
     Raises:
         CheckpointError: measuring networks are missing. InputError: a clip that is not square or shows no face.
     """
     networks = Networks(dists=True, vgg=False, identity=True)
     entries = []
-    for side, paths, variants, length in (
-        (SIDE, clips, VARIANTS, seconds),
-        (LARGE, large, LARGE_VARIANTS, max(1.0, seconds / 2)),
-    ):
+    for side, paths, variants in ((SIDE, clips, VARIANTS), (LARGE, large, LARGE_VARIANTS)):
         by_variant: dict[str, dict[str, dict[str, float]]] = {name: {} for name in variants}
         for path in paths:
-            stage = _Clip(read_square(path, side, length), path.name, parts)
+            stage = _Clip(read_square(path, side, seconds), path.name, parts)
             judge = StageJudge(stage.frames, networks, LOOK_EVERY)
             for name, chain in variants.items():
                 shown, took_ms = stage.show(chain)

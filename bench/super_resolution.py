@@ -30,17 +30,28 @@ from avcall.bench.evaluate_show import (
 )
 from avcall.bench.provenance import provenance
 from avcall.bench.tensors import tensor
-from avcall.common.errors import InputError
+from avcall.common.config import DEFAULT_MODEL
+from avcall.common.errors import ConfigError, InputError
 from avcall.common.keypoints import Image, Keypoints
 from avcall.common.scene import SceneMotion
 from avcall.models import metrics
 from avcall.models.checkpoint import Weights
-from avcall.models.classical import ClassicalReenactor, MeshDetector
 from avcall.models.dists import Dists
 from avcall.models.face_mesh import FaceMesh
 from avcall.models.identity import embedding_distance
-from avcall.models.interfaces import Encoded, Guide, SuperResolver, driven, driven_detailed, followed
+from avcall.models.interfaces import (
+    DetailedReenactor,
+    Encoded,
+    Guide,
+    KeypointDetector,
+    Reenactor,
+    SuperResolver,
+    driven,
+    driven_detailed,
+    followed,
+)
 from avcall.models.lpips import Lpips
+from avcall.models.registry import load_pair
 from avcall.models.super_resolution.network import CELL
 from avcall.models.super_resolution.resolver import FEW, PATCH, PatchSuperResolver
 from avcall.models.super_resolution.twin import BlendSuperResolver
@@ -71,19 +82,30 @@ class _Shown:
 
 
 def measure_super_resolution(
-    clips: list[Path], guided: Weights, alone: Weights, seconds: float, say: Callable[[str], None]
+    clips: list[Path],
+    guided: Weights,
+    alone: Weights,
+    seconds: float,
+    say: Callable[[str], None],
+    *,
+    model: str = DEFAULT_MODEL,
 ) -> dict[str, Any]:
-    """Every system on the first `seconds` of every clip, and the means; Ctrl-C ends it with the clips that are done.
+    """Every system on the first `seconds` of every clip, driven by `model`, and the means. Ctrl-C ends it with the
+    clips that are done.
 
     Raises:
         InputError: a clip that is not 512 x 512 or shows no face. CheckpointError: no weights to measure with.
+        ConfigError: no such model, or one that cannot drive large pivots in two parts.
     """
+    pair = load_pair(model, "cpu")
+    if not isinstance(pair[1], DetailedReenactor):
+        raise ConfigError(f"--model {model} cannot drive large pivots in two parts; lite and classical can")
     networks = Networks(dists=True, vgg=False, identity=True)
     by_clip: dict[str, dict[str, dict[str, float]]] = {}
     costs: dict[str, dict[str, float]] = {}
     try:
         for path in clips:
-            by_clip[path.stem], costs[path.stem] = _measure_clip(path, seconds, (guided, alone), networks)
+            by_clip[path.stem], costs[path.stem] = _measure_clip(path, seconds, pair, (guided, alone), networks)
             of_clip = by_clip[path.stem].items()
             say(f"{path.stem}: " + "  ".join(f"{name} {of['lpips_alex']:.3f}" for name, of in of_clip))
     except KeyboardInterrupt:
@@ -96,6 +118,7 @@ def measure_super_resolution(
         "settings": {
             "seconds": seconds,
             "side": SIDE,
+            "model": model,
             "lpips_every_n_frames": LOOK_EVERY,
             "dists_and_identity_every_n_frames": DEEP_EVERY,
             "dists_of": f"the {SIDE // 2} pixels in the middle",
@@ -116,7 +139,11 @@ def measure_super_resolution(
 
 
 def _measure_clip(
-    path: Path, seconds: float, weights: tuple[Weights, Weights], networks: Networks
+    path: Path,
+    seconds: float,
+    pair: tuple[KeypointDetector, Reenactor],
+    weights: tuple[Weights, Weights],
+    networks: Networks,
 ) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
     """Every system's measures, and what the pivots cost in kbit/s."""
     frames = read_frames(path, FPS)[: round(seconds * FPS)]
@@ -129,9 +156,9 @@ def _measure_clip(
     meshes = find_meshes(frames)
     if all(landmarks is None for landmarks in meshes):
         raise InputError(f"{path.name}: no face found")
-    keypoints = find_keypoints(MeshDetector(), frames, meshes)[0]
+    keypoints = find_keypoints(pair[0], frames, meshes)[0]
     motions = find_motions(reduced, keypoints, find_scenes(reduced, meshes), pivots)[0]
-    shown = _show(_systems(*weights), pivots, keypoints, motions)
+    shown = _show(pair[1], _systems(*weights), pivots, keypoints, motions)
     judge = _Judge(frames, networks)
     return {name: judge.judge(video) for name, video in shown.items()}, kbps
 
@@ -149,12 +176,12 @@ def _systems(guided: Weights, alone: Weights) -> dict[str, tuple[SuperResolver, 
 
 
 def _show(
+    reenactor: Reenactor,
     systems: dict[str, tuple[SuperResolver, bool]],
     pivots: Pivots,
     keypoints: list[Keypoints],
     motions: list[SceneMotion],
 ) -> dict[str, _Shown]:
-    reenactor = ClassicalReenactor()
     shown = {name: _Shown() for name in (*systems, DIRECT)}
     encoded: Encoded | None = None
     reduced: Encoded | None = None

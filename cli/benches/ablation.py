@@ -21,7 +21,7 @@ class AblationConfig:
     large_clips: Path | None = flag(None, "folder of clips of 512 pixels, for super-resolution", metavar="DIR")
     json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
     model: str = flag("lite", "reenactor of all rows but the classical one", metavar="NAME")
-    seconds: float = flag(3.0, "only the first seconds of each clip; of large ones, half of that", metavar="SECONDS")
+    seconds: float = flag(3.0, "only the first seconds of each clip", metavar="SECONDS")
     limit: int = flag(0, "only the first N clips of each folder; 0 means all", metavar="N")
 
 

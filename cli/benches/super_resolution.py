@@ -8,7 +8,7 @@ from typing import Any
 
 from avcall.cli.benches.checks import check_length
 from avcall.cli.benches.output import say
-from avcall.common.config import flag
+from avcall.common.config import DEFAULT_MODEL, flag
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +18,7 @@ class SuperResolutionConfig:
     clips: Path = flag(Path(), "folder of clips of 512x512 pixels", metavar="DIR", required=True)
     json: Path | None = flag(None, "also write the results to this file", metavar="FILE")
     seconds: float = flag(3.0, "only the first seconds of each clip", metavar="SECONDS")
+    model: str = flag(DEFAULT_MODEL, "the reenactor that drives", metavar="NAME")
     limit: int = flag(0, "only the first N videos; 0 means all", metavar="N")
 
 
@@ -33,6 +34,6 @@ def bench_super_resolution(config: SuperResolutionConfig) -> dict[str, Any]:
     clips = clips_in(config.clips, config.limit)
     one_thread_each()
     weights = load_weights(GUIDED), load_weights(ALONE)
-    results = measure_super_resolution(clips, *weights, config.seconds, say)
+    results = measure_super_resolution(clips, *weights, config.seconds, say, model=config.model)
     print(table(results))
     return results
