@@ -158,6 +158,33 @@ def test_a_queue_brings_the_target_below_what_is_delivered() -> None:
     assert controller.target_kbps(3_600.0) < controller.rate_kbps
 
 
+def mixed(now_ms: float, byte_ms: float, queue_ms: float = 0.0) -> Feedback:
+    """Three packets of 200, 480 and 210 bytes, each of which takes so long on the slowest link."""
+    of = feedback(now_ms, 0.0)
+    sizes = (200, 480, 210)
+    samples = zip(of.samples, sizes, strict=True)
+    return replace(
+        of,
+        samples=tuple(Sample(one.sent_ms, queue_ms + byte_ms * size, size) for one, size in samples),
+        delivered_bytes=sum(sizes),
+        sent_bytes=sum(sizes),
+    )
+
+
+@pytest.mark.parametrize("byte_ms", [0.0, 8.0 / 20.0])
+def test_longer_packets_are_no_queue_of_the_others_nor_are_they_one(byte_ms: float) -> None:
+    """On a fast path a stall that was no queue leaves a capacity that is none; on a path of 20 kbit/s there is one."""
+    controller = RateController()
+    controller.on_feedback(mixed(0.0, byte_ms), 0.0)
+    controller.on_feedback(mixed(360.0, byte_ms, queue_ms=200.0), 360.0)
+    assert controller.limited
+    for now_ms in range(720, 5_000, 360):
+        controller.on_feedback(mixed(now_ms, byte_ms), now_ms)
+        assert controller.queue_ms < 5.0
+    controller.on_feedback(mixed(5_040.0, byte_ms, queue_ms=60.0), 5_040.0)
+    assert controller.queue_ms == pytest.approx(60.0, abs=5.0)
+
+
 def test_without_reports_less_and_less_is_sent_but_only_if_something_was() -> None:
     controller = RateController()
     for now_ms in range(0, 7_200, 360):
