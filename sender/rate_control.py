@@ -19,10 +19,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from enum import Enum
-from statistics import median
 
 from avcall.sender.rate_control_allowance import FIRST_SLICE_BYTES, MESSAGE_BYTES
-from avcall.sender.rate_control_feedback import Feedback, Sample
+from avcall.sender.rate_control_feedback import Feedback, Sample, more_a_byte
 from avcall.sender.rate_control_losses import Losses, Verdict
 
 MIN_KBPS, MAX_KBPS, START_KBPS = 10.0, 500.0, 15.0
@@ -72,8 +71,6 @@ SILENT_FALL, SILENT_LEAVES = 0.8, 0.7
 """A second; and of the rate when reports come again."""
 PAUSE_MS, PAUSED = 5_000.0, 0.6
 """After a pause of so long, this part of the rate is left: others have taken the room."""
-LONGER = 1.4
-"""Times the median: packets longer than that tell what bytes take."""
 STUCK_AFTER = 4
 """So many decreases that did not shorten the queue, and it is the path that has become longer."""
 
@@ -251,24 +248,19 @@ class RateController:
 
     def _byte_ms(self) -> float:
         """What each byte of a packet takes on the slowest link, once that link's capacity was seen, or guessed by a
-        train: a longer packet is no queue. Never more than longer packets were seen to take more than others since the
-        last decrease, for a capacity may be wrong, and what was subtracted for nothing would look like a queue of all
-        others. For a faster link it would be too much, so it follows the rate."""
+        train: a longer packet is no queue. For a faster link it would be too much, so it follows the rate; and it is
+        never more than longer packets were seen to take more than others, for a capacity may be wrong, and what was
+        subtracted for nothing would look like a queue of all others."""
         capacity_kbps = self._capacity_kbps
         if capacity_kbps is None and self._probed_kbps > TRAIN_KBPS:
             capacity_kbps = PROBED_TRIED * self._probed_kbps
         if capacity_kbps is None:
             return 0.0
         most_ms = 8.0 / max(self._rate, capacity_kbps)
-        since = [sample for sample in self._samples if sample.sent_ms > self._decreased_ms]
-        usual_bytes = LONGER * median(sample.size_bytes for sample in since) if since else 0.0
-        longer = [sample for sample in since if sample.size_bytes > usual_bytes]
-        others = [sample for sample in since if sample.size_bytes <= usual_bytes]
-        if not longer or not others:
-            return most_ms
-        slow, fast = (min(seen, key=lambda sample: sample.transit_ms) for seen in (longer, others))
-        more_ms = max(0.0, slow.transit_ms - fast.transit_ms)
-        return min(most_ms, more_ms / (slow.size_bytes - fast.size_bytes))
+        seen_ms = more_a_byte([sample for sample in self._samples if sample.sent_ms > self._decreased_ms])
+        if seen_ms is None:
+            seen_ms = more_a_byte(self._samples)
+        return most_ms if seen_ms is None else min(most_ms, seen_ms)
 
     @property
     def _overuse_ms(self) -> float:

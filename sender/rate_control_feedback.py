@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import median
 
 from avcall.common import wire
 from avcall.common.errors import ProtocolError
@@ -16,6 +18,8 @@ MAX_DUPLICATES = 64
 """Packets that the network may have doubled between two reports."""
 JITTER_MS = 15.0
 """Two packets may have been brought together by so much."""
+LONGER = 1.4
+"""Times the median: packets longer than that tell what bytes take."""
 _MODULUS = 2**16
 
 
@@ -160,3 +164,15 @@ def _fastest_kbps(arrivals: list[tuple[_Sent, float]]) -> float:
         if later_ms >= sooner_ms
     )
     return max(speeds, default=0.0)
+
+
+def more_a_byte(samples: Collection[Sample]) -> float | None:
+    """What a byte takes on the slowest link, in ms, as far as it was seen: by so much was the fastest of the longer
+    packets slower than the fastest of the others. None where none is longer."""
+    usual_bytes = LONGER * median(sample.size_bytes for sample in samples) if samples else 0.0
+    longer = [sample for sample in samples if sample.size_bytes > usual_bytes]
+    others = [sample for sample in samples if sample.size_bytes <= usual_bytes]
+    if not longer or not others:
+        return None
+    slow, fast = (min(some, key=lambda sample: sample.transit_ms) for some in (longer, others))
+    return max(0.0, slow.transit_ms - fast.transit_ms) / (slow.size_bytes - fast.size_bytes)

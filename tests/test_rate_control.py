@@ -159,9 +159,9 @@ def test_a_queue_brings_the_target_below_what_is_delivered() -> None:
 
 
 def mixed(now_ms: float, byte_ms: float, queue_ms: float = 0.0) -> Feedback:
-    """Three packets of 200, 480 and 210 bytes, each of which takes so long on the slowest link."""
+    """Three packets, each byte of which takes so long on the slowest link; in every third report one is long."""
     of = feedback(now_ms, 0.0)
-    sizes = (200, 480, 210)
+    sizes = (200, 205 if now_ms // 360 % 3 else 480, 210)
     samples = zip(of.samples, sizes, strict=True)
     return replace(
         of,
