@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from math import comb
 
-from avcall.common.pivot_format import MAX_PARITY, PivotAck, PivotSlice, parity_slices
+from avcall.common.pivot_format import MAX_PARITY, SLICE_HEAD_BYTES, PivotAck, PivotSlice, parity_slices
+from avcall.sender.rate_control_allowance import MESSAGE_BYTES
 
 PACE_KBPS = 60.0
 """Unless told otherwise. A slice of full size then takes 160 ms: keypoints in between wait for one slice at most."""
-OVERHEAD_BYTES = 103
+OVERHEAD_BYTES = SLICE_HEAD_BYTES + MESSAGE_BYTES
 """Beside a slice's data: its header, and what a data-channel message costs on the wire (docs/wire.md)."""
-RIDING_BYTES = 12
+RIDING_BYTES = SLICE_HEAD_BYTES + 2
 """Beside its data in a bundle: its header, and how long it is."""
 RIDES_MOST_BYTES = 600
 """Slices with more data have no room in many bundles, and little to gain: they wait for none."""
