@@ -13,8 +13,9 @@ from avcall.sender.outlet import Outlet
 from avcall.sender.pivot_stage import PivotStage
 from avcall.sender.rate_control_stage import RateStage
 
-PROBES = 6
-"""Where nothing is learnt from one, it is tried again so often."""
+PROBES, AGAIN_MS = 6, 400.0
+"""Where nothing is learnt from one, it is tried again so often: once all slices that have left are there, or after so
+long. Sooner, the slices of several would be a queue on a thin path."""
 URGENT_REPORTS, URGENT_WITHIN_MS = 2, 100.0
 """The peer waits for these as just said. Not where its first slice took longer than that behind the packet before it:
 on a path so thin they would cost more than they tell."""
@@ -29,6 +30,8 @@ class PathProbe:
         self._left = PROBES
         self._begun_ms = float("-inf")
         self._open = False
+        if rate is not None:
+            pivots.await_hurry()
         self._peer_has, self._peer_ms = False, float("-inf")
 
     def ride(self, most_bytes: int) -> bytes | None:
@@ -54,6 +57,7 @@ class PathProbe:
             and self._rate is not None
             and self._rate.unprobed(self._begun_ms)
             and self._pivots.in_first_round
+            and (self._pivots.slices_there or now_ms - self._begun_ms >= AGAIN_MS)
         ):
             self._left, self._open = self._left - 1, True
             self._outlet.flush()

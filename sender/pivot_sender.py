@@ -16,6 +16,8 @@ RIDING_BYTES = SLICE_HEAD_BYTES + 2
 """Beside its data in a bundle: its header, and how long it is."""
 RIDES_MOST_BYTES = 600
 """Slices with more data have no room in many bundles, and little to gain: they wait for none."""
+FIRST_WAITS_MS = 80.0
+"""So long the first slice of all may wait for `hurry`."""
 FIRST_RESEND_MS = 200.0
 RESEND_RTT = 1.5
 BACKOFF, BACKOFF_FROM = 1.6, 3
@@ -38,6 +40,8 @@ class PivotSender:
         on, a slower one from the next."""
         self.bundle_wait_ms = 0.0
         """A slice that is due waits so long for a bundle to ride in (`ride`), and then leaves alone."""
+        self.awaits_hurry = False
+        """The first slice of all waits for `hurry`, for FIRST_WAITS_MS at most: something is to leave ahead of it."""
         self.reported_loss = 0.0
         """Share of packets lost as known from elsewhere."""
         self._own_loss = 0.0
@@ -50,7 +54,7 @@ class PivotSender:
         self._whole = True
         self._queue: deque[PivotSlice] = deque()
         self._first_round: frozenset[int] | None = None
-        self._offered_ms = self._next_send_ms = 0.0
+        self._offered_ms = self._next_send_ms = self._held_ms = 0.0
         self._last_slice = 0.0, 0.0
         """When it left, and its bits on the wire."""
         self._resend_ms = 0.0
@@ -80,7 +84,7 @@ class PivotSender:
     def _paced_ms(self) -> float:
         """When the next slice may leave."""
         left_ms, bits = self._last_slice
-        return max(self._offered_ms, min(self._next_send_ms, left_ms + bits / self.pace_kbps))
+        return max(self._offered_ms, self._held_ms, min(self._next_send_ms, left_ms + bits / self.pace_kbps))
 
     @property
     def in_first_round(self) -> bool:
@@ -94,12 +98,14 @@ class PivotSender:
 
     def hurry(self) -> None:
         """The next slice need not wait for the pace."""
-        self._next_send_ms = 0.0
+        self._next_send_ms = self._held_ms = 0.0
 
     def offer(self, pivot_id: int, slices: list[PivotSlice], now_ms: float) -> int:
         """Starts sending this pivot; whatever was missing of the one before is given up. Returns what it will take on
         the wire at most, each slice alone, if nothing has to be resent."""
         self._learn_loss()
+        if self.awaits_hurry and not self._counts:
+            self._held_ms = now_ms + FIRST_WAITS_MS
         self._counts = dict([*self._counts.items(), (pivot_id, len(slices))][-REMEMBERED:])
         self._pivot_id, self._slices = pivot_id, slices
         self._received, self._sent, self._whole = frozenset(), {}, False

@@ -132,6 +132,10 @@ class PivotStage:
             self._sender.bundle_wait_ms = wait_ms
             self._changed.set()
 
+    def await_hurry(self) -> None:
+        """Something is to leave ahead of the first slice of all, which waits for `hurry`, but not for long."""
+        self._sender.awaits_hurry = True
+
     def hurry(self) -> None:
         """The next slice leaves at once."""
         self._sender.hurry()

@@ -9,6 +9,7 @@ from avcall.common.pivot_format import PivotAck, PivotSlice, join_slices
 from avcall.sender.pivot_sender import (
     BACKOFF,
     FIRST_RESEND_MS,
+    FIRST_WAITS_MS,
     OVERHEAD_BYTES,
     RIDES_MOST_BYTES,
     RIDING_BYTES,
@@ -250,3 +251,18 @@ def test_a_slice_that_rode_is_resent_like_any_other() -> None:
     assert sender.ride(SLICE_BYTES, 5.0) is not None
     assert play(sender, 5.0, 6.0 + FIRST_RESEND_MS) == [(pytest.approx(5.0 + FIRST_RESEND_MS), 0, 0)]
     assert sender.acknowledge(ack(0, 0), 300.0)
+
+
+def test_the_first_slice_of_all_waits_for_hurry_but_not_for_long_and_no_other_does() -> None:
+    sender = PivotSender()
+    sender.awaits_hurry = True
+    sender.offer(0, slices(0, 2), 1000.0)
+    assert (sender.take(1001.0), sender.due_ms) == ([], 1000.0 + FIRST_WAITS_MS)
+    sender.hurry()
+    assert [part.index for part in sender.take(1020.0)] == [0]
+    sender.offer(1, slices(1, 1), 5000.0)
+    assert [part.pivot_id for part in sender.take(5000.0)] == [1]
+    alone = PivotSender()
+    alone.awaits_hurry = True
+    alone.offer(0, slices(0, 2), 1000.0)
+    assert [part.index for part in alone.take(1000.0 + FIRST_WAITS_MS)] == [0]
