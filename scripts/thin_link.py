@@ -1,8 +1,10 @@
 """Real calls through a thin link with a real queue: what rate control makes of it.
 
-Two hosts and a router as in two_hosts.py; `tc tbf` holds the links of both hosts to a rate, with a queue of 400 ms, and
-where the kernel has it, `tc netem` adds delay and loss on the router. The queue is read from the kernel (`tc -s`), ten
-times a second; rates are what crosses the caller's interface, IP headers included.
+Two hosts and a router as in two_hosts.py. The links of both hosts carry one packet after the other at a rate, as a
+radio's or a modem's do (`tc htb` without credit), or, with --bucket-bytes, let a burst of so many bytes pass after each
+pause, as a policer does (`tc tbf`); the queue holds 400 ms. Where the kernel has it, `tc netem` adds delay and loss on
+the router. The queue is read from the kernel (`tc -s`), ten times a second; rates are what crosses the caller's
+interface, IP headers included.
 
 Run as root from a checkout: `sudo .venv/bin/python scripts/thin_link.py --video FILE --json results/thin_link.json`.
 """
@@ -30,7 +32,7 @@ from two_hosts import Network, avcall, signaling, stop, why_not
 from avcall.bench.provenance import provenance
 
 MTU_BYTES = 1280
-"""Of the thin links, so that tbf's bucket, which has to hold a packet, holds no more than one."""
+"""Of the thin links; a bucket has to hold at least one packet."""
 ETHERNET_BYTES = 14
 """Of each frame's header: the links' rates count IP packets, as everything here does."""
 QUEUE_MS = 400
@@ -43,6 +45,8 @@ class Link:
     """What the router and the hosts' links do to packets."""
 
     rate_kbps: int
+    bucket_bytes: int = 0
+    """What passes at once after a pause; 0 for a link that never does that."""
     delay_ms: int = 0
     loss_percent: float = 0.0
 
@@ -59,14 +63,23 @@ class ThinNetwork(Network):
         for host in ("caller", "callee"):
             for place, device in ((host, "eth0"), ("router", f"to-{host}")):
                 self._in(place, "ip", "link", "set", device, "mtu", str(MTU_BYTES))
-                self._in(
-                    place, "tc", "qdisc", "add", "dev", device, "root", "handle", "1:",
-                    "stab", "overhead", f"-{ETHERNET_BYTES}",
-                    "tbf", "rate", f"{self._link.rate_kbps}kbit", "burst", str(MTU_BYTES), "latency", f"{QUEUE_MS}ms",
-                )  # fmt: skip
+                root = ["qdisc", "add", "dev", device, "root", "handle", "1:", "stab", "overhead", f"-{ETHERNET_BYTES}"]
+                rate = ["rate", f"{self._link.rate_kbps}kbit"]
+                if self._link.bucket_bytes:
+                    burst = ["burst", str(self._link.bucket_bytes), "latency", f"{QUEUE_MS}ms"]
+                    self._in(place, "tc", *root, "tbf", *rate, *burst)
+                    continue
+                # a class of htb sends while it owes nothing, and a packet may put it into debt
+                self._in(place, "tc", *root, "htb", "default", "1")
+                flow = ["class", "add", "dev", device, "parent", "1:", "classid", "1:1"]
+                self._in(place, "tc", *flow, "htb", *rate, "burst", "1", "cburst", "1", "quantum", str(MTU_BYTES))
+                queue_bytes = str(max(MTU_BYTES, round(self._link.rate_kbps * QUEUE_MS / 8)))
+                queue = ["qdisc", "add", "dev", device, "parent", "1:1", "handle", "2:", "bfifo", "limit", queue_bytes]
+                self._in(place, "tc", *queue)
             if self._link.delay_ms or self._link.loss_percent:
+                parent = "1:" if self._link.bucket_bytes else "1:1"
                 self._in(
-                    "router", "tc", "qdisc", "add", "dev", f"to-{host}", "parent", "1:", "netem",
+                    "router", "tc", "qdisc", "replace", "dev", f"to-{host}", "parent", parent, "netem",
                     "delay", f"{self._link.delay_ms}ms", "loss", f"{self._link.loss_percent}%",
                     "limit", "1000",
                 )  # fmt: skip
@@ -138,6 +151,7 @@ def figures(
     after = [(at_ms, up) for at_ms, up in crossed if begin_ms + 1000 * SETTLE_S <= at_ms <= control[-1]["at_ms"]]
     return {
         "rate_kbps": link.rate_kbps,
+        "bucket_bytes": link.bucket_bytes,
         "delay_ms": link.delay_ms,
         "loss_percent": link.loss_percent,
         "sent_kbps": round((after[-1][1] - after[0][1]) * 8.0 / (after[-1][0] - after[0][0]), 2),
@@ -169,6 +183,7 @@ def main() -> int:
     parser.add_argument("--video", type=Path, help="what the caller sends; the built-in sample if not given")
     parser.add_argument("--rates", default="20,30,50", help="kbit/s of the links, one call each (default 20,30,50)")
     parser.add_argument("--seconds", type=float, default=30.0, help="length of each call (default 30)")
+    parser.add_argument("--bucket-bytes", type=int, default=0, help="pass so much at once after a pause (default 0)")
     parser.add_argument("--delay-ms", type=int, default=0, help="more delay each way (needs netem)")
     parser.add_argument("--loss-percent", type=float, default=0.0, help="random loss each way (needs netem)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
@@ -189,7 +204,7 @@ def main() -> int:
             video = folder / "sample.mp4"
             subprocess.run([avcall(), "sample", video], check=True)
         for rate in map(int, values.rates.split(",")):
-            link = Link(rate, values.delay_ms, values.loss_percent)
+            link = Link(rate, values.bucket_bytes, values.delay_ms, values.loss_percent)
             call = measure(link, video.resolve(), values.seconds, folder / str(rate))
             queue = call["queue_ms"]
             print(
