@@ -239,6 +239,7 @@ def _goals(of: Callable[[Mapping[str, Any]], list[goals_table.Goal]]) -> Callabl
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "goals_evaluation": ("evaluation.json", _goals(goals_table.evaluation)),
     "goals_two_way": ("calls.json", _goals(goals_table.two_way)),
+    "goals_two_way_default": ("calls_default.json", _goals(goals_table.two_way)),
     "goals_one_way": ("calls_one_way.json", _goals(goals_table.one_way)),
     "goals_loss": ("loss.json", _goals(goals_table.lossy)),
     "enhancement": ("enhancement.json", repaired_table),
@@ -262,6 +263,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "rate_control": ("rate_control.json", rate_control_cases),
     "loss": ("loss.json", lossy_calls),
     "thin_link": ("thin_link.json", thin_link_calls),
+    "thin_link_bucket": ("thin_link_bucket.json", thin_link_calls),
     "echo": ("echo.json", echo),
     "voice_noise": ("voice_noise.json", voice_in_noise),
     "voice_noise_recorded": ("voice_noise.json", voice_as_recorded),

@@ -217,6 +217,8 @@ def main() -> int:
             calls.append(call)
     if values.json is not None:
         words = ["python scripts/thin_link.py --rates", values.rates, "--seconds", f"{values.seconds:g}"]
+        if values.bucket_bytes:
+            words += ["--bucket-bytes", str(values.bucket_bytes)]
         if values.video is not None:
             words += ["--video", values.video.name]
         results = {"command": " ".join(words), **provenance(), "clips": [video.stem], "calls": calls}
