@@ -17,7 +17,7 @@ import math
 from collections.abc import Mapping
 
 from avcall.sender.pivot_budget import PivotBudget
-from avcall.sender.selector import Reason, SentPivot, Sight, SimpleSelector
+from avcall.sender.selector import Reason, SentPivot, Sight, SimpleSelector, distance
 
 CHECK_EVERY_MS = 195.0
 """Every fifth frame at 25 a second."""
@@ -52,6 +52,8 @@ class AdaptiveSelector(SimpleSelector):
         self._flaws = (0.0, 0.0)
         """Of the pivot in use, beyond what coding did to it: at the last check and the one before."""
         self._wrong_s = 0.0
+        self._seen: set[int] = set()
+        """Pivots that a check has looked at."""
 
     def set_budget(self, kbps: float, now_ms: float) -> None:
         self._budget.set(kbps, now_ms)
@@ -70,6 +72,7 @@ class AdaptiveSelector(SimpleSelector):
 
     def checked(self, flaws: Mapping[int, float], now_ms: float) -> None:
         found = {pivot.pivot_id: pivot for pivot in self._pivots if pivot.pivot_id in flaws}
+        self._seen = {pivot.pivot_id for pivot in self._pivots} & (self._seen | flaws.keys())
         if not found:
             return
         best = min(found.values(), key=lambda pivot: flaws[pivot.pivot_id])
@@ -105,5 +108,7 @@ class AdaptiveSelector(SimpleSelector):
         return reason if share > CAN_WAIT else None
 
     def _cost(self, sight: Sight, pivot: SentPivot) -> float:
-        """Checks choose the pivot in use, not keypoints."""
-        return 0.0
+        """Checks choose the pivot in use, not keypoints; but until one has seen a pivot that has just come, these say
+        whether the head is still as it shows it."""
+        current = self._current
+        return 0.0 if current is None or current.pivot_id in self._seen else distance(sight.keypoints, pivot.keypoints)

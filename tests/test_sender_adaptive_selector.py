@@ -175,3 +175,26 @@ def test_findings_about_pivots_it_no_longer_has_are_ignored() -> None:
     selector = AdaptiveSelector(3.0, 1e9)
     selector.checked({5: 0.5}, 1000.0)
     assert selector.reference() is None
+
+
+def test_a_pivot_that_arrives_when_the_head_has_turned_back_waits_for_a_check() -> None:
+    selector = AdaptiveSelector(3.0, max_age_ms=1e9)
+    for number, x in ((0, 0.0), (1, 0.2)):  # the second shows the head 0.4 eye distances away
+        selector.sent(SentPivot(number, CROP, face(x), 40.0 * number, size_bytes=LINK_BYTES))
+        selector.acknowledged(number)
+        if number == 0:
+            selector.checked({0: 0.02}, 0.0)
+    back = selector.refer(sight(0.02))
+    assert back is not None
+    assert back.pivot_id == 0
+    selector.checked({0: 0.05, 1: 0.01}, 200.0)  # whatever keypoints say
+    by_look = selector.refer(sight(0.02))
+    assert by_look is not None
+    assert by_look.pivot_id == 1
+    there = AdaptiveSelector(3.0, max_age_ms=1e9)
+    for number, x in ((0, 0.0), (1, 0.2)):
+        there.sent(SentPivot(number, CROP, face(x), 40.0 * number, size_bytes=LINK_BYTES))
+        there.acknowledged(number)
+    freshest = there.refer(sight(0.2))
+    assert freshest is not None
+    assert freshest.pivot_id == 1
