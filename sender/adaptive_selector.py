@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from avcall.common.keypoints import Keypoints
 from avcall.sender.pivot_budget import PivotBudget
 from avcall.sender.selector import Reason, SentPivot, Sight, SimpleSelector, distance
 
@@ -34,6 +35,8 @@ keypoints, eyes or age alone."""
 LEAST_INTERVAL_MS = 200.0
 BETTER = 0.9
 """Another pivot must have this much of the flaw, or less, before frames refer to it."""
+MOVED = 0.15
+"""Distance, in distances between the outer eye corners, from the pose that a check saw, up to which it holds."""
 LINK_SHARE = 0.17
 """Of a key frame's bytes: what a link is expected to take until some were sent, found on val clips with preset 6. How
 long ago the one before was matters little."""
@@ -54,6 +57,11 @@ class AdaptiveSelector(SimpleSelector):
         self._wrong_s = 0.0
         self._seen: set[int] = set()
         """Pivots that a check has looked at."""
+        self._chosen: SentPivot | None = None
+        """What the last check chose."""
+        self._asked_pose: Keypoints | None = None
+        self._checked_pose: Keypoints | None = None
+        """Of the frame that a check is to look at, and of the one that the last has looked at."""
 
     def set_budget(self, kbps: float, now_ms: float) -> None:
         self._budget.set(kbps, now_ms)
@@ -68,17 +76,20 @@ class AdaptiveSelector(SimpleSelector):
         if others:
             self._turn += 1
             chosen.append(others[self._turn % len(others)])
+        self._asked_pose = sight.keypoints
         return chosen
 
     def checked(self, flaws: Mapping[int, float], now_ms: float) -> None:
         found = {pivot.pivot_id: pivot for pivot in self._pivots if pivot.pivot_id in flaws}
-        self._seen = {pivot.pivot_id for pivot in self._pivots} & (self._seen | flaws.keys())
         if not found:
             return
+        self._checked_pose = self._asked_pose
+        self._seen = {pivot.pivot_id for pivot in self._pivots} & (self._seen | flaws.keys())
         best = min(found.values(), key=lambda pivot: flaws[pivot.pivot_id])
         current = self._current if self._current in found.values() else None
         if current is None or flaws[best.pivot_id] < BETTER * flaws[current.pivot_id]:
             self._current = current = best
+        self._chosen = current
         step_s = min(LONGEST_STEP_S, (now_ms - self._checked_ms) / 1000.0)
         self._checked_ms = now_ms
         flaw = max(0.0, flaws[current.pivot_id] - self._pivots[-1].flaw)
@@ -108,7 +119,11 @@ class AdaptiveSelector(SimpleSelector):
         return reason if share > CAN_WAIT else None
 
     def _cost(self, sight: Sight, pivot: SentPivot) -> float:
-        """Checks choose the pivot in use, not keypoints; but until one has seen a pivot that has just come, these say
-        whether the head is still as it shows it."""
-        current = self._current
-        return 0.0 if current is None or current.pivot_id in self._seen else distance(sight.keypoints, pivot.keypoints)
+        """The last check chooses; keypoints do where it has not seen the pivot in use, or saw another pose: a busy
+        machine checks once in a second or two, and heads turn back sooner."""
+        current, then = self._current, self._checked_pose
+        if current is None or then is None:
+            return 0.0
+        if current.pivot_id in self._seen and distance(sight.keypoints, then) <= MOVED:
+            return float(pivot is not self._chosen)
+        return distance(sight.keypoints, pivot.keypoints)

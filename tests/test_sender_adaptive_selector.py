@@ -177,24 +177,40 @@ def test_findings_about_pivots_it_no_longer_has_are_ignored() -> None:
     assert selector.reference() is None
 
 
-def test_a_pivot_that_arrives_when_the_head_has_turned_back_waits_for_a_check() -> None:
-    selector = AdaptiveSelector(3.0, max_age_ms=1e9)
-    for number, x in ((0, 0.0), (1, 0.2)):  # the second shows the head 0.4 eye distances away
+def turned(selector: AdaptiveSelector) -> None:
+    """Two pivots, the second of a head 0.4 eye distances away; the first was checked."""
+    for number, x in ((0, 0.0), (1, 0.2)):
         selector.sent(SentPivot(number, CROP, face(x), 40.0 * number, size_bytes=LINK_BYTES))
         selector.acknowledged(number)
         if number == 0:
-            selector.checked({0: 0.02}, 0.0)
-    back = selector.refer(sight(0.02))
-    assert back is not None
-    assert back.pivot_id == 0
-    selector.checked({0: 0.05, 1: 0.01}, 200.0)  # whatever keypoints say
-    by_look = selector.refer(sight(0.02))
-    assert by_look is not None
-    assert by_look.pivot_id == 1
+            check(selector, 0.0, {0: 0.02}, 0.0)
+
+
+def check(selector: AdaptiveSelector, x: float, flaws: dict[int, float], now_ms: float) -> None:
+    assert selector.to_check(sight(x), now_ms)
+    selector.checked(flaws, now_ms)
+
+
+def reference_of(selector: AdaptiveSelector, x: float) -> int:
+    pivot = selector.refer(sight(x))
+    assert pivot is not None
+    return pivot.pivot_id
+
+
+def test_a_pivot_that_arrives_when_the_head_has_turned_back_waits_for_a_check() -> None:
+    selector = AdaptiveSelector(3.0, max_age_ms=1e9)
+    turned(selector)
+    assert reference_of(selector, 0.02) == 0
+    check(selector, 0.02, {0: 0.05, 1: 0.01}, 300.0)  # whatever keypoints say
+    assert reference_of(selector, 0.02) == 1
     there = AdaptiveSelector(3.0, max_age_ms=1e9)
-    for number, x in ((0, 0.0), (1, 0.2)):
-        there.sent(SentPivot(number, CROP, face(x), 40.0 * number, size_bytes=LINK_BYTES))
-        there.acknowledged(number)
-    freshest = there.refer(sight(0.2))
-    assert freshest is not None
-    assert freshest.pivot_id == 1
+    turned(there)
+    assert reference_of(there, 0.2) == 1
+
+
+def test_what_a_check_found_holds_while_the_head_stays_where_it_was() -> None:
+    selector = AdaptiveSelector(3.0, max_age_ms=1e9)
+    turned(selector)
+    check(selector, 0.2, {0: 0.05, 1: 0.01}, 300.0)
+    assert [reference_of(selector, x) for x in (0.2, 0.15, 0.05, 0.0)] == [1, 1, 0, 0]
+    assert reference_of(selector, 0.2) == 1
