@@ -3,9 +3,10 @@
 A cheap gate looks at every frame (crop, face gone and back, keypoints far from every pivot: `SimpleSelector`'s). The
 real check runs every CHECK_EVERY_MS: what the receiver makes of the pivots it has is compared with the whole frame, so
 that a hand, a light or a second person counts, which keypoints cannot carry. Frames refer to the pivot that looks best
-there, while the head stays near the pose that was checked; elsewhere keypoints choose. A pivot is due when what was wrong since the last one, summed over time, times what is wrong now and was at the check
-before (a passing blur does not count), exceeds a price. The price is in proportion to how long the budget has to save
-for what a link is expected to take, and falls and rises with what is saved or owed.
+there, while the head stays near the pose that was checked; elsewhere keypoints choose. A pivot is due when what was
+wrong since the last one, summed over time, times what is wrong now and was at the check before (a passing blur does not
+count), exceeds a price. The price is in proportion to how long the budget has to save for what a link is expected to
+take, and falls and rises with what is saved or owed.
 
 DAC (Konuko et al., "Ultra-low bitrate video conferencing using deep image animation", 2021) compares a running mean
 with a fixed threshold and keeps one reference. `avcall bench pivots` measures both.
