@@ -82,6 +82,7 @@ def call_report(sender_folder: Path, receiver_folder: Path) -> dict[str, Any]:
     start = _last(sender, "start")
     return {
         **rates(sender),
+        "keypoints_alone_kbps": keypoints_alone_kbps(sender),
         "fps_sent": _fps_sent(sender),
         "fps_shown": summary.get("fps_shown"),
         "ticks_filled": summary.get("ticks_filled"),
@@ -174,6 +175,15 @@ def rates(trace: TraceFolder) -> dict[str, Any]:
         "steady": _between(settled if settled is not lines[-1] else whole, lines[-1]),
         "seconds": (lines[-1]["at_ms"] - lines[0]["at_ms"]) / 1000.0,
     }
+
+
+def keypoints_alone_kbps(sender: TraceFolder) -> float | None:
+    """Of the payload that counts as keypoints, the ten coded points themselves: without what bundles have before them
+    and the scene's motion after them. None where they are not coded."""
+    bits, lines = _last(sender, "summary").get("counters", {}).get("keypoint_bits"), sender.of_kind("bytes")
+    if bits is None or len(lines) < 2:
+        return None
+    return float(bits / max(1.0, lines[-1]["at_ms"] - lines[0]["at_ms"]))
 
 
 def _between(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[str, float]]:

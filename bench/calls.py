@@ -88,6 +88,7 @@ def measure_calls(
 def _row(report: dict[str, Any]) -> dict[str, Any]:
     row = {key: report[key] for key in (*SCALARS, *MAPS)}
     row["lmd_px"] = report.get("lmd_px")
+    row["keypoints_alone_kbps"] = report.get("keypoints_alone_kbps")
     row["steady_wire_kbps"] = report["steady"]["wire_kbps"]
     row["steady_payload_kbps"] = report["steady"]["payload_kbps"]
     row["load"] = report["machine"].get("load")
@@ -126,7 +127,8 @@ def _call(clip: Path, seconds: float, flags: Sequence[str], out: Path) -> dict[s
 
 def _means(rows: list[dict[str, Any]]) -> dict[str, Any]:
     scalars = {key: _mean([row[key] for row in rows]) for key in (*SCALARS, "lmd_px")}
-    scalars["pictures_a_look"] = _mean([row.get("pictures_a_look") for row in rows])
+    for key in ("pictures_a_look", "keypoints_alone_kbps"):
+        scalars[key] = _mean([row.get(key) for row in rows])
     known = [key for key in (*MAPS, *STEADY, "drawn") if key in rows[0]]
     maps = {key: {name: _mean([row[key][name] for row in rows]) for name in rows[0][key]} for key in known}
     return {**scalars, **maps}

@@ -23,6 +23,7 @@ def rows(results: Mapping[str, Any]) -> list[tuple[str, str]]:
             "payload: keypoints, pivots, voice, control",
             ", ".join(f"{payload[kind]:.1f}" for kind in ("keypoints", "pivots", "voice", "control")) + " kbit/s",
         ),
+        *_alone_rows(m),
         ("pictures a second sent, shown", f"{m['fps_sent']:.1f}, {m['fps_shown']:.1f}"),
         *_drawn_rows(m),
         ("display ticks filled", f"{100 * m['ticks_filled']:.1f} %"),
@@ -39,6 +40,14 @@ def _two_way_rows(m: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("a two-way call on the wire at one end, up and down, every byte counted", _up_down(whole)),
         ("the same without the first three seconds", _up_down(steady)),
     ]
+
+
+def _alone_rows(m: Mapping[str, Any]) -> list[tuple[str, str]]:
+    alone = m.get("keypoints_alone_kbps")
+    if alone is None:
+        return []
+    rest = m["payload_kbps"]["keypoints"] - alone
+    return [("of keypoints: the ten points alone, the rest", f"{alone:.1f}, {rest:.1f} kbit/s")]
 
 
 def _drawn_rows(m: Mapping[str, Any]) -> list[tuple[str, str]]:

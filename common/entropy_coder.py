@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from functools import cache
 from itertools import accumulate
+from math import log2
 from typing import Any, TypeAlias
 
 import constriction
@@ -25,6 +26,7 @@ _ESCAPED = 2 * MOST + 1
 """Values that an escape may be followed by."""
 _TOTAL = 1 << 20
 _FINE_BITS = 40
+_WORD_BITS = 32
 _WORDS_AFTER = 4
 """Zero words the decoder sees after the data: the encoder drops the zeros at the end."""
 _PRIOR = 1024
@@ -56,6 +58,12 @@ class Encoder:
             self._say(_ESCAPE, _law(width))
             self._say(number + _ESCAPED // 2, _uniform())
         return number
+
+    @property
+    def bits(self) -> float:
+        """What the numbers so far take, to a fraction of a bit."""
+        words, (_, width) = self._encoder.pos()
+        return float(_WORD_BITS * words + 2 * _WORD_BITS - log2(width))
 
     def finish(self) -> bytes:
         """The fewest bytes that still say the same: whole words are too many."""

@@ -48,7 +48,22 @@ def quantise(keypoints: Keypoints) -> Keypoints:
     return _points(_grid(keypoints))
 
 
+class CodedRun(NamedTuple):
+    """A run as it travels."""
+
+    data: bytes
+    keypoint_bits: float
+    """What the keypoints alone take of it; the rest is the scene's motion."""
+
+
 def encode(frames: Sequence[Keypoints], pivot: Keypoints, scenes: Sequence[SceneMotion] | SceneCode = ()) -> bytes:
+    """The bytes of `encode_run`."""
+    return encode_run(frames, pivot, scenes).data
+
+
+def encode_run(
+    frames: Sequence[Keypoints], pivot: Keypoints, scenes: Sequence[SceneMotion] | SceneCode = ()
+) -> CodedRun:
     """1 to MAX_FRAMES consecutive frames that refer to the pivot with these keypoints, and how the scene has moved in
     each since the pivot (not at all, without `scenes`); a `SceneTeller`'s code of it takes fewer bytes."""
     if not 1 <= len(frames) <= MAX_FRAMES:
@@ -74,7 +89,7 @@ def decode(
 
 def encode_copy(frame: Keypoints, near: Keypoints) -> bytes:
     """A frame coarsely, as a difference to another one that the other end has too (see `quantise`)."""
-    return _encode([_coarse(_grid(frame))], _coarse(_grid(near)), _COPY, STANDS)
+    return _encode([_coarse(_grid(frame))], _coarse(_grid(near)), _COPY, STANDS).data
 
 
 def decode_copy(data: bytes, near: Keypoints) -> Keypoints:
@@ -105,12 +120,13 @@ _COPY = _Statistics(LATER, LATER, COPY_BITS - 1, LIMIT >> COPY_BITS, scene=False
 """Some two frames apart, so twice the movement of one."""
 
 
-def _encode(grids: list[_Grid], start: _Grid, statistics: _Statistics, scene: SceneCode) -> bytes:
+def _encode(grids: list[_Grid], start: _Grid, statistics: _Statistics, scene: SceneCode) -> CodedRun:
     encoder = Encoder()
     _walk(len(grids), start, encoder.code, grids, statistics)
+    bits = encoder.bits
     if statistics.scene:
         walk_scene(len(grids), encoder.code, scene)
-    return encoder.finish()
+    return CodedRun(encoder.finish(), bits)
 
 
 def _decode(data: bytes, frames: int, start: _Grid, statistics: _Statistics) -> tuple[list[_Grid], SceneCode]:

@@ -43,6 +43,8 @@ class Bundler:
         self._poses_since_ms = self._voice_since_ms = self._attached_since_ms = float("-inf")
         self._last_pose_ms = self._last_voice_ms = float("-inf")
         self._before: tuple[Sequence[KeypointPacket], int] | None = None
+        self.keypoint_bits = 0.0
+        """What keypoints have taken of the bundles so far: without the scene's motion, heads and copies."""
         self.copies = False
         """Whether each bundle carries a coarse copy of a frame of the one before."""
 
@@ -128,7 +130,8 @@ class Bundler:
             return [*voice, *map(wire.parse, attached)]
         assert self._pivot is not None
         scenes = self._teller.code(poses[0].pivot_id, [pose.scene for pose in poses])
-        coded = keypoint_coder.encode([pose.keypoints for pose in poses], self._pivot, scenes)
+        coded, bits = keypoint_coder.encode_run([pose.keypoints for pose in poses], self._pivot, scenes)
+        self.keypoint_bits += bits
         times = even([pose.capture_ms for pose in poses])
         bundle = Bundle(poses[0].sequence, times, poses[0].pivot_id, coded, (), poses[-1].face_lost)
         if self.copies:

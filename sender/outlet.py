@@ -119,6 +119,8 @@ class Outlet:
                 case KeypointPacket():
                     self._stats.add_payload("keypoints", size_bytes)
                 case Bundle():
+                    if self._bundler is not None:
+                        self._stats.counters["keypoint_bits"] = round(self._bundler.keypoint_bits)
                     others = packet.voice_bytes + packet.attached_bytes
                     self._stats.add_payload("keypoints", size_bytes - others)
                     self._stats.add_payload("voice", packet.voice_bytes)

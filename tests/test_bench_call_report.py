@@ -51,7 +51,11 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
                 payload = {"keypoints": 2250 * seconds, "pivots": 4000, "voice": 1000 * seconds, "control": 100}
                 trace.event("bytes", at_ms=capture_ms, up=5000 * seconds + 4500, down=2500 * seconds, payload=payload)
             time_to_write(trace)
-        trace.event("summary", stage_ms={"track": {"p50": 5.0, "p95": 7.0}}, counters={"frames_sent": 100})
+        trace.event(
+            "summary",
+            stage_ms={"track": {"p50": 5.0, "p95": 7.0}},
+            counters={"frames_sent": 100, "keypoint_bits": 3600},
+        )
     with TraceWriter(received) as trace:
         trace.event("start", device="cuda")
         for number in range(100):
@@ -102,6 +106,7 @@ def test_the_report_has_the_fixed_keys_and_true_figures(folders: tuple[Path, Pat
     # 3 s between first and last count; everything sent before the first count is included
     assert report["payload_kbps"]["keypoints"] == pytest.approx(8 * 2250 * 3 / 3000)
     assert report["payload_kbps"]["pivots"] == pytest.approx(8 * 4000 / 3000)
+    assert report["keypoints_alone_kbps"] == pytest.approx(3600 / 3000)
     assert report["wire_kbps"] == pytest.approx({"up": 8 * 19500 / 3000, "down": 20.0})
     assert report["fps_sent"] == pytest.approx(25.0)
     assert report["psnr"] == pytest.approx(20 * np.log10(255 / 2), abs=0.01)
@@ -136,6 +141,7 @@ def test_a_call_that_showed_nothing_still_has_a_report(tmp_path: Path) -> None:
             trace.event("start")
     report = call_report(tmp_path / "s", tmp_path / "r")
     assert report["psnr"] is None
+    assert report["keypoints_alone_kbps"] is None
     assert report["fps_sent"] == 0.0
     assert report["per_second"] == []
     assert drawn_by(report) == ""

@@ -57,5 +57,7 @@ def test_the_table_of_two_way_calls_says_what_one_end_sends_and_receives() -> No
     assert "| pictures drawn by | 26 % warp, 74 % lite |" in figures.calls_table(drawn)
     carried = drawn | {"metrics": drawn["metrics"] | {"pictures_a_look": 2.34}}
     assert "served, while carried | 2.3 |" in figures.calls_table(carried)
+    alone = two_way | {"metrics": two_way["metrics"] | {"keypoints_alone_kbps": 1.2}}
+    assert "the ten points alone, the rest | 1.2, 15.9 kbit/s |" in figures.calls_table(alone)
     assert "acknowledgements" in figures.calls_table(results)
     assert "acknowledgements" not in figures.calls_table(two_way)

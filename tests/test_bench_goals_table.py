@@ -72,3 +72,13 @@ def test_a_round_trip_adds_half_of_itself_to_the_delay() -> None:
     assert not delay.met
     assert not met["pictures a second shown"]
     assert met["display ticks filled"]
+
+
+def test_keypoints_alone_are_not_all_that_counts_as_keypoints() -> None:
+    payload = {"keypoints": 3.1, "pivots": 2.8, "voice": 3.0, "control": 1.0}
+    metrics = {"payload_kbps": payload, "wire_kbps": {"up": 19.0, "down": 20.5}, "fps_shown": 25.0}
+    goals = {goal.what: goal for goal in goals_table.two_way({"metrics": metrics | {"keypoints_alone_kbps": 1.25}})}
+    assert goals["keypoints and pivots"].measured == pytest.approx(5.9)
+    alone = goals["keypoints alone: the ten points, coded"]
+    assert (alone.measured, alone.met) == (1.25, True)
+    assert goals["on the wire each way, the larger, at the pictures below"].measured == 20.5

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from avcall.common import keypoint_coder
 from avcall.common.bundle_format import MAX_BUNDLE_FRAMES
 from avcall.common.errors import ProtocolError
-from avcall.common.keypoint_coder import MAX_CODED_BYTES, MAX_FRAMES, STEP, decode, encode, quantise
+from avcall.common.keypoint_coder import MAX_CODED_BYTES, MAX_FRAMES, STEP, decode, encode, encode_run, quantise
 from avcall.common.keypoint_statistics import FIRST, LATER, ORDER
 from avcall.common.keypoints import COUNT, LID_LEFT, Keypoints
-from avcall.common.scene import STILL
+from avcall.common.scene import STILL, SceneMotion, Similarity
 from avcall.common.wire import KEYPOINT_LIMIT
 
 POINTS = (np.arange(20, dtype=np.float32).reshape(COUNT, 2) - 10) / 16
@@ -59,6 +59,17 @@ def test_heads_cost_few_bytes(seed: int, count: int) -> None:
     data = encode(frames, POINTS)
     assert len(data) < 14 + 9 * (count - 1)
     assert np.abs(np.array(decode(data, count, POINTS)[0]) - np.array(frames)).max() * PX < 0.25
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_what_keypoints_take_is_told_apart_from_the_scene(count: int) -> None:
+    frames = talking(count, 7)
+    still = encode_run(frames, POINTS)
+    assert 0 <= 8 * len(still.data) - still.keypoint_bits < 8.5  # whole bytes, and that the scene stands
+    moving = SceneMotion(Similarity.of(0.3, -0.2, 0.05, 0.02), Similarity(shift=complex(0.1, 0.4)))
+    panned = encode_run(frames, POINTS, [moving] * count)
+    assert panned.keypoint_bits == still.keypoint_bits
+    assert len(panned.data) > len(still.data) + 4
 
 
 def test_points_are_a_fifth_of_a_pixel_off() -> None:

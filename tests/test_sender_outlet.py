@@ -59,6 +59,7 @@ def test_what_waits_leaves_after_a_span() -> None:
     assert bundle.voice == (VOICE,)
     assert stats.payload_bytes["voice"] == 2 + 2 + 1 + 4  # sequence, time, length, Opus
     assert stats.payload_bytes["keypoints"] == len(wire.pack(bundle)) - 9
+    assert 0 < stats.counters["keypoint_bits"] <= 8 * len(bundle.coded) + 8
 
 
 def test_an_acknowledgement_rides_with_the_poses_and_does_not_wait_for_them() -> None:
