@@ -36,14 +36,17 @@ from avcall.bench.evaluate_clip import Networks
 from avcall.common import wire
 from avcall.common.errors import AvcallError, ConfigError, InputError
 from avcall.common.scene_coder import REFRESH
+from avcall.models.checkpoint import table
 from avcall.models.classical import MeshDetector
 from avcall.models.pivot_video import BOOST, PRESET
 from avcall.models.reenactment import carried_points, shut_lids
-from avcall.models.registry import load_pair
+from avcall.models.registry import load_pair, load_super_resolvers
 from avcall.models.training.prepare import VIDEO_SUFFIXES
 from avcall.receiver.dissolve import FADE_TICKS
 from avcall.receiver.smoothing import BENDS, STIFFNESS, WITHIN
 
+SMALL = 256
+"""Side of the pictures that networks draw, and of small pivots."""
 logger = logging.getLogger(__name__)
 Told = Callable[["Progress"], None]
 
@@ -128,7 +131,7 @@ def make_systems(config: BandwidthConfig) -> list[System]:
     made = [_codec(ffmpeg, name) for name in CODEC_NAMES]
     for model in config.model_names():
         try:
-            made.append(_avcall(model))
+            made.append(_avcall(model, config.size))
         except ConfigError as error:
             if config.models:
                 raise
@@ -179,7 +182,7 @@ class _Bench:
     def _settings(self, system: System, target: float) -> list[Setting]:
         size = self._config.size
         if _kind(system) == AVCALL:
-            sides = (256,) if size == 256 else (256, size)
+            sides = (SMALL,) if size == SMALL else (SMALL, size)
             return [Setting(side, FPS, every) for side in sides for every in PIVOT_EVERY_S]
         tried = [Setting(round(size * share), float(fps)) for share, fps in self._config.tried(target)]
         return tried if system.low_delay else [setting for setting in tried if setting.fps == FPS]
@@ -209,9 +212,10 @@ def _codec(ffmpeg: Ffmpeg, name: str) -> System:
     )
 
 
-def _avcall(model: str) -> System:
+def _avcall(model: str, size: int) -> System:
     try:
         detector, reenactor = load_pair(model, "cpu")
+        upscaler = load_super_resolvers("cpu")[-1][1]
     except AvcallError as error:
         raise ConfigError(f"--models {model}: {error}") from error
     name = f"{AVCALL}-{Path(model).stem}"
@@ -225,10 +229,12 @@ def _avcall(model: str) -> System:
         "dissolve": FADE_TICKS,
         "runs": [wire.VERSION, REFRESH, STIFFNESS, WITHIN, BENDS],
     }
+    if size != SMALL:
+        key["upscale"] = [line["sha256"] for line in table().values() if line["kind"] == "super_resolver"]
     return System(
         name,
         f"avcall, {Path(model).stem}",
         key,
-        lambda clip: AvcallRunner(detector, reenactor, clip.frames, clip.meshes),
+        lambda clip: AvcallRunner(detector, reenactor, clip.frames, clip.meshes, upscaler),
         version=reenactor.model.weights,
     )

@@ -1,8 +1,9 @@
 """avcall on one clip, offline: the very packets of a call, and what its receiver shows of them.
 
-Mesh, keypoints, One-Euro filter and bundles are the sender's, pivots are its slow video, and the picture is the
-receiver's reenactor's. As with the codecs, everything arrives at once: loss, delay and acknowledgements are for
-`avcall bench calls`. The crop is the clip's own frame, so that every system is compared on the same picture.
+Mesh, keypoints, One-Euro filter and bundles are the sender's, pivots are its slow video, the picture is the receiver's
+reenactor's, and a larger display has it from the receiver's super-resolution. As with the codecs, everything arrives at
+once: loss, delay and acknowledgements are for `avcall bench calls`. The crop is the clip's own frame, so that every
+system is compared on the same picture.
 """
 
 from __future__ import annotations
@@ -26,9 +27,16 @@ from avcall.common.residual_flow import NO_FLOW
 from avcall.common.scene import SceneMotion
 from avcall.common.wire import Bundle, KeypointPacket
 from avcall.models.classical import ClassicalReenactor
-from avcall.models.interfaces import Encoded, KeypointDetector, Reenactor, driven
+from avcall.models.interfaces import (
+    Encoded,
+    Guide,
+    KeypointDetector,
+    Reenactor,
+    SuperResolver,
+    driven,
+    driven_detailed,
+)
 from avcall.models.pivot_video import PivotVideoEncoder
-from avcall.models.twins import BicubicSuperResolver
 from avcall.receiver.bundles import BundleReader
 from avcall.receiver.dissolve import FADE_TICKS, Difference, difference, mixed, share
 from avcall.sender.analysis import View
@@ -78,8 +86,9 @@ class AvcallRunner:
         reenactor: Reenactor,
         frames: list[Image],
         meshes: list[Landmarks | None],
+        upscaler: SuperResolver,
     ) -> None:
-        self._detector, self._reenactor = detector, reenactor
+        self._detector, self._reenactor, self._upscaler = detector, reenactor, upscaler
         self._frames, self._meshes = frames, meshes
         self._poses: dict[float, Poses] = {}
         self._pivots: dict[tuple[Setting, int], Pivots] = {}
@@ -102,7 +111,7 @@ class AvcallRunner:
     def glimpse(self, candidate: Candidate, ticks: list[int]) -> list[Image]:
         poses = self._posed(candidate.setting.pivot_s)
         pictures = self._coded(candidate.setting, candidate.quality).pictures
-        side, upscaler = self._frames[0].shape[0], BicubicSuperResolver()
+        side = self._frames[0].shape[0]
         encoded: list[Encoded] = []
         apart: dict[int, Difference] = {}
         images = []
@@ -110,23 +119,30 @@ class AvcallRunner:
             number = int(np.searchsorted(poses.starts, tick, side="right")) - 1
             for picture, points in zip(pictures[len(encoded) : number + 1], poses.pivots[len(encoded) :], strict=False):
                 add_pivot(encoded, self._reenactor, picture, points)
-            image = self._drive(encoded[number], poses, tick)
+            image, reference = self._drive(encoded[number], poses, tick)
             left = FADE_TICKS - (tick - poses.starts[number])
             if number > 0 and left > 0:
                 if number not in apart:
                     apart[number] = self._apart(encoded, number, poses)
                 image = mixed(image, apart[number][0], share(left))
-            images.append(upscaler.upscale(image, side))
+            if len(image) != side:
+                image = self._upscaler.upscale(image, side, Guide(reference, poses.keypoints[tick]))
+            images.append(image)
         return images
 
     def _apart(self, encoded: list[Encoded], number: int, poses: Poses) -> Difference:
         """What was shown last before a change of pivot, less the first picture after it."""
         start = poses.starts[number]
-        last = self._drive(encoded[number - 1], poses, start - 1)
-        return difference(last, self._drive(encoded[number], poses, start), poses.keypoints[start])
+        last = self._drive(encoded[number - 1], poses, start - 1)[0]
+        return difference(last, self._drive(encoded[number], poses, start)[0], poses.keypoints[start])
 
-    def _drive(self, encoded: Encoded, poses: Poses, tick: int) -> Image:
-        return driven(self._reenactor, encoded, poses.keypoints[tick], poses.scenes[tick])
+    def _drive(self, encoded: Encoded, poses: Poses, tick: int) -> tuple[Image, Image | None]:
+        """A picture of 256 pixels, and by a larger pivot the reference that it is enlarged by."""
+        motion = poses.keypoints[tick], poses.scenes[tick]
+        detailed = driven_detailed(self._reenactor, encoded, *motion)
+        if detailed is None:
+            return driven(self._reenactor, encoded, *motion), None
+        return detailed.image, detailed.reference
 
     @cached_property
     def _views(self) -> list[View]:

@@ -11,6 +11,8 @@ from avcall.bench.evaluate_show import WHOLE
 from avcall.common import wire
 from avcall.common.keypoints import Image, Keypoints
 from avcall.models.classical import ClassicalReenactor, MeshDetector
+from avcall.models.interfaces import Guide
+from avcall.models.twins import BicubicSuperResolver
 from avcall.sender.analysis import View
 from tests.classical_portrait import portrait, portrait_landmarks
 
@@ -41,7 +43,7 @@ def test_pivots_come_back_as_pictures_and_cost_less_after_the_first() -> None:
 
 def test_a_still_face_is_shown_as_it_is_and_counted_whole() -> None:
     frames, meshes = [portrait()] * 26, [portrait_landmarks()] * 26
-    runner = AvcallRunner(MeshDetector(), ClassicalReenactor("cpu"), frames, meshes)
+    runner = AvcallRunner(MeshDetector(), ClassicalReenactor("cpu"), frames, meshes, BicubicSuperResolver())
     coarse, fine = (runner.fit(Setting(256, 25.0, 1.0), budget) for budget in (4_000, 20_000))
     assert coarse.fits
     assert fine.fits
@@ -58,15 +60,29 @@ def test_a_still_face_is_shown_as_it_is_and_counted_whole() -> None:
 
 def test_a_glimpse_is_a_part_of_what_is_shown() -> None:
     frames, meshes = [portrait()] * 30, [portrait_landmarks()] * 30
-    runner = AvcallRunner(MeshDetector(), ClassicalReenactor("cpu"), frames, meshes)
+    runner = AvcallRunner(MeshDetector(), ClassicalReenactor("cpu"), frames, meshes, BicubicSuperResolver())
     candidate = runner.fit(Setting(256, 25.0, 1.0), 10_000)
     shown, glimpse = runner.shown(candidate), runner.glimpse(candidate, [3, 27])
     assert np.array_equal(glimpse[0], shown[3])
     assert np.array_equal(glimpse[1], shown[27])
 
 
-def test_a_pivot_of_256_is_enlarged_for_a_display_of_512() -> None:
+class NotingResolver(BicubicSuperResolver):
+    def __init__(self) -> None:
+        self.sides: list[tuple[int, int | None]] = []
+
+    def upscale(self, image: Image, side: int, guide: Guide | None = None) -> Image:
+        assert guide is not None
+        self.sides.append((len(image), None if guide.reference is None else len(guide.reference)))
+        return super().upscale(image, side, guide)
+
+
+def test_a_display_of_512_gets_pictures_of_256_enlarged_and_by_a_pivot_of_512_guided() -> None:
     large = np.asarray(cv2.resize(portrait(), (512, 512), interpolation=cv2.INTER_CUBIC))
-    runner = AvcallRunner(MeshDetector(), ClassicalReenactor("cpu"), [large] * 2, [portrait_landmarks()] * 2)
-    candidate = runner.fit(Setting(256, 25.0, 1.0), 10_000)
-    assert runner.glimpse(candidate, [1])[0].shape == (512, 512, 3)
+    upscaler = NotingResolver()
+    meshes = [portrait_landmarks()] * 2
+    runner = AvcallRunner(MeshDetector(), ClassicalReenactor("cpu"), [large] * 2, meshes, upscaler)
+    for side in (256, 512):
+        candidate = runner.fit(Setting(side, 25.0, 1.0), 20_000)
+        assert runner.glimpse(candidate, [1])[0].shape == (512, 512, 3)
+    assert upscaler.sides == [(256, None), (256, 512)]
