@@ -2,8 +2,8 @@
 
 Both streams are played `delay_ms` after their fastest transit. The delay covers a high percentile of the recent
 transits of either stream: it rises as soon as they do and falls slowly. Sound leads: while a voice is heard, the
-clock follows the position of what is heard, and the voice in turn is steered towards `target_ms`; otherwise it runs
-freely on the wall clock and is slewed towards the target.
+clock follows the position of what is heard (at most LAG_MS behind it), and the voice in turn is steered towards
+`target_ms`; otherwise it runs freely on the wall clock and is slewed towards the target.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ the path with the first pivot, and says nothing about later. Until there is a pi
 first frame has waited for its pivot to be coded."""
 SETTLING_MS = 80.0
 """`settle` is called at every tick until there is a picture."""
+LAG_MS = 25.0
+"""So much a picture may be behind the sound, where that is still ahead of the target: half of what anybody notices
+(ITU-R BT.1359: sound 45 ms early), and more often than not the time in which its pose comes."""
 MAX_SLEW = 0.05
 FOLLOW_SLEW = (0.1, 0.6)
 """Pictures follow a voice that is being steered faster than the clock runs by itself: the farther off, the faster."""
@@ -149,7 +152,7 @@ class PlayoutClock:
         goal_ms = -(self._behind_ms or 0.0)
         heard_ms = self.heard_ms(now_ms)
         if heard_ms is not None:
-            goal_ms = heard_ms - now_ms
+            goal_ms = min(heard_ms, max(self.target_ms(now_ms), heard_ms - LAG_MS)) - now_ms
         if self._ahead_ms is None:
             if not self.running:
                 return now_ms

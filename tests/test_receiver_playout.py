@@ -130,8 +130,15 @@ def test_the_voice_leads() -> None:
 def test_pictures_are_soon_with_a_voice_that_hurried() -> None:
     """A voice that is shortened by 80 ms within a tenth of a second, as it is when the first delay was too long."""
     clock = PlayoutClock()
-    now_ms = feed(clock, 0.0, [30.0] * 25)
+    now_ms = feed(clock, 0.0, [110.0] * 25)
+    clock.settle(now_ms)
     ahead_ms = clock.media_ms(now_ms) - now_ms
+    for _ in range(17):
+        now_ms += 40.0
+        clock.observe(Stream.VIDEO, now_ms - 30.0 + AHEAD_MS, now_ms)
+        clock.heard(now_ms + ahead_ms, now_ms)
+        clock.media_ms(now_ms)
+    assert clock.target_ms(now_ms) - now_ms - ahead_ms == pytest.approx(80.0)
     seen = []
     for tick in range(1, 11):
         hurried_ms = min(80.0, 8.0 * 4 * tick)
@@ -142,6 +149,22 @@ def test_pictures_are_soon_with_a_voice_that_hurried() -> None:
     assert np.diff([0.0, *seen]).max() <= FOLLOW_SLEW[1] * 40.0 + 1e-6
     assert seen[4] > 70.0, "a tenth of a second after the voice has got there"
     assert seen[-1] == pytest.approx(80.0, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("voice_ahead_ms", "picture_ahead_ms"), [(-40.0, -40.0), (10.0, 0.0), (25.0, 0.0), (60.0, 35.0)]
+)
+def test_a_picture_is_a_little_behind_a_voice_that_is_ahead_of_its_time(
+    voice_ahead_ms: float, picture_ahead_ms: float
+) -> None:
+    """What the voice is ahead, every bundle's first frame would come too late; nobody sees 25 ms."""
+    clock = PlayoutClock()
+    now_ms = feed(clock, 0.0, [30.0] * 50)
+    for _ in range(100):
+        now_ms += 20.0
+        clock.heard(clock.target_ms(now_ms) + voice_ahead_ms, now_ms)
+        clock.media_ms(now_ms)
+    assert clock.media_ms(now_ms) - clock.target_ms(now_ms) == pytest.approx(picture_ahead_ms, abs=0.5)
 
 
 def test_both_streams_share_the_delay_of_the_slower() -> None:
