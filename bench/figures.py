@@ -186,7 +186,9 @@ def lossy_calls(results: Mapping[str, Any]) -> str:
 def thin_link_calls(results: Mapping[str, Any]) -> str:
     """Real calls through thin links, from `scripts/thin_link.py`."""
     rows = rate_control_table.call_rows(results)
-    return _table(rate_control_table.CALLS_HEAD, rows) + "\n\n" + _source(results, "one call each")
+    return (
+        _table(rate_control_table.CALLS_HEAD, rows) + "\n\n" + _source(results, rate_control_table.calls_each(results))
+    )
 
 
 def voice_in_noise(results: Mapping[str, Any]) -> str:

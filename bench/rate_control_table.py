@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import fmean
 from typing import Any
 
 
@@ -48,16 +49,32 @@ CALLS_HEAD = (
 
 
 def call_rows(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """One row for each call of results/thin_link.json."""
-    return [
-        (
-            f"{call['rate_kbps']}",
-            f"{call['sent_kbps']:.1f}",
-            f"{call['target_kbps']:.1f}",
-            ", ".join(f"{call['queue_ms'][key]:.0f}" for key in ("p50", "p95", "max")),
-            f"{call['fps_shown']:.1f}",
-            f"{100 * call['ticks_filled']:.1f} %",
-            f"{call['freeze_longest_ms']:.0f}",
+    """One row for each link of results/thin_link.json: means of its calls, and the longest of their freezes."""
+    made: list[tuple[str, ...]] = []
+    for rate_kbps, calls in _by_rate(results).items():
+        queue = ", ".join(f"{fmean(call['queue_ms'][key] for call in calls):.0f}" for key in ("p50", "p95", "max"))
+        made.append(
+            (
+                f"{rate_kbps}",
+                f"{fmean(call['sent_kbps'] for call in calls):.1f}",
+                f"{fmean(call['target_kbps'] for call in calls):.1f}",
+                queue,
+                f"{fmean(call['fps_shown'] for call in calls):.1f}",
+                f"{100 * fmean(call['ticks_filled'] for call in calls):.1f} %",
+                f"{max(call['freeze_longest_ms'] for call in calls):.0f}",
+            )
         )
-        for call in results["calls"]
-    ]
+    return made
+
+
+def calls_each(results: Mapping[str, Any]) -> str:
+    """How many calls a row of `call_rows` stands for."""
+    counts = sorted({len(calls) for calls in _by_rate(results).values()})
+    return "one call each" if counts == [1] else f"means of {' or '.join(map(str, counts))} calls each"
+
+
+def _by_rate(results: Mapping[str, Any]) -> dict[int, list[dict[str, Any]]]:
+    found: dict[int, list[dict[str, Any]]] = {}
+    for call in results["calls"]:
+        found.setdefault(call["rate_kbps"], []).append(call)
+    return found

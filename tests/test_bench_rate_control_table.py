@@ -35,3 +35,27 @@ def test_each_call_through_a_thin_link_is_a_row() -> None:
         "freeze_longest_ms": 120.0,
     }
     assert "| 30 | 21.3 | 28.0 | 0, 60, 180 | 24.9 | 98.1 % | 120 |" in thin_link_calls({**HEAD, "calls": [call]})
+    assert "one call each" in thin_link_calls({**HEAD, "calls": [call]})
+
+
+def test_calls_through_links_of_one_rate_are_told_by_their_means() -> None:
+    good = {
+        "rate_kbps": 15,
+        "sent_kbps": 13.0,
+        "target_kbps": 14.0,
+        "queue_ms": {"p50": 0.0, "p95": 200.0, "max": 300.0},
+        "fps_shown": 25.0,
+        "ticks_filled": 1.0,
+        "freeze_longest_ms": 40.0,
+    }
+    bad = {
+        **good,
+        "queue_ms": {"p50": 10.0, "p95": 400.0, "max": 500.0},
+        "ticks_filled": 0.9,
+        "freeze_longest_ms": 640.0,
+    }
+    other = {**good, "rate_kbps": 20}
+    told = thin_link_calls({**HEAD, "calls": [good, bad, other]})
+    assert "| 15 | 13.0 | 14.0 | 5, 300, 400 | 25.0 | 95.0 % | 640 |" in told
+    assert "| 20 | 13.0 | 14.0 | 0, 200, 300 | 25.0 | 100.0 % | 40 |" in told
+    assert "means of 1 or 2 calls each" in told
