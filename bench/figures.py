@@ -275,6 +275,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "bandwidth_comparison": ("bandwidth.json", bandwidth_comparison),
     "bandwidth_512": ("bandwidth_512.json", bandwidth_table),
     "bandwidth_512_goals": ("bandwidth_512.json", bandwidth_goals),
+    "bandwidth_512_comparison": ("bandwidth_512.json", bandwidth_comparison),
 }
 PLOTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "bandwidth.svg": ("bandwidth.json", bandwidth_svg),
