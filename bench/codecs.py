@@ -22,6 +22,8 @@ from avcall.common.keypoints import Image
 
 _SCALE = "flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp"
 _UNPRIVILEGED = "nobody"
+_WITHOUT_PRIORITY = ("setpriv", "--bounding-set", "-sys_nice")
+"""Before a command that root runs: it may not give itself the priority of a real-time process."""
 TIMEOUT_S = 600.0
 
 
@@ -167,9 +169,8 @@ class Ffmpeg:
 
     def encode(self, one: Codec, planar: bytes, side: int, fps: float, quality: int) -> Stream:
         """Codes `planar` frames at `fps`. Raises AvcallError where the encoder fails."""
-        user = _UNPRIVILEGED if one.unprivileged and os.geteuid() == 0 else None
         arguments = [*_raw("yuv420p", side, side, fps), *one.arguments(quality), "-"]
-        data = self._run(arguments, planar, user)
+        data = self._run_unprivileged(arguments, planar) if one.unprivileged else self._run(arguments, planar)
         return stream_cost(data, one.container)
 
     def decode(self, stream: Stream, fps: float, count: int, side: int) -> list[Image]:
@@ -185,16 +186,34 @@ class Ffmpeg:
             raise AvcallError(f"FFmpeg decoded {len(found)} pictures of {count}")
         return [found[min(index, len(found) - 1)] for index in range(count)]
 
-    def _run(self, arguments: list[str], data: bytes, user: str | None = None) -> bytes:
-        command = [self._binary, "-v", "error", "-nostdin", "-threads", "1", *arguments]
+    def _run_unprivileged(self, arguments: list[str], data: bytes) -> bytes:
+        """For root by an account without rights, or, where that may not enter the binary's folder, without the one."""
+        if os.geteuid() != 0:
+            return self._run(arguments, data)
+        try:
+            return self._run(arguments, data, user=_UNPRIVILEGED)
+        except PermissionError:
+            return self._run(arguments, data, before=_WITHOUT_PRIORITY)
+
+    def _run(
+        self, arguments: list[str], data: bytes, *, user: str | None = None, before: tuple[str, ...] = ()
+    ) -> bytes:
+        """What FFmpeg writes to its output.
+
+        Raises:
+            PermissionError: `user` may not run it. ConfigError, AvcallError: anything else that goes wrong.
+        """
+        command = [*before, self._binary, "-v", "error", "-nostdin", "-threads", "1", *arguments]
         environment = {**os.environ, "SVT_LOG": "1"}
         try:
             done = subprocess.run(
                 command, input=data, capture_output=True, check=False, timeout=TIMEOUT_S, user=user, env=environment
             )
-        except PermissionError as error:
-            raise ConfigError(f"{self._binary}: {user} may not run it: use another account than root's") from error
         except (OSError, subprocess.TimeoutExpired) as error:
+            if user is not None and isinstance(error, PermissionError):
+                raise
+            if before and isinstance(error, FileNotFoundError):
+                raise ConfigError(f"no {before[0]}: install util-linux, or use another account than root's") from error
             raise AvcallError(f"{self._binary}: {error}") from error
         if done.returncode:
             words = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from avcall.bench import codecs
 from avcall.bench.codecs import CODECS, Codec, Ffmpeg, codec
 from avcall.common.errors import ConfigError
 from avcall.common.keypoints import Image
@@ -48,6 +52,23 @@ def test_a_coarser_quality_takes_fewer_bytes(ffmpeg: Ffmpeg, frames: list[Image]
         ffmpeg.encode(one, planar, SIDE // 2, 5.0, quality).payload_bytes for quality in (one.finest, one.coarsest)
     )
     assert coarse < fine / 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives up rights to run an encoder")
+def test_root_encodes_with_a_binary_in_a_folder_of_its_own(
+    frames: list[Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir(mode=0o700)
+    (folder / "ffmpeg").symlink_to(Ffmpeg()._binary)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(folder / "ffmpeg"))
+    ffmpeg, one = Ffmpeg(), codec("svt-av1")
+    assert Path(ffmpeg._binary).parent == folder
+    stream = ffmpeg.encode(one, ffmpeg.planar(frames, SIDE), SIDE, 25.0, one.finest + 10)
+    assert len(ffmpeg.decode(stream, 25.0, COUNT, SIDE)) == COUNT
+    monkeypatch.setattr(codecs, "_WITHOUT_PRIORITY", ("no-such-command",))
+    with pytest.raises(ConfigError, match="no no-such-command: install util-linux, or use another account than root's"):
+        ffmpeg.encode(one, ffmpeg.planar(frames, SIDE), SIDE, 25.0, one.finest + 10)
 
 
 def test_a_half_size_stream_is_shown_at_full_size(ffmpeg: Ffmpeg, frames: list[Image]) -> None:
